@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: ISC
+ *
+ * "From when this call returns, a file with this content stands at this path, whatever happens." Everything that is
+ * promised to a peer or a caller is published here and nowhere else: queue files, Maildir files, uidlists, fetch
+ * state. Nobody sees which way was taken (plain: tmp, fsync, rename or link, directory fsync; later: a commit log).
+ *
+ * A durable_dir is the tree that makes one promise together (a queue, a store): the commit log will live at its root,
+ * so every path given must lie below it. The first fsync error is final (docs/ARCHITECTURE.md): the file is given up,
+ * the caller gets ERR_TEMP and nothing is left at the final path.
+ */
+#ifndef WP_IO_DURABLE_H
+#define WP_IO_DURABLE_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "base/span.h"
+
+struct durable_dir;
+struct durable; /* a file being written */
+
+enum durable_mode { DURABLE_FILE /* fsync each */, DURABLE_NONE /* no sync at all: tests and throw-away runs */ };
+
+/* root must exist. Replays what a crash left, then returns; NULL with err. */
+struct durable_dir *durable_open(const char *root, enum durable_mode mode, struct err *err);
+void durable_close(struct durable_dir *d);
+
+/* Begins a file at tmp_path (created O_EXCL with mode). */
+struct durable *durable_begin(struct durable_dir *d, const char *tmp_path, mode_t mode, struct err *err);
+/* Appends. Errors are kept and told by publish; the result tells early, for a caller that can stop reading. */
+int durable_write(struct durable *f, struct span data);
+/* Overwrites bytes already written (a length that was not known before). */
+int durable_patch(struct durable *f, off_t at, struct span data);
+off_t durable_size(const struct durable *f);
+/* For content that is read again before publication (a filter, a DKIM signature): flushes and gives the descriptor. */
+int durable_fd(struct durable *f, struct err *err);
+/* Publishes at path and frees f, also on failure, when nothing is left. exclusive: fails with err->sys == EEXIST
+ * rather than replace (link, then unlink of tmp). */
+int durable_publish(struct durable *f, const char *path, bool exclusive, struct err *err);
+/* Several files of one message (one per recipient) with one sync each and one directory sync per directory: all are
+ * published or, on failure, none (those already linked are removed again). Frees all. */
+struct durable_pub {
+	struct durable *f;
+	const char *path;
+};
+int durable_publish_all(struct durable_pub *pubs, size_t n, bool exclusive, struct err *err);
+/* Gives the file up: tmp is removed. NULL is fine. */
+void durable_abort(struct durable *f);
+
+/* A small file replaced whole (uidlist, subscriptions, state): tmp beside it, fsync, rename, directory fsync. */
+int durable_replace(struct durable_dir *d, const char *path, struct span content, mode_t mode, struct err *err);
+/* Appends to a file that one writer owns (queue outcomes), then fdatasync. All of data or, on failure, none of it
+ * (truncated back). */
+int durable_append(struct durable_dir *d, const char *path, struct span data, struct err *err);
+/* Removal and renaming that stay done after a crash. ENOENT is success for unlink. */
+int durable_unlink(struct durable_dir *d, const char *path, struct err *err);
+int durable_rename(struct durable_dir *d, const char *from, const char *to, struct err *err);
+/* mkdir -p below the root, with each new directory's parent synced. */
+int durable_mkdir(struct durable_dir *d, const char *path, mode_t mode, struct err *err);
+
+#endif

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: ISC
+ *
+ * TLS on a stream (OpenSSL 3; TLS 1.2 and 1.3; RFC 8314, 8996, 9325). A tls_ctx holds certificates and policy, is made once per process or
+ * destination and outlives its streams. Only this module and lib/sasl's channel binding know of OpenSSL.
+ */
+#ifndef WP_IO_TLS_H
+#define WP_IO_TLS_H
+
+#include <stdbool.h>
+
+#include "base/err.h"
+#include "base/opts.h"
+#include "io/stream.h"
+
+struct tls_ctx;
+
+struct tls_server_config {
+	const char *cert_file; /* PEM, leaf first, chain after; may hold the key too */
+	const char *key_file;  /* NULL: in cert_file */
+	const char *client_ca_file; /* ask clients for a certificate that this verifies; NULL: do not ask */
+	const char *const *alpn;    /* "imap", "pop3" (RFC 7301); NULL-terminated; NULL: none */
+};
+enum tls_verify {
+	TLS_VERIFY_NONE,  /* opportunistic: any certificate will do */
+	TLS_VERIFY_NAME,  /* chain and host name (RFC 6125, 7817) */
+};
+struct tls_client_config {
+	enum tls_verify verify;
+	const char *ca_file; /* NULL: the system's trust store */
+	const char *cert_file, *key_file; /* client certificate, or NULL */
+	const char *const *alpn;
+	const char *fingerprint; /* SHA-256 of the leaf as hex pairs with or without ':'; instead of chain and name */
+};
+
+struct tls_ctx *tls_server_new(const struct tls_server_config *c, struct err *err);
+struct tls_ctx *tls_client_new(const struct tls_client_config *c, struct err *err);
+void tls_ctx_free(struct tls_ctx *ctx);
+/* Reads the files again if they have changed; keeps the old certificate and returns -1 when the new one is bad. */
+int tls_server_reload(struct tls_ctx *ctx, struct err *err);
+
+/* Handshake, then all of the stream's bytes go through TLS. -1: the stream must be closed. host is for SNI and
+ * verification; an IP address is verified as one and not sent as SNI. */
+int tls_accept(struct stream *s, struct tls_ctx *ctx, struct err *err);
+int tls_connect(struct stream *s, struct tls_ctx *ctx, const char *host, struct err *err);
+
+struct tls_info {
+	const char *version;  /* "TLSv1.3" */
+	const char *cipher;   /* "TLS_AES_256_GCM_SHA384" */
+	int bits;
+	bool verified;        /* the peer's certificate was verified as asked */
+	bool resumed;
+	const char *peer_name; /* subject CN or first SAN of the peer's certificate, "" if none */
+	const char *sni;
+	const char *alpn;
+};
+/* NULL when the stream has no TLS. Valid as long as the stream. */
+const struct tls_info *stream_tls(const struct stream *s);
+/* Channel binding for SCRAM-PLUS: tls-exporter (RFC 9266), 32 bytes. -1 without TLS 1.3 (or 1.2 with extended
+ * master secret). */
+int tls_exporter(const struct stream *s, unsigned char out[32]);
+/* tls-server-end-point (RFC 5929 4): hash of the server's certificate; returns its length or -1. */
+int tls_server_end_point(const struct stream *s, unsigned char out[64]);
+
+#endif
