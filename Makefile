@@ -67,8 +67,48 @@ $(REPLAYS): $(BUILD)/replay/%: $(BUILD)/obj/%_fuzz.o $(BUILD)/obj/tests/replay.o
 
 tests: $(TESTS) $(REPLAYS)
 
+# JOBS: tests at a time; ONLY: those whose path contains it.
 check: all tests
-	tests/run --build $(BUILD)
+	tests/run --build $(BUILD) $(if $(JOBS),--jobs $(JOBS)) $(ONLY)
+
+fault: all tests
+	tests/run --build $(BUILD) fault
+
+lint: all
+	tests/lint/run --build $(BUILD)
+	cppcheck --quiet --std=c11 --language=c --enable=warning,performance,portability --inline-suppr \
+	  --suppressions-list=tests/lint/cppcheck.txt --error-exitcode=1 -D_GNU_SOURCE -DWAYPOST_VERSION='""' -Ilib -Icmd -j 2 lib cmd
+
+# Coverage-guided runs: FUZZ_SECONDS for each target; what is found stands in build/fuzz/found.
+FUZZ_SECONDS ?= 60
+FUZZ_FLAGS := -D_GNU_SOURCE -DWAYPOST_VERSION='"$(VERSION)"' -Ilib -Icmd -std=gnu17 -O1 -g -fno-omit-frame-pointer
+$(FUZZERS): build/fuzz/%: %_fuzz.c $(LIB_SRC) $$(if $$(filter cmd/%,$$*),$$(filter-out %/main.c,$$(filter cmd/$$(call agent_of,$$*)/%.c,$$(CMD_SRC)))) build/fuzz/libwaypost.a
+	@mkdir -p $(@D)
+	clang $(FUZZ_FLAGS) -fsanitize=fuzzer,address,undefined -o $@ $(filter-out lib/% %.a,$(filter %.c,$^)) \
+	  $(filter lib/%_fuzz.c,$^) build/fuzz/libwaypost.a $(LDLIBS)
+build/fuzz/obj/%.o: %.c
+	@mkdir -p $(@D)
+	clang $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link,address,undefined -c -o $@ $<
+build/fuzz/libwaypost.a: $(LIB_SRC:%.c=build/fuzz/obj/%.o)
+	@rm -f $@
+	$(AR) rcs $@ $^
+fuzz: $(FUZZERS)
+	tests/fuzz/run $(FUZZ_SECONDS) $(FUZZERS)
+
+bench: all
+	@for b in bench/*; do [ -x $$b ] && [ -f $$b ] && BUILD=$(BUILD) $$b || exit 1; done
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man
+	install -m 755 $(BINS) $(DESTDIR)$(PREFIX)/bin
+	ln -sf mua-send $(DESTDIR)$(PREFIX)/bin/sendmail
+	for page in man/*.[1-9]; do s=$${page##*.}; install -d $(DESTDIR)$(PREFIX)/share/man/man$$s && \
+	  install -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$$s || exit 1; done
+	install -d $(DESTDIR)$(PREFIX)/share/waypost
+	cp -R share/. $(DESTDIR)$(PREFIX)/share/waypost
+
+peers:
+	tests/peers
 
 clean:
 	rm -rf build

@@ -8,7 +8,9 @@
 
 #include "base/xalloc.h"
 
-enum { ARENA_BLOCK = 4096 };
+enum {
+	ARENA_BLOCK = 4096
+};
 
 struct block {
 	struct block *next;

@@ -40,8 +40,8 @@ static int unquote(struct span v, struct buf *out, struct err *err)
 	return err_set(err, ERR_CONFIG, "the quote is never closed");
 }
 
-static int read_line(struct span text, struct config_line *at, struct buf *value, config_fn *fn, void *arg,
-    struct err *err)
+static int read_line(
+    struct span text, struct config_line *at, struct buf *value, config_fn *fn, void *arg, struct err *err)
 {
 	struct span s = span_trim(without_comment(text));
 	if (!s.n)

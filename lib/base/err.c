@@ -6,8 +6,8 @@
 #include <string.h>
 #include <sysexits.h>
 
-__attribute__((format(printf, 4, 0))) static void fill(struct err *e, enum err_class class, int sys, const char *fmt,
-    va_list ap)
+__attribute__((format(printf, 4, 0))) static void fill(
+    struct err *e, enum err_class class, int sys, const char *fmt, va_list ap)
 {
 	*e = (struct err){ .class = class, .sys = sys };
 	vsnprintf(e->text, sizeof e->text, fmt, ap);
@@ -75,10 +75,18 @@ void err_clear(struct err *e)
 int err_exit_status(const struct err *e)
 {
 	static const int status[] = {
-		[ERR_NONE] = EX_OK,	    [ERR_TEMP] = EX_TEMPFAIL, [ERR_PERM] = EX_UNAVAILABLE,
-		[ERR_PROTO] = EX_PROTOCOL,  [ERR_LIMIT] = EX_DATAERR, [ERR_USAGE] = EX_USAGE,
-		[ERR_CONFIG] = EX_CONFIG,   [ERR_DATA] = EX_DATAERR,  [ERR_NOUSER] = EX_NOUSER,
-		[ERR_NOHOST] = EX_NOHOST,   [ERR_ACCESS] = EX_NOPERM, [ERR_BUG] = EX_SOFTWARE,
+		[ERR_NONE] = EX_OK,
+		[ERR_TEMP] = EX_TEMPFAIL,
+		[ERR_PERM] = EX_UNAVAILABLE,
+		[ERR_PROTO] = EX_PROTOCOL,
+		[ERR_LIMIT] = EX_DATAERR,
+		[ERR_USAGE] = EX_USAGE,
+		[ERR_CONFIG] = EX_CONFIG,
+		[ERR_DATA] = EX_DATAERR,
+		[ERR_NOUSER] = EX_NOUSER,
+		[ERR_NOHOST] = EX_NOHOST,
+		[ERR_ACCESS] = EX_NOPERM,
+		[ERR_BUG] = EX_SOFTWARE,
 	};
 	return status[e->class];
 }

@@ -9,7 +9,11 @@
 #include <syslog.h>
 #include <unistd.h>
 
-enum { QUOTE_SLOTS = 8, QUOTE_BYTES = 256, LINE_BYTES = 2048 };
+enum {
+	QUOTE_SLOTS = 8,
+	QUOTE_BYTES = 256,
+	LINE_BYTES = 2048
+};
 
 static struct {
 	const char *prog;

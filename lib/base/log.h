@@ -12,9 +12,20 @@
 
 #include "base/span.h"
 
-enum log_level { LOG_LVL_ERR = 3, LOG_LVL_WARN = 4, LOG_LVL_INFO = 6, LOG_LVL_DEBUG = 7 };
+enum log_level {
+	LOG_LVL_ERR = 3,
+	LOG_LVL_WARN = 4,
+	LOG_LVL_INFO = 6,
+	LOG_LVL_DEBUG = 7
+};
 
-enum log_target { LOG_TO_AUTO, LOG_TO_STDERR, LOG_TO_JOURNAL, LOG_TO_SYSLOG, LOG_TO_NONE };
+enum log_target {
+	LOG_TO_AUTO,
+	LOG_TO_STDERR,
+	LOG_TO_JOURNAL,
+	LOG_TO_SYSLOG,
+	LOG_TO_NONE
+};
 
 /* prog must outlive the process's logging. AUTO decides as the header says. */
 void log_open(const char *prog, enum log_target target, enum log_level most);

@@ -9,7 +9,13 @@
 #include "base/config.h"
 #include "base/xalloc.h"
 
-enum { OPT_HELP = 1000, OPT_VERSION, OPT_CONFIG, OPT_FIRST, OPT_NEGATED = 1 << 16 };
+enum {
+	OPT_HELP = 1000,
+	OPT_VERSION,
+	OPT_CONFIG,
+	OPT_FIRST,
+	OPT_NEGATED = 1 << 16
+};
 
 static void *member(const struct opt *opt, void *values)
 {
@@ -181,8 +187,8 @@ static int config_key(void *arg, const struct config_line *line, struct err *err
 	return err_set(err, ERR_CONFIG, "unknown key '%.*s' in [%s]", SPAN_FMT(line->key), r->wanted);
 }
 
-static int read_sections(const struct opts *o, const char *path, const char *section, bool *given, bool required,
-    struct err *err)
+static int read_sections(
+    const struct opts *o, const char *path, const char *section, bool *given, bool required, struct err *err)
 {
 	const char *const wanted[] = { "common", section };
 	for (size_t i = 0; i < 2; i++) {
@@ -236,9 +242,9 @@ static struct getopt_tables make_tables(const struct opts *o)
 	*s++ = ':';
 	for (size_t i = 0; i < n; i++) {
 		const struct opt *opt = &o->table[i];
-		int has_arg = opt->type == OPT_FLAG ? no_argument :
-		    opt->flags & OPT_OPTIONAL	    ? optional_argument :
-						      required_argument;
+		int has_arg = opt->type == OPT_FLAG       ? no_argument
+			      : opt->flags & OPT_OPTIONAL ? optional_argument
+							  : required_argument;
 		add_long(&t.longs[k++], opt->name, has_arg, OPT_FIRST + (int)i);
 		if (opt->type == OPT_FLAG)
 			add_long(&t.longs[k++], xasprintf("no-%s", opt->name), no_argument, OPT_NEGATED + (int)i);

@@ -42,8 +42,8 @@ enum opt_flags {
 };
 
 struct opt {
-	const char *name;    /* long name without dashes: also the configuration key; NULL ends the table */
-	char letter;         /* short option, 0 for none */
+	const char *name; /* long name without dashes: also the configuration key; NULL ends the table */
+	char letter;      /* short option, 0 for none */
 	enum opt_type type;
 	size_t offset;       /* offsetof(struct program_options, member) */
 	const char *arg;     /* what --help calls the argument: "FILE" */
@@ -63,7 +63,11 @@ struct opts {
 	bool in_order;       /* stop at the first argument that is no option: for subcommands */
 };
 
-enum opts_result { OPTS_OK, OPTS_DONE /* --help or --version was printed: exit 0 */, OPTS_ERROR };
+enum opts_result {
+	OPTS_OK,
+	OPTS_DONE /* --help or --version was printed: exit 0 */,
+	OPTS_ERROR
+};
 
 /* Parses argv, reads the configuration beneath it, fills values. *first becomes the index in argv (permuted) of the
  * first operand. On OPTS_ERROR err is ERR_USAGE, or ERR_CONFIG with "file:line: ". */
