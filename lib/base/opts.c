@@ -162,6 +162,16 @@ struct reader {
 	bool found;
 };
 
+/* Is it a key of another subcommand that shares the section? */
+static bool known_elsewhere(const struct opts *o, struct span key)
+{
+	for (const struct opt *const *t = o->also; t && *t; t++)
+		for (const struct opt *opt = *t; opt->name; opt++)
+			if (span_eqs(key, opt->name) && !(opt->flags & OPT_NO_CONFIG))
+				return true;
+	return false;
+}
+
 static int config_key(void *arg, const struct config_line *line, struct err *err)
 {
 	struct reader *r = arg;
@@ -182,7 +192,7 @@ static int config_key(void *arg, const struct config_line *line, struct err *err
 		return rc;
 	}
 	/* [common] serves all programs: a key that this one lacks is another's. */
-	if (span_eqs(line->section, "common"))
+	if (span_eqs(line->section, "common") || known_elsewhere(r->o, line->key))
 		return 0;
 	return err_set(err, ERR_CONFIG, "unknown key '%.*s' in [%s]", SPAN_FMT(line->key), r->wanted);
 }

@@ -61,6 +61,8 @@ struct opts {
 	const char *section; /* configuration section read after [common]; NULL for prog */
 	bool personal;       /* reads $XDG_CONFIG_HOME/waypost.conf rather than /etc/waypost.conf */
 	bool in_order;       /* stop at the first argument that is no option: for subcommands */
+	/* Tables of other subcommands that read the same section, NULL-terminated: their keys are skipped there. */
+	const struct opt *const *also;
 };
 
 enum opts_result {

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: ISC
+ *
+ * mta-relay: the mail transfer and submission agent. Finds the subcommand; each does the rest.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "base/log.h"
+#include "mta-relay/relay.h"
+
+static const struct subcommand {
+	const char *name;
+	char *title; /* what the subcommand's help and messages call it */
+	int (*run)(int argc, char **argv);
+	const char *help;
+} subcommands[] = {
+	{ NULL, NULL, NULL, NULL },
+};
+
+static int usage(FILE *out, int status)
+{
+	fputs("usage: mta-relay SUBCOMMAND [OPTION]... [ARGUMENT]...\n\n"
+	      "Relays mail: SMTP server in the roles mta and msa, queue, and client towards the next hop.\n\n",
+	    out);
+	for (const struct subcommand *s = subcommands; s->name; s++)
+		fprintf(out, "  %-10s %s\n", s->name, s->help);
+	fputs("\nmta-relay SUBCOMMAND --help tells its options.\n", out);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	signal(SIGPIPE, SIG_IGN);
+	if (argc < 2)
+		return usage(stderr, EX_USAGE);
+	if (!strcmp(argv[1], "--help"))
+		return usage(stdout, EX_OK);
+	if (!strcmp(argv[1], "--version")) {
+		puts("mta-relay (waypost) " WAYPOST_VERSION);
+		return EX_OK;
+	}
+	log_open("mta-relay", LOG_TO_AUTO, LOG_LVL_INFO);
+	for (const struct subcommand *s = subcommands; s->name; s++) {
+		if (strcmp(argv[1], s->name))
+			continue;
+		argv[1] = s->title;
+		return s->run(argc - 1, argv + 1);
+	}
+	fprintf(stderr, "mta-relay: no subcommand '%s'\n", argv[1]);
+	return usage(stderr, EX_USAGE);
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: ISC */
+#include <netdb.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/limits.h"
+#include "mta-relay/relay.h"
+
+const struct opt *const relay_tables[] = {
+	NULL,
+};
+
+enum opts_result relay_options(int argc, char **argv, const struct opts *o, int *first, int *status)
+{
+	struct opts own = *o;
+	struct err err = { 0 };
+	own.section = RELAY_SECTION;
+	own.also = relay_tables;
+	enum opts_result rc = opts_parse(&own, argc, argv, first, &err);
+	*status = 0;
+	if (rc == OPTS_ERROR) {
+		fprintf(stderr, "%s: %s\n", o->prog, err.text);
+		*status = err_exit_status(&err);
+	}
+	return rc;
+}
+
+/* The canonical name of a host whose own name has no dot. */
+static void qualify(char *name, size_t size)
+{
+	struct addrinfo hints = { .ai_flags = AI_CANONNAME, .ai_family = AF_UNSPEC }, *found = NULL;
+	if (strchr(name, '.') || getaddrinfo(name, NULL, &hints, &found) != 0)
+		return;
+	if (found->ai_canonname && strchr(found->ai_canonname, '.'))
+		snprintf(name, size, "%s", found->ai_canonname);
+	freeaddrinfo(found);
+}
+
+const char *relay_hostname(const char *configured)
+{
+	static char name[LIMIT_DOMAIN + 1];
+	if (configured && *configured)
+		return configured;
+	if (gethostname(name, sizeof name - 1) < 0 || !*name)
+		return "localhost";
+	qualify(name, sizeof name);
+	return name;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: ISC
+ *
+ * A set of domains, as --domains and --relay-to give it: names separated by commas or blanks, or a file (when the text
+ * holds a '/') with one or several a line and `#` comments. ".example" stands for every subdomain of example, not for
+XXNames are compared as lower-case A-labels (RFC 5891 5), so that U-labels match
+ * on either side; address literals are compared as text.
+ */
+#ifndef WP_USERS_DOMAINS_H
+#define WP_USERS_DOMAINS_H
+
+#include <stdbool.h>
+
+#include "base/err.h"
+#include "base/span.h"
+
+struct domains;
+
+/* NULL with err: ERR_CONFIG with file:line, or ERR_USAGE for a bad name in a list. An empty list matches nothing. */
+struct domains *domains_open(const char *list_or_file, struct err *err);
+/* NULL is fine. */
+void domains_free(struct domains *d);
+/* False for NULL, for "" and for what is no domain. One final dot is ignored. */
+bool domains_match(const struct domains *d, struct span domain);
+
+#endif
