@@ -106,20 +106,20 @@ send_malformed() {
 	touch "$CHAIN/mark"
 	mkdir "$CHAIN/bad"
 	cd "$CHAIN/bad"
-	printf 'no header at all, just text\n' >m1
-	printf '\nempty header\n' >m2
-	printf 'From: a@b\nSubject: no end of header' >m3
-	printf 'From: a@b\nthis line is no field\nTo: c@d\n\nbody\n' >m4
-	printf 'From: a@b\nContent-Type: multipart/mixed; boundary="x"\n\n--x\nnever closed\n' >m5
-	printf 'From: a@b\nSubject: \377\376 raw bytes\n\n\200\201\202\n' >m6
-	{ printf 'From: a@b\n\n' && head -c 5000 /dev/zero | tr '\0' x && echo; } >m7
-	printf 'From: a@b\n\nbare\rcarriage return\n' >m8
-	printf 'From: a@b\n\nnul \0 byte\n' >m9
-	printf ' starts with a continuation\nFrom: a@b\n\nbody\n' >m10
-	printf 'From: a@b\n\n.\n..\n.dot\n\n' >m11
-	printf '' >m12
-	printf 'From: a@b\r\n\r\nCRLF and LF\nmixed\r\n' >m13
-	printf 'From: a@b\nContent-Transfer-Encoding: base64\n\n!!!! not base64 ====\n' >m14
+	printf 'no header at all, just text\n' >bad1
+	printf '\nempty header\n' >bad2
+	printf 'From: a@b\nSubject: no end of header' >bad3
+	printf 'From: a@b\nthis line is no field\nTo: c@d\n\nbody\n' >bad4
+	printf 'From: a@b\nContent-Type: multipart/mixed; boundary="x"\n\n--x\nnever closed\n' >bad5
+	printf 'From: a@b\nSubject: \377\376 raw bytes\n\n\200\201\202\n' >bad6
+	{ printf 'From: a@b\n\n' && head -c 5000 /dev/zero | tr '\0' x && echo; } >bad7
+	printf 'From: a@b\n\nbare\rcarriage return\n' >bad8
+	printf 'From: a@b\n\nnul \0 byte\n' >bad9
+	printf ' starts with a continuation\nFrom: a@b\n\nbody\n' >bad10
+	printf 'From: a@b\n\n.\n..\n.dot\n\n' >bad11
+	printf '' >bad12
+	printf 'From: a@b\r\n\r\nCRLF and LF\nmixed\r\n' >bad13
+	printf 'From: a@b\nContent-Transfer-Encoding: base64\n\n!!!! not base64 ====\n' >bad14
 	send_malformed ./*
 }
 
