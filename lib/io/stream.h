@@ -5,7 +5,8 @@
  *
  * Errors are sticky: after the first, reads return what the header says for errors, writes are dropped, and
  * stream_err tells why; so an engine may write a whole reply and look once. A read that would block flushes what is
- * pending first: replies to pipelined commands leave together, without a line in the engine.
+ * pending first: replies to pipelined commands leave together, without a line in the engine. After a failed read
+ * (a timeout above all) writing still works, so that a server can say why it hangs up.
  *
  * Ownership: a stream owns its descriptors and layers; spans that a read gives stay valid until the next read,
  * peek, wait, push or close.
@@ -42,11 +43,13 @@ struct stream_layer {
 	/* > 0 bytes moved, 0 end of file (read only), -1 error with err set; may block until the deadline. */
 	ssize_t (*read)(void *ctx, char *p, size_t n, struct err *err);
 	ssize_t (*write)(void *ctx, const char *p, size_t n, struct err *err);
-	int (*flush)(void *ctx, struct err *err);  /* NULL: nothing is held back */
-	bool (*pending)(void *ctx);                /* decoded bytes wait inside; NULL: never */
-	void (*finish)(void *ctx, bool speak);     /* end the layer (speak: say so to the peer) and free ctx */
+	int (*flush)(void *ctx, struct err *err); /* NULL: nothing is held back */
+	bool (*pending)(void *ctx);               /* decoded bytes wait inside; NULL: never */
+	void (*finish)(void *ctx, bool speak);    /* end the layer (speak: say so to the peer) and free ctx */
 };
 int stream_push(struct stream *s, const struct stream_layer *layer, void *ctx, struct err *err);
+/* The ctx of the uppermost layer that was pushed with this table (which must outlive the stream); NULL if none. */
+void *stream_find_layer(const struct stream *s, const struct stream_layer *layer);
 /* For layers: raw I/O of what lies below ctx's layer, honouring the deadlines. Same results as the functions above. */
 struct stream_below;
 struct stream_below *stream_below(struct stream *s);
@@ -60,7 +63,7 @@ enum line_end {
 	LINE_LF,       /* a bare LF ended it */
 	LINE_TOO_LONG, /* the whole overlong line was read up to its LF and thrown away; text is its first max bytes */
 	LINE_EOF,      /* end of file; text is what came without a line end, often empty */
-	LINE_TIMEOUT,
+	LINE_TIMEOUT,  /* or, with stream_err's sys == EINTR, the process is asked to stop (stream_interrupt_fd) */
 	LINE_ERROR,
 };
 struct line {
@@ -95,8 +98,12 @@ void stream_set_deadline(struct stream *s, int64_t ms);
 /* From now until it is set to 0: after grace_ms, fewer than bytes_per_second on average is a timeout. */
 void stream_set_min_rate(struct stream *s, size_t bytes_per_second, int64_t grace_ms);
 
-/* Waits until input can be read, or other_fd (-1: none) is readable, or ms pass (-1: for ever). Flushes first. */
-enum { STREAM_READY = 1, STREAM_OTHER = 2 };
+/* Waits until input can be read, or other_fd (-1: none) is readable, or ms pass (-1: for ever). Flushes first. The
+ * bits below; 0 when the time is over; -1 when interrupted or failed (stream_err). */
+enum {
+	STREAM_READY = 1,
+	STREAM_OTHER = 2
+};
 int stream_wait(struct stream *s, int other_fd, int64_t ms);
 
 /* The sticky error; class ERR_NONE while all is well. A timeout has sys == ETIMEDOUT. */
@@ -105,5 +112,11 @@ const struct err *stream_err(const struct stream *s);
 int stream_fd(const struct stream *s);
 /* Lines may end with LF alone: the descriptor is a terminal, pipe or file rather than a socket. */
 bool stream_is_local(const struct stream *s);
+/* For a pipe that stands for a network connection (UCSPI), and for tests. */
+void stream_set_local(struct stream *s, bool local);
+
+/* A descriptor that becomes readable when the process is asked to stop (io/listen.h makes it); -1: none. It ends
+ * stream_wait, and a stream_line of which no byte has come yet: commands, and data in transfer, are finished. */
+extern int stream_interrupt_fd;
 
 #endif

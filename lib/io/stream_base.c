@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: ISC
+ *
+ * The bottom of a stream: bytes from and to descriptors or memory, and every wait with its deadlines. Descriptors
+ * keep the blocking mode they came with, since a terminal's or pipe's is shared with other processes; nothing here
+ * blocks but poll(2).
+ */
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "io/stream_int.h"
+
+int stream_interrupt_fd = -1;
+
+int64_t stream_now(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static int timed_out(struct err *err, const char *text)
+{
+	err_set(err, ERR_TEMP, "%s", text);
+	if (err)
+		err->sys = ETIMEDOUT;
+	errno = ETIMEDOUT;
+	return -1;
+}
+
+static int interrupted(struct err *err)
+{
+	err_set(err, ERR_TEMP, "interrupted by a signal to stop");
+	if (err)
+		err->sys = EINTR;
+	errno = EINTR;
+	return -1;
+}
+
+/* When the minimum rate will be missed if nothing more comes. */
+static int64_t rate_end(const struct stream *s)
+{
+	int64_t allowed = (int64_t)(s->rate_bytes * 1000 / s->rate);
+	return s->rate_since + (allowed > s->rate_grace ? allowed : s->rate_grace);
+}
+
+struct limit {
+	int64_t at; /* on stream_now's clock */
+	const char *text;
+};
+
+/* The earliest of the three ends that a wait may meet. */
+static struct limit wait_limit(const struct stream *s)
+{
+	struct limit l = { stream_now() + s->timeout, "timed out waiting for the peer" };
+	if (s->deadline && s->deadline < l.at)
+		l = (struct limit){ s->deadline, "timed out: the time for this exchange is over" };
+	if (s->rate && rate_end(s) < l.at)
+		l = (struct limit){ rate_end(s), "timed out: the peer is too slow" };
+	return l;
+}
+
+static int poll_ms(int64_t at)
+{
+	int64_t left = at - stream_now();
+	return left < 0 ? 0 : left > INT_MAX ? INT_MAX : (int)left;
+}
+
+/* Waits for events on fd within the limits. */
+static int wait_for(struct stream *s, int fd, short events, struct err *err)
+{
+	struct limit limit = wait_limit(s);
+	bool stoppable = events == POLLIN && s->interruptible;
+	struct pollfd p[2] = { { .fd = fd, .events = events }, { .fd = stream_interrupt_fd, .events = POLLIN } };
+	for (;;) {
+		int n = poll(p, stoppable ? 2 : 1, poll_ms(limit.at));
+		if (n < 0 && errno != EINTR)
+			return err_sys(err, "poll");
+		if (n > 0 && p[0].revents)
+			return 0;
+		if (n > 0)
+			return interrupted(err);
+		if (n == 0 && stream_now() >= limit.at)
+			return timed_out(err, limit.text);
+	}
+}
+
+int stream_base_poll(struct stream *s, int other_fd, int64_t ms, struct err *err)
+{
+	int64_t end = ms < 0 ? INT64_MAX : stream_now() + ms;
+	for (;;) {
+		struct pollfd p[3] = { { .fd = s->rfd, .events = POLLIN }, { .fd = other_fd, .events = POLLIN },
+			{ .fd = stream_interrupt_fd, .events = POLLIN } };
+		int n = poll(p, 3, ms < 0 ? -1 : poll_ms(end));
+		if (n < 0 && errno != EINTR)
+			return err_sys(err, "poll");
+		int got = n <= 0 ? 0 : (p[0].revents ? STREAM_READY : 0) | (p[1].revents ? STREAM_OTHER : 0);
+		if (got)
+			return got;
+		if (n > 0)
+			return interrupted(err);
+		if (n == 0 && stream_now() >= end)
+			return 0;
+	}
+}
+
+static ssize_t mem_read(struct stream *s, char *p, size_t n)
+{
+	if (s->chunk && n > s->chunk)
+		n = s->chunk;
+	struct span got = span_slice(s->in, 0, n);
+	memcpy(p, got.p, got.n);
+	s->in = span_from(s->in, got.n);
+	return (ssize_t)got.n;
+}
+
+static ssize_t fd_read_now(struct stream *s, char *p, size_t n)
+{
+	return s->rsock ? recv(s->rfd, p, n, MSG_DONTWAIT) : read(s->rfd, p, n);
+}
+
+static bool would_block(void)
+{
+	return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
+}
+
+static bool input_ready(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	return poll(&p, 1, 0) > 0;
+}
+
+/* A socket is asked first, since in a transfer the next bytes are usually there, except right after we wrote: then
+ * the peer has yet to answer. Other descriptors may be in blocking mode and are polled first. */
+static ssize_t fd_read(struct stream *s, char *p, size_t n, struct err *err)
+{
+	if (s->deadline && stream_now() >= s->deadline)
+		return timed_out(err, "timed out: the time for this exchange is over");
+	bool wait = !s->rsock || s->just_wrote;
+	s->just_wrote = false;
+	for (;; wait = true) {
+		if (s->no_wait && !input_ready(s->rfd)) {
+			err_set(err, ERR_TEMP, "no input yet");
+			if (err)
+				err->sys = EAGAIN;
+			return -1;
+		}
+		if (wait && wait_for(s, s->rfd, POLLIN, err))
+			return -1;
+		ssize_t got = fd_read_now(s, p, n);
+		if (got >= 0)
+			return got;
+		if (!would_block())
+			return err_sys(err, "read");
+	}
+}
+
+ssize_t stream_base_read(struct stream *s, char *p, size_t n, struct err *err)
+{
+	ssize_t got = s->rfd < 0 ? mem_read(s, p, n) : fd_read(s, p, n, err);
+	if (got > 0)
+		s->rate_bytes += (uint64_t)got;
+	return got;
+}
+
+/* A pipe that poll calls writable takes PIPE_BUF bytes without blocking, not more. */
+static ssize_t fd_write_now(struct stream *s, const char *p, size_t n)
+{
+	if (s->wsock)
+		return send(s->wfd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+	return write(s->wfd, p, n < PIPE_BUF ? n : PIPE_BUF);
+}
+
+static ssize_t fd_write(struct stream *s, const char *p, size_t n, struct err *err)
+{
+	for (bool wait = !s->wsock;; wait = true) {
+		if (wait && wait_for(s, s->wfd, POLLOUT, err))
+			return -1;
+		ssize_t put = fd_write_now(s, p, n);
+		if (put >= 0)
+			return put;
+		if (!would_block())
+			return err_sys(err, "write");
+	}
+}
+
+ssize_t stream_base_write(struct stream *s, const char *p, size_t n, struct err *err)
+{
+	ssize_t put = (ssize_t)n;
+	if (s->rfd < 0) {
+		buf_add(&s->out, p, n);
+		if (s->out.bad)
+			return err_set(err, ERR_LIMIT, "too much output for a memory stream");
+	} else {
+		put = fd_write(s, p, n, err);
+		s->just_wrote = true;
+	}
+	if (put > 0)
+		s->rate_bytes += (uint64_t)put;
+	return put;
+}
