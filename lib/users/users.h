@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: ISC
  *
- * Who has a mailbox here and what proves it: the passwd-like users file, user@domain:{SCHEME}secret:uid:gid:gecos:home:shell:extra,
- * as Dovecot reads it; only the first field is required. Schemes: PLAIN, CRYPT (and its names SHA512-CRYPT, SHA256-CRYPT,
- * BLF-CRYPT, MD5-CRYPT, YESCRYPT), SCRAM-SHA-256 (iterations,salt,StoredKey,ServerKey), no scheme: crypt(3). extra holds blank-separated
- * key=value with Dovecot's "userdb_" prefix optional: mail=LOCATION, quota=SIZE, nologin.
+ * Who has a mailbox here and what proves it: the passwd-like users file,
+ * user@domain:{SCHEME}secret:uid:gid:gecos:home:shell:extra, as Dovecot reads it; only the first field is required.
+ * Schemes: PLAIN, CRYPT (and its names SHA512-CRYPT, SHA256-CRYPT, BLF-CRYPT, MD5-CRYPT, YESCRYPT), SCRAM-SHA-256
+ * (iterations,salt,StoredKey,ServerKey), no scheme: crypt(3). extra holds blank-separated key=value with Dovecot's
+ * "userdb_" prefix optional: mail=LOCATION, quota=SIZE, nologin.
  */
 #ifndef WP_USERS_USERS_H
 #define WP_USERS_USERS_H
@@ -12,6 +13,7 @@
 #include <sys/types.h>
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/span.h"
 
@@ -21,7 +23,7 @@ struct user {
 	uid_t uid;          /* (uid_t)-1 when empty */
 	gid_t gid;
 	struct span home, mail; /* "" when empty */
-	uint64_t quota;     /* bytes, 0 none */
+	uint64_t quota;         /* bytes, 0 none */
 	bool nologin;
 };
 struct users;
@@ -30,12 +32,17 @@ struct users;
 struct users *users_open(const char *path, struct err *err);
 void users_close(struct users *u);
 
-enum users_result { USERS_OK, USERS_UNKNOWN, USERS_ERROR };
-/* By address or login name: the local part is compared exactly after folding ASCII case, as is the domain; a row without '@' matches that
- * local part in every domain. "+detail" of the local part is dropped when the whole is not found (delimiters: the set,
+enum users_result {
+	USERS_OK,
+	USERS_UNKNOWN,
+	USERS_ERROR
+};
+/* By address or login name: the local part is compared exactly after folding ASCII case, as is the domain; a row
+ * without '@' matches that local part in every domain. "+detail" of the local part is dropped when the whole is not
+ * found (delimiters: the set,
  * "+" by default; "" for none). Spans live in the arena. */
-enum users_result users_lookup(struct users *u, struct arena *a, struct span address, const char *delimiters,
-    struct user *out, struct err *err);
+enum users_result users_lookup(
+    struct users *u, struct arena *a, struct span address, const char *delimiters, struct user *out, struct err *err);
 
 /* Does the password match? Takes the same time for an unknown user (secret "" ). */
 bool users_verify(struct span secret, struct span password);
@@ -48,10 +55,13 @@ struct scram_keys {
 };
 bool users_scram_keys(struct span secret, struct scram_keys *out);
 
-/* LOCATION: "maildir:PATH" or "mbox:PATH" (a bare path is a Maildir when it is a directory or ends in '/'), with %u user, %n local part, %d domain, %h home, %%.
- * A value that would add a '/' or be "." or ".." is refused (ERR_DATA). */
-enum location_kind { LOCATION_MAILDIR, LOCATION_MBOX };
-int location_expand(struct span location, const struct user *u, enum location_kind *kind, struct buf *path,
-    struct err *err);
+/* LOCATION: "maildir:PATH" or "mbox:PATH" (a bare path is a Maildir when it is a directory or ends in '/'), with %u
+ * user, %n local part, %d domain, %h home, %%. A value that would add a '/' or be "." or ".." is refused (ERR_DATA). */
+enum location_kind {
+	LOCATION_MAILDIR,
+	LOCATION_MBOX
+};
+int location_expand(
+    struct span location, const struct user *u, enum location_kind *kind, struct buf *path, struct err *err);
 
 #endif

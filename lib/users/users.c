@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: ISC */
+#include "users/users.h"
+
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "base/config.h"
+#include "base/limits.h"
+#include "base/xalloc.h"
+#include "users/users_row.h"
+#include "users/users_secret.h"
+
+/* The file's text, its rows (spans into the text), and an open-addressing hash of row numbers (+1, 0 is free) by the
+ * folded name. The hash has at least twice as many places as rows, so that a search ends soon. */
+struct users {
+	char *path;
+	struct buf text;
+	struct user *row;
+	size_t n, cap;
+	uint32_t *slot;
+	size_t n_slots;
+	struct stat seen;
+};
+
+static size_t hash_name(struct span name)
+{
+	uint64_t h = 14695981039346656037u;
+	for (size_t i = 0; i < name.n; i++)
+		h = (h ^ (unsigned char)ascii_lower(name.p[i])) * 1099511628211u;
+	return (size_t)(h ^ h >> 32);
+}
+
+/* Where the name's row number stands, or where it would. */
+static uint32_t *find_slot(const struct users *u, struct span name)
+{
+	size_t i = hash_name(name) & (u->n_slots - 1);
+	while (u->slot[i] && !span_ieq(u->row[u->slot[i] - 1].name, name))
+		i = (i + 1) & (u->n_slots - 1);
+	return &u->slot[i];
+}
+
+static int index_rows(struct users *u, const unsigned *lines, struct err *err)
+{
+	u->n_slots = 16;
+	while (u->n_slots < 2 * u->n)
+		u->n_slots *= 2;
+	u->slot = xcalloc(u->n_slots, sizeof *u->slot);
+	for (size_t i = 0; i < u->n; i++) {
+		uint32_t *at = find_slot(u, u->row[i].name);
+		if (*at)
+			return err_set(
+			    err, ERR_CONFIG, "%s:%u: the user of line %u again", u->path, lines[i], lines[*at - 1]);
+		*at = (uint32_t)i + 1;
+	}
+	return 0;
+}
+
+static int read_rows(struct users *u, unsigned **lines, struct err *err)
+{
+	struct span rest = buf_span(&u->text);
+	for (unsigned line = 1; rest.n; line++) {
+		struct user row;
+		int rc = users_row_parse(span_cut(&rest, '\n'), &row, err);
+		if (rc < 0)
+			return err_prefix(err, "%s:%u", u->path, line);
+		if (rc == 0)
+			continue;
+		if (u->n == u->cap) {
+			u->cap = u->cap ? 2 * u->cap : 64;
+			u->row = xreallocarray(u->row, u->cap, sizeof *u->row);
+			*lines = xreallocarray(*lines, u->cap, sizeof **lines);
+		}
+		(*lines)[u->n] = line;
+		u->row[u->n++] = row;
+	}
+	return 0;
+}
+
+static void choose_decoy(const struct users *u)
+{
+	for (size_t i = 0; i < u->n; i++) {
+		if (!u->row[i].secret.n)
+			continue;
+		users_secret_decoy(u->row[i].secret);
+		return;
+	}
+}
+
+static void drop_table(struct users *u)
+{
+	free(u->row);
+	free(u->slot);
+	buf_free(&u->text);
+	u->row = NULL;
+	u->slot = NULL;
+	u->n = u->cap = u->n_slots = 0;
+}
+
+static int load(struct users *u, struct err *err)
+{
+	unsigned *lines = NULL;
+	drop_table(u);
+	u->seen = (struct stat){ 0 };
+	struct stat st;
+	/* Looked at before it is read: a change in between is seen at the next lookup. */
+	if (stat(u->path, &st) < 0)
+		return err_sys(err, "%s", u->path);
+	int rc = config_slurp(u->path, &u->text, err);
+	if (rc == 0)
+		rc = read_rows(u, &lines, err);
+	if (rc == 0)
+		rc = index_rows(u, lines, err);
+	free(lines);
+	if (rc < 0) {
+		drop_table(u);
+		return -1;
+	}
+	choose_decoy(u);
+	u->seen = st;
+	return 0;
+}
+
+static bool changed(const struct users *u)
+{
+	struct stat now;
+	if (!u->slot || stat(u->path, &now) < 0)
+		return true;
+	return now.st_ino != u->seen.st_ino || now.st_dev != u->seen.st_dev || now.st_size != u->seen.st_size ||
+	       now.st_mtim.tv_sec != u->seen.st_mtim.tv_sec || now.st_mtim.tv_nsec != u->seen.st_mtim.tv_nsec ||
+	       now.st_ctim.tv_sec != u->seen.st_ctim.tv_sec || now.st_ctim.tv_nsec != u->seen.st_ctim.tv_nsec;
+}
+
+struct users *users_open(const char *path, struct err *err)
+{
+	struct users *u = xcalloc(1, sizeof *u);
+	u->path = xstrdup(path);
+	buf_init(&u->text, LIMIT_CONFIG_FILE);
+	if (load(u, err) == 0)
+		return u;
+	if (err)
+		err->class = ERR_CONFIG;
+	users_close(u);
+	return NULL;
+}
+
+void users_close(struct users *u)
+{
+	if (!u)
+		return;
+	drop_table(u);
+	free(u->path);
+	free(u);
+}
+
+static const struct user *find_row(const struct users *u, struct span name)
+{
+	uint32_t at = *find_slot(u, name);
+	return at ? &u->row[at - 1] : NULL;
+}
+
+/* The address as it is, then its local part alone. */
+static const struct user *find_address(const struct users *u, struct span local, struct span domain, struct buf *key)
+{
+	buf_reset(key);
+	buf_addspan(key, local);
+	if (domain.n) {
+		buf_addc(key, '@');
+		buf_addspan(key, domain);
+	}
+	const struct user *row = key->bad ? NULL : find_row(u, buf_span(key));
+	return row || !domain.n ? row : find_row(u, local);
+}
+
+static size_t detail_at(struct span local, const char *delimiters)
+{
+	for (size_t i = 1; i < local.n; i++)
+		if (local.p[i] && strchr(delimiters, local.p[i]))
+			return i;
+	return local.n;
+}
+
+enum users_result users_lookup(
+    struct users *u, struct arena *a, struct span address, const char *delimiters, struct user *out, struct err *err)
+{
+	if (changed(u) && load(u, err) < 0)
+		return USERS_ERROR;
+	ptrdiff_t at = span_rchr(address, '@');
+	struct span local = at < 0 ? address : span_slice(address, 0, (size_t)at);
+	struct span domain = at < 0 ? span_str("") : span_from(address, (size_t)at + 1);
+	struct buf key;
+	buf_init(&key, LIMIT_SMTP_PATH);
+	const struct user *row = find_address(u, local, domain, &key);
+	size_t cut = detail_at(local, delimiters);
+	if (!row && cut < local.n)
+		row = find_address(u, span_slice(local, 0, cut), domain, &key);
+	buf_free(&key);
+	if (!row)
+		return USERS_UNKNOWN;
+	*out = *row;
+	out->name = arena_span(a, row->name);
+	out->secret = arena_span(a, row->secret);
+	out->home = arena_span(a, row->home);
+	out->mail = arena_span(a, row->mail);
+	return USERS_OK;
+}
