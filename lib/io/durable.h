@@ -20,7 +20,10 @@
 struct durable_dir;
 struct durable; /* a file being written */
 
-enum durable_mode { DURABLE_FILE /* fsync each */, DURABLE_NONE /* no sync at all: tests and throw-away runs */ };
+enum durable_mode {
+	DURABLE_FILE /* fsync each */,
+	DURABLE_NONE /* no sync at all: tests and throw-away runs */
+};
 
 /* root must exist. Replays what a crash left, then returns; NULL with err. */
 struct durable_dir *durable_open(const char *root, enum durable_mode mode, struct err *err);
@@ -55,6 +58,9 @@ int durable_replace(struct durable_dir *d, const char *path, struct span content
 int durable_append(struct durable_dir *d, const char *path, struct span data, struct err *err);
 /* Removal and renaming that stay done after a crash. ENOENT is success for unlink. */
 int durable_unlink(struct durable_dir *d, const char *path, struct err *err);
+/* Removal that a crash may undo without harm, because what the file says makes it be removed again; no sync of its own.
+ */
+int durable_discard(struct durable_dir *d, const char *path, struct err *err);
 int durable_rename(struct durable_dir *d, const char *from, const char *to, struct err *err);
 /* mkdir -p below the root, with each new directory's parent synced. */
 int durable_mkdir(struct durable_dir *d, const char *path, mode_t mode, struct err *err);
