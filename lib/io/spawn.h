@@ -7,31 +7,40 @@
 #ifndef WP_IO_SPAWN_H
 #define WP_IO_SPAWN_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/span.h"
 
-enum spawn_fd { SPAWN_INHERIT = -1, SPAWN_PIPE = -2, SPAWN_NULL = -3, SPAWN_SOCKETPAIR = -4 /* in and out: one socket */ };
+enum spawn_fd {
+	SPAWN_INHERIT = -1,
+	SPAWN_PIPE = -2,
+	SPAWN_NULL = -3,
+	SPAWN_SOCKETPAIR = -4 /* in and out: one socket */
+};
 
 struct spawn {
-	const char *const *argv;  /* NULL-terminated, argv[0] searched in PATH; or NULL with command set */
-	const char *command;      /* for /bin/sh -c */
-	const char *const *env;   /* "NAME=value" added to (or over) ours; NULL: none */
-	const char *dir;          /* NULL: ours */
-	int in, out, errfd;       /* a descriptor, or one of enum spawn_fd */
-	uid_t uid; gid_t gid;     /* changed to when set_ids */
+	const char *const *argv; /* NULL-terminated, argv[0] searched in PATH; or NULL with command set */
+	const char *command;     /* for /bin/sh -c */
+	const char *const *env;  /* "NAME=value" added to (or over) ours; NULL: none */
+	const char *dir;         /* NULL: ours */
+	int in, out, errfd;      /* a descriptor, or one of enum spawn_fd */
+	uid_t uid;
+	gid_t gid; /* changed to when set_ids */
 	bool set_ids;
 };
 struct child {
 	pid_t pid;
 	int in, out; /* our ends of the pipes (close-on-exec), -1 when none; equal for SPAWN_SOCKETPAIR */
+	bool group;  /* it leads a process group: whenever its stdin is not ours, hence not a terminal's */
 };
 
 /* 0, or -1 with err: also when exec fails in the child (told through a pipe), ERR_CONFIG then. */
 int spawn_start(const struct spawn *sp, struct child *c, struct err *err);
-/* Waits at most timeout_ms (-1: for ever), then TERM, then KILL. Exit status, 128 + signal, or -1 with err. */
+/* Waits at most timeout_ms (-1: for ever), then TERM, then KILL, and -1 with sys == ETIMEDOUT. Otherwise the exit
+ * status, 128 + signal, or -1 with err. The pipes are the caller's to close, the child's stdin before this. */
 int spawn_wait(struct child *c, int64_t timeout_ms, struct err *err);
 /* Runs a command with `input` on stdin, keeps at most out->max of stdout. Returns as spawn_wait. */
 int spawn_run(const struct spawn *sp, struct span input, struct buf *out, int64_t timeout_ms, struct err *err);

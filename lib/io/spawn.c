@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: ISC */
+#include "io/spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/limits.h"
+
+enum {
+	GRACE_MS = 2000,             /* between TERM and KILL */
+	NAP_MS = 10,                 /* where the kernel has no pidfd */
+	SECRET_TIMEOUT = 300 * 1000, /* a person may be typing a passphrase */
+	FD_TABLE_MAX = 4096,         /* closed one by one where close_range is missing */
+};
+
+static int64_t now_ms(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* ---- in the child ---- */
+
+struct ends {
+	int child[3]; /* what becomes 0, 1, 2; -1 to keep ours */
+	int ours[2];  /* in, out */
+	int told[2];  /* the pipe that tells a failed exec */
+	bool group;   /* a process group of its own, so that all of it can be stopped */
+};
+
+static void reset_signals(void)
+{
+	for (int sig = 1; sig < NSIG; sig++)
+		signal(sig, SIG_DFL);
+	sigset_t none;
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static void close_others_at_exec(void)
+{
+	if (syscall(SYS_close_range, 3, ~0U, 4 /* CLOSE_RANGE_CLOEXEC */) == 0)
+		return;
+	for (int fd = 3; fd < FD_TABLE_MAX; fd++)
+		fcntl(fd, F_SETFD, FD_CLOEXEC);
+}
+
+/* The sources are moved out of 0-2 first, so that none is overwritten before it is copied. */
+static int place_fds(struct ends *e)
+{
+	for (int i = 0; i < 3; i++)
+		if (e->child[i] >= 0 && (e->child[i] = fcntl(e->child[i], F_DUPFD_CLOEXEC, 3)) < 0)
+			return -1;
+	for (int i = 0; i < 3; i++)
+		if (e->child[i] >= 0 && dup2(e->child[i], i) < 0)
+			return -1;
+	close_others_at_exec();
+	return 0;
+}
+
+static int take_ids(const struct spawn *sp)
+{
+	if (!sp->set_ids)
+		return 0;
+	if (geteuid() == 0 && setgroups(1, &sp->gid))
+		return -1;
+	return setresgid(sp->gid, sp->gid, sp->gid) || setresuid(sp->uid, sp->uid, sp->uid) ? -1 : 0;
+}
+
+static void add_env(const char *const *env)
+{
+	for (; env && *env; env++) {
+		char *copy = strdup(*env);
+		if (copy)
+			putenv(copy);
+	}
+}
+
+static _Noreturn void become(const struct spawn *sp, struct ends *e)
+{
+	if (e->group)
+		setpgid(0, 0);
+	if (place_fds(e) == 0 && take_ids(sp) == 0 && (!sp->dir || chdir(sp->dir) == 0)) {
+		add_env(sp->env);
+		reset_signals();
+		/* Half a message must not be taken for a whole one when we die. */
+		prctl(PR_SET_PDEATHSIG, SIGTERM);
+		const char *const shell[] = { "/bin/sh", "-c", sp->command, NULL };
+		const char *const *argv = sp->argv ? sp->argv : shell;
+		/* execvp takes char *const * for historical reasons and does not write there. */
+		execvp(argv[0], (char *const *)(uintptr_t)argv);
+	}
+	int sys = errno;
+	if (write(e->told[1], &sys, sizeof sys) < 0)
+		_exit(126);
+	_exit(127);
+}
+
+/* ---- in the parent ---- */
+
+static void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+/* One of the child's three descriptors; `writes` says that the child writes to it. owned: to be closed by us. */
+static int open_end(int want, bool writes, int *child, int *ours, bool *owned)
+{
+	int fd[2];
+	*owned = want != SPAWN_INHERIT && want < 0;
+	if (want >= 0)
+		*child = want;
+	else if (want == SPAWN_NULL)
+		return (*child = open("/dev/null", (writes ? O_WRONLY : O_RDONLY) | O_CLOEXEC)) < 0 ? -1 : 0;
+	else if (want == SPAWN_PIPE) {
+		if (pipe2(fd, O_CLOEXEC))
+			return -1;
+		*child = fd[writes];
+		*ours = fd[!writes];
+	}
+	return 0;
+}
+
+static int open_socketpair(struct ends *e)
+{
+	int fd[2];
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd))
+		return -1;
+	e->ours[0] = e->ours[1] = fd[0];
+	e->child[0] = fd[1];
+	return (e->child[1] = fcntl(fd[1], F_DUPFD_CLOEXEC, 3)) < 0 ? -1 : 0;
+}
+
+static int open_ends(const struct spawn *sp, struct ends *e, bool owned[3])
+{
+	int none = -1;
+	if (pipe2(e->told, O_CLOEXEC))
+		return -1;
+	if (sp->in == SPAWN_SOCKETPAIR) {
+		owned[0] = owned[1] = true;
+		if (open_socketpair(e))
+			return -1;
+	} else if (open_end(sp->in, false, &e->child[0], &e->ours[0], &owned[0]) ||
+		   open_end(sp->out, true, &e->child[1], &e->ours[1], &owned[1])) {
+		return -1;
+	}
+	return open_end(sp->errfd, true, &e->child[2], &none, &owned[2]);
+}
+
+/* What the child tells when it cannot exec; 0 when it could. */
+static int exec_errno(int fd)
+{
+	int sys = 0;
+	ssize_t n;
+	do
+		n = read(fd, &sys, sizeof sys);
+	while (n < 0 && errno == EINTR);
+	return n == sizeof sys ? sys : 0;
+}
+
+static void close_ours(struct ends *e)
+{
+	if (e->ours[1] != e->ours[0])
+		close_fd(&e->ours[1]);
+	close_fd(&e->ours[0]);
+}
+
+static int failed_exec(const struct spawn *sp, struct ends *e, pid_t pid, int sys, struct err *err)
+{
+	close_ours(e);
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	err_set(err, ERR_CONFIG, "cannot run %s: %s", sp->argv ? sp->argv[0] : "/bin/sh", strerror(sys));
+	if (err)
+		err->sys = sys;
+	return -1;
+}
+
+int spawn_start(const struct spawn *sp, struct child *c, struct err *err)
+{
+	struct ends e = { { -1, -1, -1 }, { -1, -1 }, { -1, -1 }, sp->in != SPAWN_INHERIT };
+	bool owned[3] = { false };
+	pid_t pid = -1;
+	if (open_ends(sp, &e, owned) || (pid = fork()) < 0)
+		err_sys(err, "cannot start %s", sp->argv ? sp->argv[0] : "a command");
+	else if (pid == 0)
+		become(sp, &e);
+	for (int i = 0; i < 3; i++)
+		if (owned[i])
+			close_fd(&e.child[i]);
+	close_fd(&e.told[1]);
+	int sys = pid > 0 ? exec_errno(e.told[0]) : 0;
+	close_fd(&e.told[0]);
+	if (sys)
+		return failed_exec(sp, &e, pid, sys, err);
+	if (pid < 0) {
+		close_ours(&e);
+		return -1;
+	}
+	*c = (struct child){ pid, e.ours[0], e.ours[1], e.group };
+	return 0;
+}
+
+/* True when the child has ended within ms; leaves it to be reaped. */
+static bool ends_within(pid_t pid, int64_t ms)
+{
+	int64_t end = now_ms() + ms;
+	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	bool ended = false;
+	for (;;) {
+		siginfo_t info = { .si_pid = 0 };
+		int r = waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT);
+		ended = r == 0 ? info.si_pid == pid : errno != EINTR;
+		int64_t left = end - now_ms();
+		if (ended || left <= 0)
+			break;
+		struct pollfd p = { .fd = fd, .events = POLLIN };
+		poll(&p, 1, fd >= 0 || left < NAP_MS ? (int)left : NAP_MS);
+	}
+	if (fd >= 0)
+		close(fd);
+	return ended;
+}
+
+int spawn_wait(struct child *c, int64_t timeout_ms, struct err *err)
+{
+	bool late = timeout_ms >= 0 && !ends_within(c->pid, timeout_ms);
+	if (late) {
+		pid_t whom = c->group ? -c->pid : c->pid;
+		kill(whom, SIGTERM);
+		if (!ends_within(c->pid, GRACE_MS))
+			kill(whom, SIGKILL);
+	}
+	int status;
+	while (waitpid(c->pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return err_sys(err, "waiting for a command");
+	c->pid = -1;
+	if (late) {
+		err_set(err, ERR_TEMP, "the command did not end in time and was stopped");
+		if (err)
+			err->sys = ETIMEDOUT;
+		return -1;
+	}
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+/* ---- input and output at once ---- */
+
+struct exchange {
+	struct child *c;
+	struct span input;
+	struct buf *out;
+};
+
+static void feed(struct exchange *x)
+{
+	ssize_t n = write(x->c->in, x->input.p, x->input.n);
+	if (n > 0)
+		x->input = span_from(x->input, (size_t)n);
+	/* A child that stops reading is no error: its exit status decides. */
+	if (x->input.n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+		close_fd(&x->c->in);
+}
+
+static void collect(struct exchange *x)
+{
+	char piece[8192];
+	ssize_t n = read(x->c->out, piece, sizeof piece);
+	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+		close_fd(&x->c->out);
+	size_t room = x->out ? x->out->max - x->out->len : 0;
+	if (n > 0 && room)
+		buf_add(x->out, piece, (size_t)n < room ? (size_t)n : room);
+}
+
+/* Until both pipes are done or the time is over. */
+static void exchange(struct exchange *x, int64_t end)
+{
+	fcntl(x->c->in, F_SETFL, O_NONBLOCK);
+	fcntl(x->c->out, F_SETFL, O_NONBLOCK);
+	if (!x->input.n)
+		close_fd(&x->c->in);
+	while (x->c->in >= 0 || x->c->out >= 0) {
+		int64_t left = end < 0 ? -1 : end - now_ms();
+		if (end >= 0 && left <= 0)
+			break;
+		struct pollfd p[2] = { { .fd = x->c->in, .events = POLLOUT }, { .fd = x->c->out, .events = POLLIN } };
+		if (poll(p, 2, (int)left) <= 0)
+			continue;
+		if (p[0].revents)
+			feed(x);
+		if (p[1].revents)
+			collect(x);
+	}
+}
+
+static int run(struct spawn sp, struct span input, struct buf *out, int64_t timeout_ms, struct err *err)
+{
+	struct child c;
+	sp.out = SPAWN_PIPE;
+	if (spawn_start(&sp, &c, err))
+		return -1;
+	int64_t end = timeout_ms < 0 ? -1 : now_ms() + timeout_ms;
+	struct exchange x = { &c, input, out };
+	exchange(&x, end);
+	close_fd(&c.in);
+	close_fd(&c.out);
+	int64_t left = end < 0 ? -1 : end - now_ms();
+	return spawn_wait(&c, end >= 0 && left < 0 ? 0 : left, err);
+}
+
+int spawn_run(const struct spawn *sp, struct span input, struct buf *out, int64_t timeout_ms, struct err *err)
+{
+	struct spawn mine = *sp;
+	mine.in = SPAWN_PIPE;
+	return run(mine, input, out, timeout_ms, err);
+}
+
+int spawn_secret(const char *command, struct buf *out, struct err *err)
+{
+	struct spawn sp = { .command = command, .in = isatty(0) ? SPAWN_INHERIT : SPAWN_NULL, .errfd = SPAWN_INHERIT };
+	buf_reset(out);
+	int status = run(sp, SPAN(""), out, SECRET_TIMEOUT, err);
+	if (status < 0)
+		return err_prefix(err, "password command");
+	if (status)
+		return err_set(err, ERR_TEMP, "the password command ended with status %d", status);
+	ptrdiff_t lf = span_chr(buf_span(out), '\n');
+	if (lf < 0 && out->len == out->max)
+		return err_set(err, ERR_LIMIT, "the password command's answer is longer than %zu bytes", out->max);
+	if (lf >= 0) {
+		explicit_bzero(out->p + lf, out->len - (size_t)lf);
+		buf_truncate(out, (size_t)lf);
+	}
+	if (span_ends(buf_span(out), "\r"))
+		buf_truncate(out, out->len - 1);
+	return out->len ? 0 : err_set(err, ERR_CONFIG, "the password command gave no password");
+}
