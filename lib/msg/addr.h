@@ -30,8 +30,8 @@ void addr_parse_list(struct arena *a, struct span value, struct addr_list *out);
 /* local@domain with the local part quoted where RFC 5321 4.1.2 needs it. */
 void addr_format(const struct addr *a, struct buf *out);
 
-/* One SMTP mailbox, "local@domain", as in RCPT TO without its angle brackets and source route, also "Postmaster" alone (domain "")
- * when allow_bare. Strict: false unless the whole span is RFC 5321's Mailbox (UTF-8 allowed when utf8). */
+/* One SMTP mailbox, "local@domain", as in RCPT TO without its angle brackets and source route, also "Postmaster" alone
+ * (domain "") when allow_bare. Strict: false unless the whole span is RFC 5321's Mailbox (UTF-8 allowed when utf8). */
 bool addr_parse_mailbox(struct span s, bool utf8, bool allow_bare, struct addr *out, struct arena *a);
 /* Is it a domain of letters, digits, hyphens and dots (or U-labels when utf8), or an address literal? */
 bool addr_domain_ok(struct span domain, bool utf8);

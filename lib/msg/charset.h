@@ -10,7 +10,8 @@
 #include "base/span.h"
 
 /* Appends s, in charset, as valid UTF-8; bytes that can't be converted become U+FFFD. An unknown charset: 0 is not
- * returned but -1, and the text is appended with each non-ASCII byte as U+FFFD (or as is, when it happens to be valid UTF-8). */
+ * returned but -1, and the text is appended with each non-ASCII byte as U+FFFD (or as is, when it happens to be valid
+ * UTF-8). */
 int charset_to_utf8(struct span charset, struct span s, struct buf *out);
 /* The other way, for terminals: what the charset lacks becomes '?'. */
 int charset_from_utf8(const char *charset, struct span s, struct buf *out);

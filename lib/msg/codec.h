@@ -9,7 +9,13 @@
 #include "base/buf.h"
 #include "base/span.h"
 
-enum codec { CODEC_IDENTITY /* 7bit, 8bit, binary */, CODEC_BASE64, CODEC_QP, CODEC_UUENCODE, CODEC_UNKNOWN };
+enum codec {
+	CODEC_IDENTITY /* 7bit, 8bit, binary */,
+	CODEC_BASE64,
+	CODEC_QP,
+	CODEC_UUENCODE,
+	CODEC_UNKNOWN
+};
 enum codec codec_of(struct span content_transfer_encoding);
 
 struct decoder {
@@ -28,7 +34,8 @@ void codec_decode(enum codec codec, struct span in, struct buf *out);
 void base64_encode(struct span in, const char *eol, struct buf *out);
 /* Strict, for SASL: canonical, padded, nothing else; false otherwise. */
 bool base64_decode_strict(struct span in, struct buf *out);
-/* Text with LF or CRLF lines to quoted-printable with lines of at most 76 that end in eol. binary: line ends are data too. */
+/* Text with LF or CRLF lines to quoted-printable with lines of at most 76 that end in eol. binary: line ends are data
+ * too. */
 void qp_encode(struct span in, bool binary, const char *eol, struct buf *out);
 
 #endif

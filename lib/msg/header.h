@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC
  *
  * Header fields of a message in memory (RFC 5322 2.2). Total: any bytes give some fields and a body; nothing is an
- * error, nothing is copied. Lines may end with CRLF or LF. A line that is neither a field nor a continuation is kept as a
- * field with an empty name, so that the raw fields put together are the header again, byte for byte.
+ * error, nothing is copied. Lines may end with CRLF or LF. A line that is neither a field nor a continuation is kept as
+ * a field with an empty name, so that the raw fields put together are the header again, byte for byte.
  */
 #ifndef WP_MSG_HEADER_H
 #define WP_MSG_HEADER_H
