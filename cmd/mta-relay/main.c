@@ -21,12 +21,10 @@ static const struct subcommand {
 
 static int usage(FILE *out, int status)
 {
-	fputs("usage: mta-relay SUBCOMMAND [OPTION]... [ARGUMENT]...\n\n"
-	      "Relays mail: SMTP server in the roles mta and msa, queue, and client towards the next hop.\n\n",
-	    out);
+	fputs("Relays mail: SMTP server in the roles mta and msa, queue, and client towards the next hop.\n\n", out);
 	for (const struct subcommand *s = subcommands; s->name; s++)
-		fprintf(out, "  %-10s %s\n", s->name, s->help);
-	fputs("\nmta-relay SUBCOMMAND --help tells its options.\n", out);
+		fprintf(out, "  %s %-*s %s\n", s->title, (int)(24 - strlen(s->title)), "...", s->help);
+	fputs("\nEach subcommand tells its options with --help.\n", out);
 	return status;
 }
 

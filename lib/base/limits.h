@@ -19,6 +19,7 @@ enum {
 	LIMIT_SMTP_JUNK_COMMANDS = 100,
 	LIMIT_SMTP_ERRORS = 20,
 	LIMIT_RECEIVED_HOPS = 100, /* RFC 5321 6.3 */
+	LIMIT_SMTP_DATA_RATE = 50, /* bytes per second of content at least, on average after TIME_SMTP_DATA_GRACE */
 
 	/* Messages */
 	LIMIT_MESSAGE_DEFAULT = 104857600, /* 100 MiB; default of an option */
@@ -60,6 +61,7 @@ enum {
 	TIME_SMTP_DATA_INIT = 2 * 60 * 1000,
 	TIME_SMTP_DATA_BLOCK = 3 * 60 * 1000,
 	TIME_SMTP_DATA_DONE = 10 * 60 * 1000,
+	TIME_SMTP_DATA_GRACE = 2 * 60 * 1000,
 	TIME_IMAP_IDLE = 30 * 60 * 1000, /* RFC 9051 5.4 */
 	TIME_POP3_IDLE = 10 * 60 * 1000, /* RFC 1939 3 */
 	TIME_TLS_HANDSHAKE = 60 * 1000,

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC
  *
- * The server side of SMTP and LMTP (RFC 5321, 2033, 6409): the conversation's grammar, states and replies, over any stream. What is accepted is decided by
- * the functions of smtp_server_ops: mta-relay's in roles mta and msa, mda-deliver's for LMTP. One transaction has one arena; every way
- * back to idle (RSET, end of DATA, EHLO, STARTTLS, each refusal) goes through one reset, which calls ops->reset.
+ * The server side of SMTP and LMTP (RFC 5321, 2033, 6409): the conversation's grammar, states and replies, over any
+ * stream. What is accepted is decided by the functions of smtp_server_ops: mta-relay's in roles mta and msa,
+ * mda-deliver's for LMTP. One transaction has one arena; every way back to idle (RSET, end of DATA, EHLO, STARTTLS,
+ * each refusal) goes through one reset, which calls ops->reset.
  */
 #ifndef WP_SMTP_SERVER_H
 #define WP_SMTP_SERVER_H
@@ -30,9 +31,9 @@ void smtp_answer(struct smtp_answer *a, int code, const char *enh, const char *f
 
 struct smtp_env_rcpt {
 	struct addr addr;
-	struct span text;   /* "local@domain" as given, without <> */
+	struct span text;          /* "local@domain" as given, without <> */
 	struct span notify, orcpt; /* "" when absent; orcpt still xtext */
-	void *op;           /* the ops' own */
+	void *op;                  /* the ops' own */
 };
 struct smtp_env {
 	struct arena *arena; /* the transaction's */
@@ -40,7 +41,7 @@ struct smtp_env {
 	struct addr from_addr;
 	struct span ret, envid; /* DSN */
 	bool utf8, eightbit, binary, requiretls;
-	uint64_t size;       /* declared, 0 when not */
+	uint64_t size; /* declared, 0 when not */
 	struct smtp_env_rcpt *rcpt;
 	size_t n_rcpt;
 };
@@ -48,11 +49,11 @@ struct smtp_session {
 	struct stream *s;
 	struct span helo;
 	bool esmtp, lmtp, tls;
-	struct span user;    /* authenticated as, "" */
-	const char *peer_ip; /* "192.0.2.1" or "local" */
+	struct span user;      /* authenticated as, "" */
+	const char *peer_ip;   /* "192.0.2.1" or "local" */
 	const char *peer_name; /* verified reverse name, "" */
 	struct smtp_env env;
-	void *arg;           /* the ops' */
+	void *arg; /* the ops' */
 };
 
 struct smtp_server_ops {
@@ -64,30 +65,38 @@ struct smtp_server_ops {
 	void (*rcpt)(struct smtp_session *x, struct smtp_env_rcpt *r, struct smtp_answer *a);
 	/* Before 354 (or the first BDAT): open the tmp file, start the MDA. */
 	void (*data)(struct smtp_session *x, struct smtp_answer *a);
-	/* Content, dots removed, CRLF line ends, in pieces. -1: keep reading, but the message fails with what done then answers. */
+	/* Content, dots removed, CRLF line ends, in pieces. -1: keep reading, but the message fails with what done then
+	 * answers. */
 	int (*chunk)(struct smtp_session *x, struct span piece);
 	/* The end. SMTP: answers[0]. LMTP: one per accepted recipient. An unset answer is 250. */
 	void (*done)(struct smtp_session *x, struct smtp_answer *answers, size_t n);
 	void (*reset)(struct smtp_session *x);
 	void (*vrfy)(struct smtp_session *x, struct span what, struct smtp_answer *a);
-	const struct sasl_server_ops *sasl; /* NULL: no AUTH offered */
+	const struct sasl_server_ops *sasl; /* NULL: no AUTH offered; its arg is x->arg */
+	/* An authentication ended; why is NULL when it went well. For logging; NULL: not told. */
+	void (*authenticated)(struct smtp_session *x, struct span mech, const struct err *why);
 };
 struct smtp_server_config {
 	bool lmtp;
-	const char *hostname;     /* greeting and replies */
-	const char *banner;       /* after the host name, "ESMTP" by default */
-	struct tls_ctx *tls;      /* NULL: no STARTTLS */
+	const char *hostname; /* greeting and replies */
+	const char *banner;   /* after the host name, "ESMTP" by default */
+	struct tls_ctx *tls;  /* NULL: no STARTTLS */
 	bool implicit_tls;
 	bool require_tls, require_auth, auth_without_tls;
 	uint64_t max_size;
 	unsigned max_rcpt;
 	unsigned max_errors, max_commands_junk; /* 0: limits.h */
-	bool bare_lf_ok;          /* the stream is a terminal or pipe: lines may end with LF */
-	int64_t timeout_ms, data_timeout_ms; /* 0: RFC 5321 4.5.3.2's */
-	const volatile sig_atomic_t *stopping; /* 421 at the next command */
+	bool bare_lf_ok;                        /* the stream is a terminal or pipe: lines may end with LF */
+	int64_t timeout_ms, data_timeout_ms;    /* 0: RFC 5321 4.5.3.2's */
+	const volatile sig_atomic_t *stopping;  /* 421 at the next command */
+	/* Commands may come before the reply to EHLO, DATA and the like was read, content before 354 (RFC 2920 3.1
+	 * forbids it). Implied by bare_lf_ok: what is piped in comes at once. */
+	bool early_input_ok;
 };
-/* The whole conversation. 0 when it ended with QUIT or the peer's close, -1 with err otherwise. */
-int smtp_server_run(const struct smtp_server_config *c, const struct smtp_server_ops *ops, struct smtp_session *x,
-    struct err *err);
+/* The whole conversation, with its trace events (trace_begin and trace_end, conn.open, lines, smtp.mail, smtp.rcpt,
+ * accept, refuse). The caller fills s, peer_ip, peer_name and arg of x, and closes s afterwards. 0 when it ended with
+ * QUIT or the peer's close, -1 with err otherwise. */
+int smtp_server_run(
+    const struct smtp_server_config *c, const struct smtp_server_ops *ops, struct smtp_session *x, struct err *err);
 
 #endif

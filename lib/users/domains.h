@@ -2,8 +2,8 @@
  *
  * A set of domains, as --domains and --relay-to give it: names separated by commas or blanks, or a file (when the text
  * holds a '/') with one or several a line and `#` comments. ".example" stands for every subdomain of example, not for
-XXNames are compared as lower-case A-labels (RFC 5891 5), so that U-labels match
- * on either side; address literals are compared as text.
+ * example itself. Names are compared as lower-case A-labels (RFC 5891 5), so that U-labels match on either side;
+ * address literals are compared as text.
  */
 #ifndef WP_USERS_DOMAINS_H
 #define WP_USERS_DOMAINS_H

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: ISC */
+#include <stdio.h>
+
+#include "base/limits.h"
+#include "io/trace.h"
+#include "msg/codec.h"
+#include "smtp/server_int.h"
+
+enum {
+	AUTH_TRIES = 3
+};
+
+static void trace_tls_layer(const struct server *sv)
+{
+	const struct tls_info *info = stream_tls(sv->x->s);
+	char text[128];
+	if (!info)
+		return;
+	snprintf(text, sizeof text, "%s %s", info->version, info->cipher);
+	trace_tls(text);
+	server_event(sv, "tls", 220, text);
+}
+
+int server_tls(struct server *sv)
+{
+	if (tls_accept(sv->x->s, sv->c->tls, sv->err) < 0)
+		return -1;
+	/* RFC 3207 4.2 */
+	server_reset(sv);
+	server_enter(sv, ST_NEW);
+	sv->x->tls = true;
+	sv->x->esmtp = false;
+	sv->x->helo = sv->x->user = SPAN("");
+	trace_tls_layer(sv);
+	return 0;
+}
+
+void cmd_starttls(struct server *sv, struct span arg)
+{
+	(void)arg;
+	if (!sv->c->tls) {
+		server_reply(sv, 502, "5.5.1", "TLS is not offered");
+		return;
+	}
+	if (sv->x->tls) {
+		server_reply(sv, 503, "5.5.1", "TLS is already active");
+		return;
+	}
+	/* Also where early input is tolerated: what came in the clear must not live on inside TLS. */
+	if (stream_has_input(sv->x->s)) {
+		server_reply(sv, 554, "5.5.0", "Input after STARTTLS");
+		sv->closing = true;
+		return;
+	}
+	server_reply(sv, 220, "2.0.0", "Ready to start TLS");
+	if (stream_flush(sv->x->s) < 0 || server_tls(sv) < 0)
+		sv->closing = true;
+}
+
+static bool plaintext_ok(const struct server *sv)
+{
+	return sv->x->tls || sv->c->auth_without_tls;
+}
+
+void server_mechs(const struct server *sv, struct buf *b)
+{
+	bool hidden = sv->c->require_tls && !sv->x->tls;
+	if (sv->ops->sasl && !hidden)
+		sasl_server_mechs(sv->x->s, plaintext_ok(sv), b);
+}
+
+/* One message of the client's, base64 in a line (RFC 4954 4), into `in`. False after a reply. */
+static bool auth_message(struct server *sv, struct span text, struct buf *in)
+{
+	buf_reset(in);
+	if (span_eqs(text, "*"))
+		server_reply(sv, 501, "5.7.0", "Authentication cancelled");
+	else if (!base64_decode_strict(text, in))
+		server_reply(sv, 501, "5.5.2", "That is no base64");
+	else
+		return true;
+	return false;
+}
+
+static bool auth_read(struct server *sv, struct buf *in)
+{
+	struct line line;
+	if (!server_line(sv, LIMIT_SMTP_AUTH_LINE, &line))
+		return false;
+	trace_line('<', line.text, true);
+	return auth_message(sv, line.text, in);
+}
+
+static void challenge(struct server *sv, const struct buf *out)
+{
+	struct buf b64;
+	buf_init(&b64, LIMIT_SMTP_AUTH_LINE);
+	base64_encode(buf_span(out), NULL, &b64);
+	stream_printf(sv->x->s, "334 %s\r\n", b64.p);
+	trace_line('>', SPAN("334 ***"), true);
+	buf_free(&b64);
+}
+
+static void auth_failed(struct server *sv, const struct err *why)
+{
+	if (why->class == ERR_TEMP || why->class == ERR_CONFIG)
+		server_reply(sv, 454, "4.7.0", "Temporary authentication failure");
+	else if (why->class == ERR_PROTO)
+		server_reply(sv, 501, "5.5.2", "Malformed authentication message");
+	else
+		server_reply(sv, 535, "5.7.8", "Authentication credentials invalid");
+	if (++sv->auth_tries >= AUTH_TRIES)
+		server_reply(sv, 421, "4.7.0", "%s: too many failures", sv->c->hostname);
+}
+
+static void auth_done(struct server *sv, struct span mech, struct sasl_server *x)
+{
+	sv->x->user = arena_span(sv->session, sasl_server_user(x));
+	server_event(sv, "auth", 235, "the client authenticated");
+	if (sv->ops->authenticated)
+		sv->ops->authenticated(sv->x, mech, NULL);
+	server_reply(sv, 235, "2.7.0", "Authentication successful");
+}
+
+/* The exchange after the initial response; false after a reply that ended it. */
+static bool exchange(struct server *sv, struct sasl_server *x, bool have_in, struct buf *in, struct err *why)
+{
+	struct buf out;
+	bool ok = false;
+	enum sasl_result rc;
+	buf_init(&out, LIMIT_SMTP_AUTH_LINE);
+	for (;;) {
+		buf_reset(&out);
+		rc = sasl_server_step(x, have_in, buf_span(in), &out, why);
+		have_in = true;
+		if (rc == SASL_FAIL)
+			break;
+		if (rc == SASL_OK && !out.len) {
+			ok = true;
+			break;
+		}
+		challenge(sv, &out);
+		if (!auth_read(sv, in))
+			break;
+		if (rc == SASL_OK) {
+			/* RFC 4954 4: additional data with success is acknowledged by an empty line. */
+			ok = !in->len;
+			if (!ok)
+				err_set(why, ERR_PROTO, "data after the last challenge");
+			break;
+		}
+	}
+	buf_free(&out);
+	return ok;
+}
+
+static void run_auth(struct server *sv, struct span mech, struct sasl_server *x, struct span initial)
+{
+	struct buf in;
+	struct err why = { 0 };
+	bool have_in = initial.n > 0, ok = true;
+	buf_init(&in, LIMIT_SMTP_AUTH_LINE);
+	if (have_in && !span_eqs(initial, "="))
+		ok = auth_message(sv, initial, &in);
+	if (ok && exchange(sv, x, have_in, &in, &why)) {
+		auth_done(sv, mech, x);
+	} else if (why.class != ERR_NONE) {
+		server_event(sv, "auth", 535, why.text);
+		if (sv->ops->authenticated)
+			sv->ops->authenticated(sv->x, mech, &why);
+		auth_failed(sv, &why);
+	}
+	buf_free(&in);
+}
+
+void cmd_auth(struct server *sv, struct span arg)
+{
+	struct buf line;
+	if (!sv->ops->sasl) {
+		server_reply(sv, 502, "5.5.1", "Authentication is not offered");
+		return;
+	}
+	if (sv->x->user.n) {
+		server_reply(sv, 503, "5.5.1", "Already authenticated");
+		return;
+	}
+	/* The line's bytes go with the next read. */
+	buf_init(&line, LIMIT_SMTP_AUTH_LINE);
+	buf_addspan(&line, arg);
+	struct span rest = buf_span(&line), mech = span_word(&rest), initial = span_trim(rest);
+	struct sasl_server *x = sasl_server_new(mech, sv->x->s, plaintext_ok(sv), sv->ops->sasl, sv->x->arg);
+	if (x)
+		run_auth(sv, mech, x, initial);
+	else if (!plaintext_ok(sv) && (span_ieqs(mech, "PLAIN") || span_ieqs(mech, "LOGIN")))
+		server_reply(sv, 538, "5.7.11", "Encryption required for this mechanism");
+	else
+		server_reply(sv, 504, "5.5.4", "Unrecognized authentication type");
+	sasl_server_free(x);
+	buf_free(&line);
+}

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: ISC */
+#include <errno.h>
+
+#include "base/limits.h"
+#include "io/trace.h"
+#include "smtp/server_int.h"
+
+/* After ops->chunk failed, or what came is bad or too much, the rest is read and dropped. */
+static void piece(void *arg, struct span content)
+{
+	struct server *sv = arg;
+	sv->content += content.n;
+	bool wanted = sv->started && !sv->chunk_failed && !sv->dot.bad;
+	if (sv->c->max_size && sv->content > sv->c->max_size)
+		return;
+	if (wanted && sv->ops->chunk && sv->ops->chunk(sv->x, content) < 0)
+		sv->chunk_failed = true;
+}
+
+static bool too_big(const struct server *sv)
+{
+	return sv->c->max_size && sv->content > sv->c->max_size;
+}
+
+/* A read failed within the content: there is nobody left to answer, or nothing to wait for. */
+static void lost(struct server *sv)
+{
+	const struct err *why = stream_err(sv->x->s);
+	sv->closing = true;
+	server_event(sv, "refuse", 421, "the connection broke within the content");
+	if (why->sys == ETIMEDOUT)
+		server_reply(sv, 421, "4.4.2", "Timed out waiting for the content");
+	err_set(sv->err, ERR_TEMP, "the content broke off: %s", why->class == ERR_NONE ? "end of file" : why->text);
+}
+
+static void data_clock(struct server *sv, bool on)
+{
+	struct stream *s = sv->x->s;
+	stream_set_deadline(s, 0);
+	stream_set_timeout(s, sv->c->data_timeout_ms ? sv->c->data_timeout_ms : TIME_SMTP_DATA_BLOCK);
+	stream_set_min_rate(s, on ? LIMIT_SMTP_DATA_RATE : 0, on ? TIME_SMTP_DATA_GRACE : 0);
+}
+
+/* Reads the content to its end; false when the connection broke. */
+static bool read_content(struct server *sv)
+{
+	struct span in;
+	while (!sv->dot.ended) {
+		if (stream_peek(sv->x->s, &in) <= 0) {
+			lost(sv);
+			return false;
+		}
+		stream_consume(sv->x->s, dot_decode(&sv->dot, in, piece, sv));
+	}
+	return true;
+}
+
+/* Content that no server may take: RFC 5321 2.3.8, 4.5.2. True after the refusal. */
+static bool refused_content(struct server *sv)
+{
+	static const char *const what[] = { "", "a bare CR", "a bare LF", "a bare CR and a bare LF" };
+	if (sv->dot.bad) {
+		const char *found = sv->dot.bad & 3 ? what[sv->dot.bad & 3] : "a NUL";
+		server_event(sv, "refuse", 550, "the content has a line end other than CRLF, or a NUL");
+		server_reply(sv, 550, "5.6.0", "The message has %s: a line ends with CRLF and holds neither", found);
+	} else if (too_big(sv)) {
+		server_event(sv, "refuse", 552, "the message is larger than allowed");
+		server_reply(sv, 552, "5.3.4", "A message may have %llu bytes", (unsigned long long)sv->c->max_size);
+	} else {
+		return false;
+	}
+	return true;
+}
+
+static void say_done(struct server *sv, const struct smtp_answer *a, const struct smtp_env_rcpt *r)
+{
+	int code = a->code ? a->code : sv->chunk_failed ? 451 : 250;
+	server_event(sv, code < 400 ? "accept" : "refuse", code, a->code ? a->text : "the message was taken");
+	if (a->code)
+		server_answer(sv, a);
+	else if (code != 250)
+		server_reply(sv, code, "4.3.0", "The message could not be taken");
+	else if (r)
+		server_reply(sv, 250, "2.1.5", "<%.*s> Ok", SPAN_FMT(r->text));
+	else
+		server_reply(sv, 250, "2.0.0", "Ok");
+}
+
+/* The whole content is there and good: what the ops say, once, or once for each recipient (RFC 2033 4.2). */
+static void finish(struct server *sv)
+{
+	struct smtp_env *env = &sv->x->env;
+	size_t n = sv->c->lmtp ? env->n_rcpt : 1;
+	struct smtp_answer *answers = arena_alloc(env->arena, n * sizeof *answers);
+	if (sv->ops->done)
+		sv->ops->done(sv->x, answers, n);
+	for (size_t i = 0; i < n; i++)
+		say_done(sv, &answers[i], sv->c->lmtp ? &env->rcpt[i] : NULL);
+	if (sv->last_code < 400)
+		sv->errors = sv->junk = 0;
+}
+
+/* Calls ops->data; false after its refusal. */
+static bool start(struct server *sv)
+{
+	struct smtp_answer a = { 0 };
+	if (sv->ops->data)
+		sv->ops->data(sv->x, &a);
+	sv->started = true;
+	if (!a.code)
+		return true;
+	server_event(sv, "refuse", a.code, a.text);
+	server_answer(sv, &a);
+	server_reset(sv);
+	return false;
+}
+
+/* RFC 2920 3.1: pipelining clients find out here that no recipient was accepted. */
+static bool has_rcpt(struct server *sv)
+{
+	if (sv->state != ST_MAIL)
+		return true;
+	if (sv->rcpt_refused)
+		server_reply(sv, 554, "5.5.1", "No valid recipients");
+	else
+		server_reply(sv, 503, "5.5.1", "Send RCPT first");
+	return false;
+}
+
+void cmd_data(struct server *sv, struct span arg)
+{
+	(void)arg;
+	if (!has_rcpt(sv) || !start(sv))
+		return;
+	server_reply(sv, 354, NULL, "End data with <CR><LF>.<CR><LF>");
+	dot_init(&sv->dot, sv->c->bare_lf_ok ? DOT_LF : DOT_DATA);
+	data_clock(sv, true);
+	bool whole = read_content(sv);
+	data_clock(sv, false);
+	if (whole && refused_content(sv)) {
+		/* What follows a message that was built to be cut elsewhere is not listened to. */
+		if (sv->dot.bad)
+			sv->closing = true;
+	} else if (whole) {
+		finish(sv);
+	}
+	server_reset(sv);
+}
+
+/* BDAT: RFC 3030 2. */
+
+static bool bdat_args(struct span arg, uint64_t *size, bool *last)
+{
+	struct span word = span_word(&arg), mark = span_word(&arg);
+	*last = span_ieqs(mark, "LAST");
+	return span_u64(word, UINT64_MAX, size) && (!mark.n || *last) && !span_word(&arg).n;
+}
+
+/* size bytes; with `take` into the message. False when the connection broke. */
+static bool read_chunk(struct server *sv, uint64_t size, bool take)
+{
+	struct span in;
+	while (size > 0) {
+		if (stream_peek(sv->x->s, &in) <= 0) {
+			lost(sv);
+			return false;
+		}
+		if (in.n > size)
+			in.n = (size_t)size;
+		if (take)
+			dot_decode(&sv->dot, in, piece, sv);
+		stream_consume(sv->x->s, in.n);
+		size -= in.n;
+	}
+	return true;
+}
+
+void server_skip_bdat(struct server *sv, struct span arg)
+{
+	uint64_t size;
+	bool last;
+	data_clock(sv, true);
+	if (bdat_args(arg, &size, &last))
+		read_chunk(sv, size, false);
+	else
+		sv->closing = true; /* where the next command begins is not known */
+	data_clock(sv, false);
+}
+
+static void last_chunk(struct server *sv)
+{
+	if (!dot_finish(&sv->dot) && !sv->dot.bad)
+		piece(sv, SPAN("\r\n")); /* a message is made of whole lines on its further way */
+	if (!refused_content(sv))
+		finish(sv);
+	server_reset(sv);
+}
+
+static void take_chunk(struct server *sv, uint64_t size, bool last)
+{
+	data_clock(sv, true);
+	bool whole = read_chunk(sv, size, true);
+	data_clock(sv, false);
+	if (!whole) {
+		server_reset(sv);
+	} else if (last) {
+		last_chunk(sv);
+	} else if (refused_content(sv)) {
+		server_reset(sv);
+	} else {
+		server_enter(sv, ST_BDAT);
+		server_reply(sv, 250, "2.0.0", "%llu bytes received", (unsigned long long)size);
+	}
+}
+
+void cmd_bdat(struct server *sv, struct span arg)
+{
+	uint64_t size;
+	bool last;
+	if (!bdat_args(arg, &size, &last)) {
+		server_reply(sv, 501, "5.5.4", "Syntax: BDAT size [LAST]");
+		sv->closing = true;
+		return;
+	}
+	if (sv->state != ST_BDAT) {
+		if (!has_rcpt(sv) || !start(sv)) {
+			server_skip_bdat(sv, arg);
+			return;
+		}
+		dot_init(&sv->dot, DOT_RAW);
+	}
+	take_chunk(sv, size, last);
+}

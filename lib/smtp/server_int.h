@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: ISC
+ *
+ * The server engine's inside: what its files share. server.c has the table of commands and the loop, server_reply.c
+ * what goes to the client, server_mail.c the envelope, server_data.c the content, server_auth.c STARTTLS and AUTH.
+ */
+#ifndef WP_SMTP_SERVER_INT_H
+#define WP_SMTP_SERVER_INT_H
+
+#include "smtp/dot_decode.h"
+#include "smtp/server.h"
+
+enum server_state {
+	ST_NEW,   /* connected, or TLS just begun: who is it? */
+	ST_READY, /* greeted, no transaction */
+	ST_MAIL,  /* sender given */
+	ST_RCPT,  /* at least one recipient accepted */
+	ST_BDAT,  /* some of the content was given */
+};
+#define IN(state) (1u << (state))
+
+struct server {
+	const struct smtp_server_config *c;
+	const struct smtp_server_ops *ops;
+	struct smtp_session *x;
+	enum server_state state;
+	struct arena *session, *txn;
+	size_t rcpt_cap;
+	bool rcpt_refused; /* some recipient of this transaction was */
+	unsigned errors, junk, auth_tries;
+	bool closing;  /* the conversation ends after this command */
+	int last_code; /* of the command in hand */
+	struct err *err;
+	/* The content being received */
+	struct dot_decoder dot;
+	uint64_t content;  /* bytes so far */
+	bool chunk_failed; /* ops->chunk said so */
+	bool started;      /* ops->data was called */
+};
+
+/* server.c */
+/* The one way back to idle: forgets the transaction, tells the ops. */
+void server_reset(struct server *sv);
+void server_enter(struct server *sv, enum server_state state);
+/* A line of the client's; false when none came (closing then) or after the reply that it is a bad one. */
+bool server_line(struct server *sv, size_t max, struct line *line);
+
+/* server_reply.c */
+/* "code enh text"; enh NULL or "" for none. Text may have several lines. Sets last_code. */
+void server_reply(struct server *sv, int code, const char *enh, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+/* One line, more of the same reply follow. */
+void server_more(struct server *sv, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* An op's answer. */
+void server_answer(struct server *sv, const struct smtp_answer *a);
+/* An err with code and enh. */
+void server_err(struct server *sv, const struct err *err);
+/* Traces what became of a step: ev with result and code by the answer. */
+void server_event(const struct server *sv, const char *ev, int code, const char *why);
+
+/* server_mail.c */
+void cmd_mail(struct server *sv, struct span arg);
+void cmd_rcpt(struct server *sv, struct span arg);
+
+/* server_data.c */
+void cmd_data(struct server *sv, struct span arg);
+void cmd_bdat(struct server *sv, struct span arg);
+/* Reads and drops the bytes of a BDAT that is refused. */
+void server_skip_bdat(struct server *sv, struct span arg);
+
+/* server_auth.c */
+void cmd_starttls(struct server *sv, struct span arg);
+void cmd_auth(struct server *sv, struct span arg);
+/* Handshake, then everything learnt in the clear is forgotten. */
+int server_tls(struct server *sv);
+/* Mechanisms offered now, into b; empty for none. */
+void server_mechs(const struct server *sv, struct buf *b);
+
+#endif

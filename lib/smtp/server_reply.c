@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: ISC */
+#include <stdio.h>
+
+#include "base/limits.h"
+#include "io/trace.h"
+#include "smtp/server_int.h"
+
+void smtp_answer(struct smtp_answer *a, int code, const char *enh, const char *fmt, ...)
+{
+	va_list ap;
+	a->code = code;
+	snprintf(a->enh, sizeof a->enh, "%s", enh);
+	va_start(ap, fmt);
+	vsnprintf(a->text, sizeof a->text, fmt, ap);
+	va_end(ap);
+}
+
+/* Control characters come from a peer's bytes in a text (or from another server's reply): none may end our line early.
+ */
+static void add_clean(struct buf *b, struct span text)
+{
+	for (size_t i = 0; i < text.n; i++) {
+		unsigned char c = (unsigned char)text.p[i];
+		buf_addc(b, c < 32 || c == 127 ? ' ' : (char)c);
+	}
+}
+
+static void send_line(struct server *sv, struct buf *line)
+{
+	trace_line('>', buf_span(line), false);
+	buf_adds(line, "\r\n");
+	stream_span(sv->x->s, buf_span(line));
+}
+
+static void send_text(struct server *sv, int code, const char *enh, struct span text, bool more)
+{
+	struct buf line;
+	buf_init(&line, LIMIT_SMTP_REPLY_LINE);
+	do {
+		struct span part = span_cut(&text, '\n');
+		buf_reset(&line);
+		buf_addf(&line, "%d%c", code, text.n || more ? '-' : ' ');
+		if (enh && *enh)
+			buf_addf(&line, "%s ", enh);
+		add_clean(&line, span_slice(part, 0, LIMIT_SMTP_REPLY_LINE - 32));
+		send_line(sv, &line);
+	} while (text.n);
+	buf_free(&line);
+}
+
+static void sendf(struct server *sv, int code, const char *enh, bool more, const char *fmt, va_list ap)
+{
+	char text[1024];
+	vsnprintf(text, sizeof text, fmt, ap);
+	send_text(sv, code, enh, span_str(text), more);
+}
+
+void server_reply(struct server *sv, int code, const char *enh, const char *fmt, ...)
+{
+	va_list ap;
+	sv->last_code = code;
+	va_start(ap, fmt);
+	sendf(sv, code, enh, false, fmt, ap);
+	va_end(ap);
+	if (code == 421)
+		sv->closing = true; /* RFC 5321 3.8 */
+}
+
+void server_more(struct server *sv, int code, const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	sendf(sv, code, NULL, true, fmt, ap);
+	va_end(ap);
+}
+
+void server_answer(struct server *sv, const struct smtp_answer *a)
+{
+	server_reply(sv, a->code, a->enh, "%s", a->text);
+	if (a->close)
+		sv->closing = true;
+}
+
+void server_err(struct server *sv, const struct err *err)
+{
+	server_reply(sv, err->code ? err->code : 451, err->enh[0] ? err->enh : "4.3.0", "%s", err->text);
+}
+
+void server_event(const struct server *sv, const char *ev, int code, const char *why)
+{
+	(void)sv;
+	trace_event(&(struct trace_event){ .ev = ev,
+	    .result = code < 400   ? "ok"
+		      : code < 500 ? "temp"
+				   : "perm",
+	    .code = code,
+	    .why = why });
+}
