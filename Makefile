@@ -56,12 +56,14 @@ $(BINS): $(BUILD)/bin/%: $$(call agent_obj,$$*) $(BUILD)/obj/cmd/%/main.o $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) $(LDLIBS)
 
-agent_of = $(word 2,$(subst /, ,$(1)))
-$(TESTS): $(BUILD)/test/%: $(BUILD)/obj/%.o $$(if $$(filter cmd/%,$$*),$$(call agent_obj,$$(call agent_of,$$*))) $(LIB)
+# The agent's sources and objects for what lies in cmd/. No '%' may stand in the prerequisites: the stem would take its place.
+own_src = $(if $(filter cmd/%,$(1)),$(filter-out %/main.c,$(filter cmd/$(word 2,$(subst /, ,$(1)))/%,$(CMD_SRC))))
+own_obj = $(call obj,$(call own_src,$(1)))
+$(TESTS): $(BUILD)/test/%: $(BUILD)/obj/%.o $$(call own_obj,$$*) $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) $(LDLIBS) -lcmocka
 
-$(REPLAYS): $(BUILD)/replay/%: $(BUILD)/obj/%_fuzz.o $(BUILD)/obj/tests/replay.o $$(if $$(filter cmd/%,$$*),$$(call agent_obj,$$(call agent_of,$$*))) $(LIB)
+$(REPLAYS): $(BUILD)/replay/%: $(BUILD)/obj/%_fuzz.o $(BUILD)/obj/tests/replay.o $$(call own_obj,$$*) $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) $(LDLIBS)
 
@@ -82,7 +84,7 @@ lint: all
 # Coverage-guided runs: FUZZ_SECONDS for each target; what is found stands in build/fuzz/found.
 FUZZ_SECONDS ?= 60
 FUZZ_FLAGS := -D_GNU_SOURCE -DWAYPOST_VERSION='"$(VERSION)"' -Ilib -Icmd -std=gnu17 -O1 -g -fno-omit-frame-pointer
-$(FUZZERS): build/fuzz/%: %_fuzz.c $(LIB_SRC) $$(if $$(filter cmd/%,$$*),$$(filter-out %/main.c,$$(filter cmd/$$(call agent_of,$$*)/%.c,$$(CMD_SRC)))) build/fuzz/libwaypost.a
+$(FUZZERS): build/fuzz/%: %_fuzz.c $(LIB_SRC) $$(call own_src,$$*) build/fuzz/libwaypost.a
 	@mkdir -p $(@D)
 	clang $(FUZZ_FLAGS) -fsanitize=fuzzer,address,undefined -o $@ $(filter-out lib/% %.a,$(filter %.c,$^)) \
 	  $(filter lib/%_fuzz.c,$^) build/fuzz/libwaypost.a $(LDLIBS)
