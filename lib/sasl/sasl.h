@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC
  *
- * SASL (RFC 4422) mechanisms, both sides, as steps over raw (decoded) messages: SMTP, IMAP, POP3 and ManageSieve wrap them in their own
- * base64 lines. Server: PLAIN (RFC 4616), LOGIN, SCRAM-SHA-256 and -PLUS (RFC 5802, 7677; tls-exporter, RFC 9266). Client: those, and
- * XOAUTH2, OAUTHBEARER (RFC 7628), EXTERNAL.
+ * SASL (RFC 4422) mechanisms, both sides, as steps over raw (decoded) messages: SMTP, IMAP, POP3 and ManageSieve wrap
+ * them in their own base64 lines. Server: PLAIN (RFC 4616), LOGIN, SCRAM-SHA-256 and -PLUS (RFC 5802, 7677;
+ * tls-exporter, RFC 9266). Client: those, and XOAUTH2, OAUTHBEARER (RFC 7628), EXTERNAL.
  */
 #ifndef WP_SASL_SASL_H
 #define WP_SASL_SASL_H
@@ -15,27 +15,42 @@
 #include "io/stream.h"
 #include "users/users.h"
 
-enum sasl_result { SASL_CONTINUE, SASL_OK, SASL_FAIL };
+enum sasl_result {
+	SASL_CONTINUE,
+	SASL_OK,
+	SASL_FAIL
+};
 
 /* Server. The callbacks decide; `who` is the authentication identity, in the session's arena when it lasts. */
 struct sasl_server_ops {
 	/* The user's row; USERS_UNKNOWN is treated in the same time as a wrong password. */
 	enum users_result (*lookup)(void *arg, struct span name, struct user *out, struct err *err);
-	/* A password check that overrides users_verify (checkpassword, Dovecot auth); NULL: users_verify on lookup's row. */
+	/* A password check that overrides users_verify (checkpassword, Dovecot auth); NULL: users_verify on lookup's
+	 * row. */
 	bool (*verify)(void *arg, struct span name, struct span password, struct err *err);
 };
 struct sasl_server;
 /* "PLAIN LOGIN SCRAM-SHA-256 SCRAM-SHA-256-PLUS" as this stream allows: plaintext ones only under TLS unless
  * allow_plaintext, -PLUS only with channel binding. Appends names separated by blanks. */
 void sasl_server_mechs(const struct stream *s, bool allow_plaintext, struct buf *out);
+/* Process-wide settings, to be made before workers are forked. Without SCRAM (true by default) the mechanisms that need
+ * stored or plain passwords are neither offered nor accepted: for a users file of crypt(3) secrets, which can prove
+ * nothing to SCRAM. */
+void sasl_server_offer_scram(bool yes);
+/* What the salts of users that do not exist are derived from; any bytes that stay the same from one start to the next
+ * and that nobody outside knows (a machine id, a file's content). Without it a random value of this process and its
+ * children. */
+void sasl_server_secret(struct span seed);
 /* NULL when the mechanism is unknown or not allowed here. */
-struct sasl_server *sasl_server_new(struct span mech, const struct stream *s, bool allow_plaintext,
-    const struct sasl_server_ops *ops, void *arg);
-/* One client message (have_in false: no initial response was given) to one server challenge. On SASL_OK with out non-empty, out
- * is additional data that goes in a last challenge (or success data). On SASL_FAIL err says why (ERR_ACCESS wrong,
- * ERR_TEMP backend down, ERR_PROTO malformed). */
-enum sasl_result sasl_server_step(struct sasl_server *x, bool have_in, struct span in, struct buf *out, struct err *err);
-/* The authenticated user's name as in the users file, after SASL_OK; authorization identities other than it are refused. */
+struct sasl_server *sasl_server_new(
+    struct span mech, const struct stream *s, bool allow_plaintext, const struct sasl_server_ops *ops, void *arg);
+/* One client message (have_in false: no initial response was given) to one server challenge. On SASL_OK with out
+ * non-empty, out is additional data that goes in a last challenge (or success data). On SASL_FAIL err says why
+ * (ERR_ACCESS wrong, ERR_TEMP backend down, ERR_PROTO malformed). */
+enum sasl_result sasl_server_step(
+    struct sasl_server *x, bool have_in, struct span in, struct buf *out, struct err *err);
+/* The authenticated user's name as in the users file, after SASL_OK; authorization identities other than it are
+ * refused. */
 struct span sasl_server_user(const struct sasl_server *x);
 void sasl_server_free(struct sasl_server *x);
 
@@ -44,14 +59,14 @@ struct sasl_client_config {
 	const char *user, *password; /* or a bearer token in password for XOAUTH2, OAUTHBEARER */
 	const char *host;            /* OAUTHBEARER's host */
 	unsigned port;
-	const char *mech;            /* forced mechanism, NULL: the strongest both sides have */
-	bool allow_plaintext;        /* PLAIN and LOGIN without TLS */
+	const char *mech;     /* forced mechanism, NULL: the strongest both sides have */
+	bool allow_plaintext; /* PLAIN and LOGIN without TLS */
 };
 struct sasl_client;
-/* Chooses from the server's list (blank-separated): SCRAM-SHA-256-PLUS > SCRAM-SHA-256 > PLAIN > LOGIN; PLAIN and LOGIN never in
- * the clear. NULL with err (ERR_ACCESS) when none fits. */
-struct sasl_client *sasl_client_new(const struct sasl_client_config *c, struct span offered, const struct stream *s,
-    struct err *err);
+/* Chooses from the server's list (blank-separated): SCRAM-SHA-256-PLUS > SCRAM-SHA-256 > PLAIN > LOGIN; PLAIN and LOGIN
+ * never in the clear. NULL with err (ERR_ACCESS) when none fits. */
+struct sasl_client *sasl_client_new(
+    const struct sasl_client_config *c, struct span offered, const struct stream *s, struct err *err);
 const char *sasl_client_mech(const struct sasl_client *x);
 /* True when the mechanism speaks first: then call sasl_client_step with an empty `in` for the initial response. */
 bool sasl_client_first(const struct sasl_client *x);
