@@ -19,15 +19,45 @@ void sasl_server_secret(struct span seed)
 	have_secret = true;
 }
 
-/* RFC 5802 9: an attacker must not tell by the salt that a user does not exist; the same name gets the same one. */
-static void fake_keys(struct span name, struct scram_keys *keys)
+/* RFC 5802 9: an attacker must not tell by the salt that a user does not exist. A user without stored keys gets the
+ * same ones each time too, derived from the name; so does a user with a plain password, and the work is done for all.
+ */
+static void made_up_keys(struct span name, struct span password, struct scram_keys *keys)
 {
-	unsigned char salt[SCRAM_HASH];
+	unsigned char salt[SCRAM_HASH], salted[SCRAM_HASH], key[SCRAM_HASH];
 	if (!have_secret)
 		sasl_server_secret(span_str(""));
-	scram_hmac(secret, sizeof secret, name, salt);
+	char *folded = xstrndup(name.p, name.n); /* the users file's comparison ignores case */
+	for (char *c = folded; *c; c++)
+		*c = ascii_lower(*c);
+	scram_hmac(secret, sizeof secret, span_str(folded), salt);
+	free(folded);
 	*keys = (struct scram_keys){ .iterations = SCRAM_ITERATIONS_MIN, .salt_len = 16 };
 	memcpy(keys->salt, salt, keys->salt_len);
+	if (!scram_salted(password, span_of((const char *)salt, keys->salt_len), keys->iterations, salted))
+		abort();
+	scram_hmac(salted, sizeof salted, SPAN("Client Key"), key);
+	scram_sha256(key, sizeof key, keys->stored_key);
+	scram_hmac(salted, sizeof salted, SPAN("Server Key"), keys->server_key);
+	OPENSSL_cleanse(salted, sizeof salted);
+	OPENSSL_cleanse(key, sizeof key);
+}
+
+static bool user_keys(const struct user *row, bool known, struct scram_keys *keys)
+{
+	static const char *const plain[] = { "{PLAIN}", "{CLEARTEXT}" };
+	struct scram_keys stored;
+	for (size_t i = 0; i < 2; i++) {
+		if (span_istarts(row->secret, plain[i])) {
+			made_up_keys(row->name, span_from(row->secret, strlen(plain[i])), keys);
+			return known && !row->nologin;
+		}
+	}
+	made_up_keys(row->name, span_str(""), keys);
+	if (!known || row->nologin || !users_scram_keys(row->secret, &stored))
+		return false;
+	*keys = stored;
+	return true;
 }
 
 /* gs2-header: "n,," "y,a=name," "p=tls-exporter,,". What follows it stays in *in. */
@@ -61,11 +91,9 @@ static enum sasl_result find_keys(struct sasl_server *x, struct span authzid, st
 	bool known;
 	if (sasl_server_lookup(x, &row, &known, err) != SASL_OK)
 		return SASL_FAIL;
-	x->real = known && !row.nologin && users_scram_keys(row.secret, &x->keys);
-	if (!x->real) {
-		fake_keys(buf_span(&x->user), &x->keys);
+	x->real = user_keys(&row, known, &x->keys);
+	if (!x->real)
 		return SASL_OK;
-	}
 	struct buf name;
 	buf_init(&name, x->user.max);
 	bool same = !authzid.n || (scram_name_decode(authzid, &name) && (span_eq(buf_span(&name), buf_span(&x->user)) ||
