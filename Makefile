@@ -67,7 +67,12 @@ $(REPLAYS): $(BUILD)/replay/%: $(BUILD)/obj/%_fuzz.o $(BUILD)/obj/tests/replay.o
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) $(LDLIBS)
 
-tests: $(TESTS) $(REPLAYS)
+# Preloaded by the fault tests: makes the n-th file operation fail or kill.
+$(BUILD)/libfault.so: tests/fault/faultlib.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) -std=gnu17 -O2 -g $(WARN) -fPIC -shared -o $@ $< -ldl
+
+tests: $(TESTS) $(REPLAYS) $(BUILD)/libfault.so
 
 # JOBS: tests at a time; ONLY: those whose path contains it.
 check: all tests
