@@ -85,15 +85,18 @@ static bool is_stopping(const struct server *sv)
 }
 
 /* Bytes were sent before our reply could be read: an impatient sender of spam, or an injection. */
-static bool spoke_early(struct server *sv)
+static bool refuse_early(struct server *sv)
 {
-	bool tolerated = sv->c->early_input_ok || sv->c->bare_lf_ok;
-	if (tolerated || !stream_has_input(sv->x->s))
-		return false;
 	server_event(sv, "refuse", 554, "input was sent without waiting for the reply");
 	server_reply(sv, 554, "5.5.0", "Synchronization error: wait for the reply");
 	sv->closing = true;
 	return true;
+}
+
+static bool spoke_early(struct server *sv)
+{
+	bool tolerated = sv->c->early_input_ok || sv->c->bare_lf_ok;
+	return !tolerated && stream_has_input(sv->x->s) && refuse_early(sv);
 }
 
 /* RFC 5321 4.1.4 forbids refusing a name that does not match, not one that is none: it will stand in Received. */
@@ -392,7 +395,8 @@ static void greet(struct server *sv)
 		server_answer(sv, &a);
 		return;
 	}
-	if (spoke_early(sv))
+	bool strict = !sv->c->early_input_ok && !sv->c->bare_lf_ok;
+	if (strict && stream_wait(sv->x->s, -1, 0) == STREAM_READY && refuse_early(sv))
 		return;
 	const char *banner = sv->c->banner ? sv->c->banner : sv->c->lmtp ? "LMTP" : "ESMTP";
 	server_reply(sv, 220, NULL, "%s %s", sv->c->hostname, banner);

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: ISC */
+#include "users/domains.h"
+
+#include <idn2.h>
+#include <stdlib.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/config.h"
+#include "base/limits.h"
+#include "base/xalloc.h"
+
+struct domains {
+	struct arena *arena;
+	struct span *v; /* sorted, normalised; a suffix entry keeps its first dot */
+	size_t n, cap;
+};
+
+/* U-labels to A-labels (RFC 5891 5.3, as UTS 46 maps them). */
+static bool to_ascii(struct span s, struct buf *out)
+{
+	char text[4 * LIMIT_DOMAIN + 1], *ascii = NULL;
+	if (s.n >= sizeof text)
+		return false;
+	memcpy(text, s.p, s.n);
+	text[s.n] = 0;
+	if (idn2_to_ascii_8z(text, &ascii, IDN2_NONTRANSITIONAL | IDN2_NFC_INPUT) != IDN2_OK)
+		return false;
+	buf_adds(out, ascii);
+	idn2_free(ascii);
+	return true;
+}
+
+/* The form in which names are compared; false when that can't be a domain's. */
+static bool normalise(struct span s, struct buf *out)
+{
+	bool ascii = true;
+	if (s.n && s.p[s.n - 1] == '.')
+		s.n--;
+	for (size_t i = 0; i < s.n; i++) {
+		if ((unsigned char)s.p[i] <= ' ' || s.p[i] == 127)
+			return false;
+		ascii &= (unsigned char)s.p[i] < 128;
+	}
+	if (!s.n || (!ascii && !to_ascii(s, out)))
+		return false;
+	if (ascii)
+		buf_addspan(out, s);
+	for (size_t i = 0; i < out->len; i++)
+		out->p[i] = ascii_lower(out->p[i]);
+	return !out->bad;
+}
+
+static bool add_name(struct domains *d, struct span name)
+{
+	struct buf b;
+	bool suffix = span_starts(name, ".");
+	buf_init(&b, LIMIT_DOMAIN + 1);
+	if (suffix)
+		buf_addc(&b, '.');
+	struct buf rest;
+	buf_init(&rest, LIMIT_DOMAIN);
+	bool ok = normalise(span_from(name, suffix ? 1 : 0), &rest);
+	buf_addspan(&b, buf_span(&rest));
+	buf_free(&rest);
+	if (ok && d->n == d->cap) {
+		d->cap = d->cap ? d->cap * 2 : 16;
+		d->v = xreallocarray(d->v, d->cap, sizeof *d->v);
+	}
+	if (ok)
+		d->v[d->n++] = arena_span(d->arena, buf_span(&b));
+	buf_free(&b);
+	return ok;
+}
+
+/* Names separated by commas and blanks; -1 with the bad one in err. */
+static int add_names(struct domains *d, struct span text, struct err *err)
+{
+	while (text.n) {
+		struct span part = span_cut(&text, ',');
+		for (struct span name; (name = span_word(&part)).n;)
+			if (!add_name(d, name))
+				return err_set(
+				    err, ERR_USAGE, "'%.*s' is no domain", (int)(name.n > 100 ? 100 : name.n), name.p);
+	}
+	return 0;
+}
+
+static int read_file(struct domains *d, const char *path, struct err *err)
+{
+	struct buf text;
+	int rc;
+	buf_init(&text, LIMIT_CONFIG_FILE);
+	rc = config_slurp(path, &text, err);
+	struct span rest = buf_span(&text);
+	for (unsigned n = 1; rc == 0 && rest.n; n++) {
+		struct span line = span_cut(&rest, '\n');
+		ptrdiff_t hash = span_chr(line, '#');
+		line = span_trim(hash < 0 ? line : span_slice(line, 0, (size_t)hash));
+		rc = add_names(d, line, err);
+		if (rc < 0)
+			err_prefix(err, "%s:%u", path, n);
+	}
+	if (rc < 0)
+		err->class = ERR_CONFIG;
+	buf_free(&text);
+	return rc;
+}
+
+static int compare(const void *a, const void *b)
+{
+	return span_cmp(*(const struct span *)a, *(const struct span *)b);
+}
+
+struct domains *domains_open(const char *list_or_file, struct err *err)
+{
+	struct err own = { 0 };
+	struct domains *d = xcalloc(1, sizeof *d);
+	d->arena = arena_new();
+	int rc =
+	    strchr(list_or_file, '/') ? read_file(d, list_or_file, &own) : add_names(d, span_str(list_or_file), &own);
+	if (rc < 0) {
+		if (err)
+			*err = own;
+		domains_free(d);
+		return NULL;
+	}
+	if (d->n)
+		qsort(d->v, d->n, sizeof *d->v, compare);
+	return d;
+}
+
+void domains_free(struct domains *d)
+{
+	if (!d)
+		return;
+	arena_free(d->arena);
+	free(d->v);
+	free(d);
+}
+
+static bool has(const struct domains *d, struct span name)
+{
+	return bsearch(&name, d->v, d->n, sizeof *d->v, compare) != NULL;
+}
+
+static bool match(const struct domains *d, struct span name)
+{
+	if (has(d, name))
+		return true;
+	for (size_t i = 1; i < name.n; i++)
+		if (name.p[i] == '.' && has(d, span_from(name, i)))
+			return true;
+	return false;
+}
+
+bool domains_match(const struct domains *d, struct span domain)
+{
+	struct buf b;
+	if (!d || !d->n || domain.n > 4 * LIMIT_DOMAIN || span_starts(domain, "."))
+		return false;
+	buf_init(&b, LIMIT_DOMAIN);
+	bool found = normalise(domain, &b) && match(d, buf_span(&b));
+	buf_free(&b);
+	return found;
+}
