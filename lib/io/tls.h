@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: ISC
  *
- * TLS on a stream (OpenSSL 3; TLS 1.2 and 1.3; RFC 8314, 8996, 9325). A tls_ctx holds certificates and policy, is made once per process or
- * destination and outlives its streams. Only this module and lib/sasl's channel binding know of OpenSSL.
+ * TLS on a stream (OpenSSL 3; TLS 1.2 and 1.3; RFC 8314, 8996, 9325). A tls_ctx holds certificates and policy, is made
+ * once per process or destination and outlives its streams. Only this module and lib/sasl's channel binding know of
+ * OpenSSL.
  */
 #ifndef WP_IO_TLS_H
 #define WP_IO_TLS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/err.h"
 #include "base/opts.h"
@@ -15,18 +17,18 @@
 struct tls_ctx;
 
 struct tls_server_config {
-	const char *cert_file; /* PEM, leaf first, chain after; may hold the key too */
-	const char *key_file;  /* NULL: in cert_file */
+	const char *cert_file;      /* PEM, leaf first, chain after; may hold the key too */
+	const char *key_file;       /* NULL: in cert_file */
 	const char *client_ca_file; /* ask clients for a certificate that this verifies; NULL: do not ask */
 	const char *const *alpn;    /* "imap", "pop3" (RFC 7301); NULL-terminated; NULL: none */
 };
 enum tls_verify {
-	TLS_VERIFY_NONE,  /* opportunistic: any certificate will do */
-	TLS_VERIFY_NAME,  /* chain and host name (RFC 6125, 7817) */
+	TLS_VERIFY_NONE, /* opportunistic: any certificate will do */
+	TLS_VERIFY_NAME, /* chain and host name (RFC 6125, 7817) */
 };
 struct tls_client_config {
 	enum tls_verify verify;
-	const char *ca_file; /* NULL: the system's trust store */
+	const char *ca_file;              /* NULL: the system's trust store */
 	const char *cert_file, *key_file; /* client certificate, or NULL */
 	const char *const *alpn;
 	const char *fingerprint; /* SHA-256 of the leaf as hex pairs with or without ':'; instead of chain and name */
@@ -42,12 +44,28 @@ int tls_server_reload(struct tls_ctx *ctx, struct err *err);
  * verification; an IP address is verified as one and not sent as SNI. */
 int tls_accept(struct stream *s, struct tls_ctx *ctx, struct err *err);
 int tls_connect(struct stream *s, struct tls_ctx *ctx, const char *host, struct err *err);
+/* Both also write the trace event `tls` and put the summary on the events that follow. All failures are ERR_TEMP
+ * (mail waits for a certificate to be mended) but a plaintext injection, which is ERR_PROTO. */
+
+/* tls_connect with DANE for SMTP (RFC 7672) instead of the context's verification: usages DANE-TA(2) and DANE-EE(3).
+ * With records but no usable one the handshake goes on unauthenticated (7672 2.2), usable is false then. */
+struct tls_tlsa {
+	uint8_t usage, selector, matching;
+	struct span data;
+};
+struct tls_dane {
+	const struct tls_tlsa *rr;
+	size_t n;
+	const char *next_name; /* another name a DANE-TA certificate may bear: the next-hop domain; NULL: none */
+	bool usable;           /* out */
+};
+int tls_connect_dane(struct stream *s, struct tls_ctx *ctx, const char *host, struct tls_dane *dane, struct err *err);
 
 struct tls_info {
-	const char *version;  /* "TLSv1.3" */
-	const char *cipher;   /* "TLS_AES_256_GCM_SHA384" */
+	const char *version; /* "TLSv1.3" */
+	const char *cipher;  /* "TLS_AES_256_GCM_SHA384" */
 	int bits;
-	bool verified;        /* the peer's certificate was verified as asked */
+	bool verified; /* the peer's certificate was verified as asked */
 	bool resumed;
 	const char *peer_name; /* subject CN or first SAN of the peer's certificate, "" if none */
 	const char *sni;
