@@ -31,10 +31,10 @@ static bool to_ascii(struct span s, struct buf *out)
 	return true;
 }
 
-/* The form in which names are compared; false when that can't be a domain's. */
-static bool normalise(struct span s, struct buf *out)
+bool domain_normalise(struct span s, struct buf *out)
 {
 	bool ascii = true;
+	size_t from = out->len;
 	if (s.n && s.p[s.n - 1] == '.')
 		s.n--;
 	for (size_t i = 0; i < s.n; i++) {
@@ -46,7 +46,7 @@ static bool normalise(struct span s, struct buf *out)
 		return false;
 	if (ascii)
 		buf_addspan(out, s);
-	for (size_t i = 0; i < out->len; i++)
+	for (size_t i = from; i < out->len; i++)
 		out->p[i] = ascii_lower(out->p[i]);
 	return !out->bad;
 }
@@ -60,7 +60,7 @@ static bool add_name(struct domains *d, struct span name)
 		buf_addc(&b, '.');
 	struct buf rest;
 	buf_init(&rest, LIMIT_DOMAIN);
-	bool ok = normalise(span_from(name, suffix ? 1 : 0), &rest);
+	bool ok = domain_normalise(span_from(name, suffix ? 1 : 0), &rest);
 	buf_addspan(&b, buf_span(&rest));
 	buf_free(&rest);
 	if (ok && d->n == d->cap) {
@@ -160,7 +160,7 @@ bool domains_match(const struct domains *d, struct span domain)
 	if (!d || !d->n || domain.n > 4 * LIMIT_DOMAIN || span_starts(domain, "."))
 		return false;
 	buf_init(&b, LIMIT_DOMAIN);
-	bool found = normalise(domain, &b) && match(d, buf_span(&b));
+	bool found = domain_normalise(domain, &b) && match(d, buf_span(&b));
 	buf_free(&b);
 	return found;
 }

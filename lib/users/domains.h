@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/span.h"
 
@@ -21,5 +22,8 @@ struct domains *domains_open(const char *list_or_file, struct err *err);
 void domains_free(struct domains *d);
 /* False for NULL, for "" and for what is no domain. One final dot is ignored. */
 bool domains_match(const struct domains *d, struct span domain);
+
+/* Appends the form in which domains are compared; false when it is none. */
+bool domain_normalise(struct span domain, struct buf *out);
 
 #endif

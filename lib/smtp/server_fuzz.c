@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: ISC
+ *
+ * A whole conversation from the client's bytes. First byte: options and how the input is cut. Holds the engine to what
+ * its callbacks rely on: no done without an accepted recipient, content with CRLF line ends only.
+ */
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "base/buf.h"
+#include "smtp/server.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+struct seen {
+	struct buf content;
+	bool started;
+};
+
+static void on_rcpt(struct smtp_session *x, struct smtp_env_rcpt *r, struct smtp_answer *a)
+{
+	if (span_has_ctl(r->text) || span_has_ctl(x->env.from) || span_has_ctl(r->orcpt))
+		abort();
+	if (span_starts(r->text, "u"))
+		smtp_answer(a, 550, "5.1.1", "%.*s", SPAN_FMT(r->text));
+}
+
+static void on_data(struct smtp_session *x, struct smtp_answer *a)
+{
+	struct seen *seen = x->arg;
+	if (!x->env.n_rcpt || seen->started)
+		abort();
+	seen->started = true;
+	if (span_starts(x->env.rcpt[0].text, "no"))
+		smtp_answer(a, 451, "4.3.0", "later");
+}
+
+static int on_chunk(struct smtp_session *x, struct span piece)
+{
+	struct seen *seen = x->arg;
+	if (!seen->started)
+		abort();
+	buf_addspan(&seen->content, piece);
+	return piece.n == 13 ? -1 : 0;
+}
+
+static void on_done(struct smtp_session *x, struct smtp_answer *answers, size_t n)
+{
+	struct seen *seen = x->arg;
+	if (!seen->started || !n || (x->lmtp && n != x->env.n_rcpt))
+		abort();
+	for (size_t i = 0; i < seen->content.len; i++)
+		if (seen->content.p[i] == '\n' && (!i || seen->content.p[i - 1] != '\r'))
+			abort();
+	answers[n - 1] = (struct smtp_answer){ .code = seen->content.len % 3 ? 0 : 452, .text = "a\nb" };
+}
+
+static void on_reset(struct smtp_session *x)
+{
+	struct seen *seen = x->arg;
+	seen->started = false;
+	buf_reset(&seen->content);
+}
+
+/* Every reply line is three digits, '-' or ' ', and text without control characters. */
+static void check_output(struct span out)
+{
+	while (out.n) {
+		struct span line = span_cut(&out, '\n');
+		if (line.n < 5 || line.p[line.n - 1] != '\r' || (line.p[3] != ' ' && line.p[3] != '-'))
+			abort();
+		if (line.p[0] < '2' || line.p[0] > '5' || span_has_ctl(span_slice(line, 0, line.n - 1)))
+			abort();
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static const struct smtp_server_ops ops = {
+		.rcpt = on_rcpt, .data = on_data, .chunk = on_chunk, .done = on_done, .reset = on_reset
+	};
+	if (size < 1)
+		return 0;
+	unsigned o = data[0];
+	struct smtp_server_config c = { .hostname = "mx.example",
+		.lmtp = o & 1,
+		.bare_lf_ok = o & 2,
+		.early_input_ok = !(o & 4),
+		.max_size = o & 8 ? 100 : 0,
+		.max_rcpt = 3 };
+	struct seen seen = { 0 };
+	buf_init(&seen.content, 1 << 24);
+	struct smtp_session x = { .s = stream_from_mem(span_of((const char *)data + 1, size - 1), o >> 4),
+		.peer_ip = "192.0.2.1",
+		.peer_name = "",
+		.arg = &seen };
+	smtp_server_run(&c, &ops, &x, NULL);
+	check_output(stream_mem_output(x.s));
+	stream_close(x.s);
+	buf_free(&seen.content);
+	return 0;
+}

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: ISC */
+#include "users/aliases.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/buf.h"
+#include "base/limits.h"
+#include "base/xalloc.h"
+#include "users/aliases_int.h"
+#include "users/domains.h"
+
+struct aliases {
+	char *path;
+	struct alias_table *t;
+	time_t looked;
+};
+
+struct aliases *aliases_open(const char *path, struct err *err)
+{
+	struct alias_table *t = aliases_read(path, err);
+	if (!t)
+		return NULL;
+	struct aliases *a = xcalloc(1, sizeof *a);
+	a->path = xstrdup(path);
+	a->t = t;
+	a->looked = time(NULL);
+	return a;
+}
+
+void aliases_free(struct aliases *a)
+{
+	if (!a)
+		return;
+	aliases_table_free(a->t);
+	free(a->path);
+	free(a);
+}
+
+static bool changed(const struct alias_file *f)
+{
+	struct stat st;
+	if (stat(f->path, &st) < 0)
+		return true;
+	return st.st_mtim.tv_sec != f->seen.st_mtim.tv_sec || st.st_mtim.tv_nsec != f->seen.st_mtim.tv_nsec ||
+	       st.st_size != f->seen.st_size || st.st_ino != f->seen.st_ino;
+}
+
+int aliases_refresh(struct aliases *a, struct err *err)
+{
+	time_t now = time(NULL);
+	bool any = false;
+	if (now == a->looked)
+		return 0;
+	a->looked = now;
+	for (size_t i = 0; i < a->t->n_files && !any; i++)
+		any = changed(&a->t->file[i]);
+	if (!any)
+		return 0;
+	struct alias_table *t = aliases_read(a->path, err);
+	if (!t)
+		return -1;
+	aliases_table_free(a->t);
+	a->t = t;
+	return 0;
+}
+
+/* One expansion: the names already seen (as keys) in a hash with open addressing, the result, and the limits. */
+struct expansion {
+	const struct aliases *a;
+	struct arena *arena;
+	const struct alias_context *c;
+	struct alias_list *out;
+	struct err *err;
+	struct span seen[2 * ALIASES_RESULT + 1];
+	size_t n_seen;
+	unsigned depth;
+};
+
+static const struct alias_row *find(const struct alias_table *t, struct span key)
+{
+	size_t lo = 0, hi = t->n;
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		int order = span_cmp(key, t->row[mid].key);
+		if (order == 0)
+			return &t->row[mid];
+		if (order < 0)
+			hi = mid;
+		else
+			lo = mid + 1;
+	}
+	return NULL;
+}
+
+static const struct alias_row *find_name(const struct alias_table *t, struct span local, struct span domain)
+{
+	struct buf key;
+	const struct alias_row *row = NULL;
+	buf_init(&key, LIMIT_SMTP_PATH);
+	if (aliases_key(local, domain, &key))
+		row = find(t, buf_span(&key));
+	buf_free(&key);
+	return row;
+}
+
+/* The local part without its detail; the whole when it has none. */
+static struct span base_of(struct span local, const char *delimiters)
+{
+	for (size_t i = 1; i < local.n; i++)
+		if (local.p[i] && strchr(delimiters, local.p[i]))
+			return span_slice(local, 0, i);
+	return local;
+}
+
+static const struct alias_row *catch_all(const struct alias_table *t, struct span domain)
+{
+	return find_name(t, SPAN(""), domain);
+}
+
+/* The most exact row: with domain before bare, whole before without detail, the catch-all last. */
+static const struct alias_row *find_row(const struct expansion *x, struct span local, struct span domain)
+{
+	const struct alias_table *t = x->a->t;
+	struct span base = base_of(local, x->c->delimiters);
+	const struct alias_row *row = find_name(t, local, domain);
+	if (!row && base.n < local.n)
+		row = find_name(t, base, domain);
+	if (row)
+		return row;
+	enum alias_place place = x->c->place(x->c->arg, local, domain);
+	if (place == ALIAS_REMOTE)
+		return NULL;
+	row = find_name(t, local, SPAN(""));
+	if (!row && base.n < local.n)
+		row = find_name(t, base, SPAN(""));
+	if (!row && place == ALIAS_LOCAL_UNKNOWN)
+		row = catch_all(t, domain);
+	return row;
+}
+
+/* Notes the address; false when it was noted before, or too many were. */
+static bool note(struct expansion *x, char kind, struct span local, struct span domain)
+{
+	enum {
+		PLACES = sizeof x->seen / sizeof *x->seen
+	};
+	struct buf key;
+	uint64_t h = 14695981039346656037u;
+	buf_init(&key, LIMIT_SMTP_PATH);
+	aliases_key(local, domain, &key);
+	buf_addc(&key, kind);
+	for (size_t i = 0; i < key.len; i++)
+		h = (h ^ (unsigned char)key.p[i]) * 1099511628211u;
+	size_t at = (size_t)(h % PLACES);
+	while (x->seen[at].n && !span_eq(x->seen[at], buf_span(&key)))
+		at = (at + 1) % PLACES;
+	bool fresh = !x->seen[at].n && x->n_seen < ALIASES_RESULT;
+	if (fresh) {
+		x->seen[at] = arena_span(x->arena, buf_span(&key));
+		x->n_seen++;
+	}
+	buf_free(&key);
+	return fresh;
+}
+
+static void add(struct expansion *x, struct span local, struct span domain, struct span owner)
+{
+	struct alias_list *l = x->out;
+	if (!note(x, '.', local, domain))
+		return;
+	if (l->n == l->cap) {
+		size_t cap = l->cap ? l->cap * 2 : 8;
+		struct alias_dest *v = arena_alloc(x->arena, cap * sizeof *v);
+		if (l->n)
+			memcpy(v, l->v, l->n * sizeof *v);
+		l->v = v;
+		l->cap = cap;
+	}
+	l->v[l->n++] = (struct alias_dest){ local, domain, owner };
+}
+
+/* "owner-list@domain" when the file has such a row: errors of the list go there. */
+static struct span owner_of(const struct expansion *x, const struct alias_row *row, struct span domain)
+{
+	struct span name = row->key, at = name;
+	struct span local = span_cut(&at, '@');
+	char *owner = arena_printf(x->arena, "owner-%.*s", SPAN_FMT(local));
+	if (!local.n || span_starts(name, "owner-"))
+		return SPAN("");
+	if (!find_name(x->a->t, span_str(owner), domain) && !find_name(x->a->t, span_str(owner), SPAN("")))
+		return SPAN("");
+	return span_str(arena_printf(x->arena, "%s@%.*s", owner, SPAN_FMT(domain)));
+}
+
+static int expand(struct expansion *x, struct span local, struct span domain, struct span owner);
+
+static bool is_itself(const struct alias_target *t, struct span local, struct span domain)
+{
+	return span_ieq(t->local, local) && (!t->domain.n || span_ieq(t->domain, domain));
+}
+
+/* local@domain led to the row. A row that names its own address keeps a copy there: "bob: bob, archive". */
+static int expand_row(
+    struct expansion *x, const struct alias_row *row, struct span local, struct span domain, struct span owner)
+{
+	struct span own = owner_of(x, row, domain);
+	int rc = 0;
+	if (own.n)
+		owner = own;
+	if (++x->depth > ALIASES_DEPTH)
+		return err_reply(x->err, 550, "5.4.6", "Aliases lead too far");
+	for (size_t i = 0; i < row->n && rc == 0; i++) {
+		struct span to = row->v[i].domain.n ? row->v[i].domain : domain;
+		if (row->v[i].literal || is_itself(&row->v[i], local, domain))
+			add(x, row->v[i].local, to, owner);
+		else
+			rc = expand(x, row->v[i].local, to, owner);
+	}
+	x->depth--;
+	return rc;
+}
+
+/* An address that was expanded before stands for itself the second time, when somebody by that name is here. */
+static int expand(struct expansion *x, struct span local, struct span domain, struct span owner)
+{
+	const struct alias_row *row = find_row(x, local, domain);
+	if (row && note(x, '>', local, domain))
+		return expand_row(x, row, local, domain, owner);
+	if (x->n_seen >= ALIASES_RESULT)
+		return err_reply(x->err, 550, "5.5.3", "An alias leads to too many recipients");
+	if (!row || x->c->place(x->c->arg, local, domain) != ALIAS_LOCAL_UNKNOWN)
+		add(x, local, domain, owner);
+	return 0;
+}
+
+enum aliases_result aliases_expand(const struct aliases *a, struct arena *arena, const struct alias_context *c,
+    struct span local, struct span domain, struct alias_list *out, struct err *err)
+{
+	struct expansion probe = { .a = a, .c = c };
+	*out = (struct alias_list){ 0 };
+	if (!a || !find_row(&probe, local, domain)) {
+		out->v = arena_alloc(arena, sizeof *out->v);
+		out->v[0] = (struct alias_dest){ local, domain, SPAN("") };
+		out->n = out->cap = 1;
+		return ALIASES_NONE;
+	}
+	struct expansion *x = xcalloc(1, sizeof *x);
+	x->a = a;
+	x->arena = arena;
+	x->c = c;
+	x->out = out;
+	x->err = err;
+	int rc = expand(x, local, domain, SPAN(""));
+	if (rc == 0 && !out->n)
+		rc = err_reply(err, 550, "5.4.6", "Aliases lead in a circle");
+	free(x);
+	return rc < 0 ? ALIASES_ERROR : ALIASES_FOUND;
+}
