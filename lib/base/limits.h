@@ -51,6 +51,8 @@ enum {
 	/* DNS */
 	LIMIT_DNS_ANSWER = 65535, /* RFC 7766: a TCP answer's length is 16 bits */
 	LIMIT_DNS_CNAMES = 16,
+	LIMIT_DNS_RECORDS = 1000, /* taken from one answer */
+	LIMIT_PTR_NAMES = 10,     /* RFC 7208 4.6.4 */
 	LIMIT_MX_HOSTS = 50,
 	LIMIT_HOST_ADDRESSES = 16,
 

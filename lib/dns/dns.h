@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC
  *
- * Mail's questions to the DNS, by libresolv. A resolver is configured once; each look-up tells apart what the caller must decide
- * differently on: the name does not exist, it has no such data, the server failed, nobody answered. Answers are parsed
- * by our own bounded parser (dns/answer.h), so that it can be fuzzed. The AD bit is believed only from a loopback or
- * explicitly trusted resolver.
+ * Mail's questions to the DNS, by libresolv. A resolver is configured once; each look-up tells apart what the caller
+ * must decide differently on: the name does not exist, it has no such data, the server failed, nobody answered. Answers
+ * are parsed by our own bounded parser (dns/answer.h), so that it can be fuzzed. The AD bit is believed only from a
+ * loopback or explicitly trusted resolver.
  */
 #ifndef WP_DNS_DNS_H
 #define WP_DNS_DNS_H
@@ -12,16 +12,24 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/span.h"
 #include "io/net.h"
 
-enum dns_status { DNS_OK, DNS_NXDOMAIN, DNS_NODATA, DNS_SERVFAIL, DNS_TIMEOUT, DNS_BADNAME };
+enum dns_status {
+	DNS_OK,
+	DNS_NXDOMAIN,
+	DNS_NODATA,
+	DNS_SERVFAIL,
+	DNS_TIMEOUT,
+	DNS_BADNAME
+};
 const char *dns_status_text(enum dns_status st); /* "ok", "nxdomain", ... for JSON and traces */
 
 struct dns;
-/* server: "HOST[:PORT]" (HOST an address literal), NULL for /etc/resolv.conf; trust_ad: believe AD although the server is not on
- * loopback. timeout_ms for one try (0: 5000). NULL with err. */
+/* server: "HOST[:PORT]" (HOST an address literal), NULL for /etc/resolv.conf; trust_ad: believe AD although the server
+ * is not on loopback. timeout_ms for one try (0: 5000). NULL with err. */
 struct dns *dns_open(const char *server, bool trust_ad, int64_t timeout_ms, struct err *err);
 void dns_close(struct dns *d);
 
@@ -29,15 +37,15 @@ void dns_close(struct dns *d);
 struct dns_rr {
 	uint16_t type;
 	uint32_t ttl;
-	uint16_t preference; /* MX; priority of SRV */
-	struct span name;    /* MX exchange, CNAME, PTR, SRV target: lower case, no final dot, "" for the root */
-	struct net_addr addr; /* A, AAAA */
-	struct span data;    /* TXT: strings joined; others: rdata */
+	uint16_t preference;   /* MX; priority of SRV */
+	struct span name;      /* MX exchange, CNAME, PTR, SRV target: lower case, no final dot, "" for the root */
+	struct net_addr addr;  /* A, AAAA */
+	struct span data;      /* TXT: strings joined; others: rdata */
 	uint16_t weight, port; /* SRV */
 };
 struct dns_answer {
 	enum dns_status status;
-	bool ad; /* authenticated by DNSSEC */
+	bool ad;           /* authenticated by DNSSEC */
 	struct span cname; /* final name when CNAMEs were followed, "" otherwise */
 	struct dns_rr *rr;
 	size_t n;
@@ -61,18 +69,42 @@ struct mx_host {
 	bool ad;                /* both the MX and the addresses were authenticated */
 	bool is_cname;          /* an MX points at an alias: RFC 2181 10.3 */
 };
-enum mx_kind { MX_RECORDS, MX_IMPLICIT /* no MX, but an address */, MX_LITERAL, MX_NULL /* RFC 7505 */, MX_NONE };
-enum mx_family { MX_ANY, MX_V4_FIRST, MX_V6_FIRST, MX_V4_ONLY, MX_V6_ONLY };
+enum mx_kind {
+	MX_RECORDS,
+	MX_IMPLICIT /* no MX, but an address */,
+	MX_LITERAL,
+	MX_NULL /* RFC 7505 */,
+	MX_NONE
+};
+enum mx_family {
+	MX_ANY,
+	MX_V4_FIRST,
+	MX_V6_FIRST,
+	MX_V4_ONLY,
+	MX_V6_ONLY
+};
 struct mx_result {
 	enum mx_kind kind;
 	enum dns_status status; /* of the MX (or implicit address) look-up: why kind is MX_NONE */
 	bool ad;
-	struct span domain;     /* A-labels */
-	struct mx_host *host;   /* by preference, equal ones shuffled */
+	struct span domain;   /* A-labels */
+	struct mx_host *host; /* by preference, equal ones shuffled */
 	size_t n;
 	char why[200];
+	struct span cname; /* the domain is an alias of this name, "" when it is none: RFC 5321 5.1 */
 };
 /* domain: A- or U-labels, or "[192.0.2.1]", "[IPv6:...]". Emits trace events of kind "dns". */
 void mx_lookup(struct dns *d, struct arena *a, struct span domain, enum mx_family family, struct mx_result *out);
+
+/* "1.2.0.192.in-addr.arpa" (RFC 1035 3.5), or under ip6.arpa (RFC 3596 2.5). */
+void dns_reverse_name(const struct net_addr *addr, struct buf *out);
+/* The name of an address, confirmed by the name's own addresses (RFC 1912 2.1, iprev of RFC 8601 3). */
+struct ptr_result {
+	enum dns_status status; /* of the PTR look-up */
+	struct span name;       /* the confirmed name, else the first PTR; "" when there is none */
+	bool confirmed;
+	bool temporary; /* not confirmed, but a name's look-up failed and may succeed later */
+};
+void dns_fcrdns(struct dns *d, struct arena *a, const struct net_addr *addr, struct ptr_result *out);
 
 #endif
