@@ -28,8 +28,8 @@ extern const struct opt relay_run_options[];
 extern const struct opt relay_queue_options[];
 extern const struct opt relay_explain_options[];
 
-/* Parses argv with a subcommand's table as one should: fills opts from these and calls opts_parse. On an error it is printed
- * to stderr. OPTS_OK, or what opts_parse said with *status set to the exit status. */
+/* Parses argv with a subcommand's table as one should: fills opts from these and calls opts_parse. On an error it is
+ * printed to stderr. OPTS_OK, or what opts_parse said with *status set to the exit status. */
 enum opts_result relay_options(int argc, char **argv, const struct opts *o, int *first, int *status);
 
 /* Our own name for greetings, Message-IDs and Received fields: `configured`, or the host's fully qualified name when it

@@ -77,6 +77,11 @@ void server_reset(struct server *sv)
 	sv->content = 0;
 	if (sv->state > ST_READY)
 		server_enter(sv, ST_READY);
+	if (trace_on()) {
+		trace_mid(SPAN(""));
+		trace_qid("");
+		trace_env(SPAN(""));
+	}
 }
 
 static bool is_stopping(const struct server *sv)
@@ -87,7 +92,7 @@ static bool is_stopping(const struct server *sv)
 /* Bytes were sent before our reply could be read: an impatient sender of spam, or an injection. */
 static bool refuse_early(struct server *sv)
 {
-	server_event(sv, "refuse", 554, "input was sent without waiting for the reply");
+	server_event("refuse", 554, "input was sent without waiting for the reply");
 	server_reply(sv, 554, "5.5.0", "Synchronization error: wait for the reply");
 	sv->closing = true;
 	return true;
@@ -362,7 +367,7 @@ static void count_errors(struct server *sv)
 		sv->errors++;
 	if (sv->closing || (sv->errors < errors && sv->junk <= junk))
 		return;
-	server_event(sv, "refuse", 421, "too many errors, or commands without mail");
+	server_event("refuse", 421, "too many errors, or commands without mail");
 	server_reply(sv, 421, "4.7.0", "%s: too many errors", sv->c->hostname);
 }
 
@@ -408,8 +413,8 @@ static void begin(struct server *sv)
 	x->helo = x->user = SPAN("");
 	x->lmtp = sv->c->lmtp;
 	x->esmtp = x->tls = false;
-	trace_begin(x->peer_ip);
-	server_event(sv, "conn.open", 220, "a client connected");
+	trace_begin(x->peer ? x->peer : x->peer_ip);
+	trace_event(&(struct trace_event){ .ev = "conn.open", .dir = '<', .why = "a client connected" });
 	server_reset(sv);
 }
 
@@ -427,6 +432,7 @@ int smtp_server_run(
 		one_command(&sv);
 	stream_flush(x->s);
 	server_reset(&sv);
+	trace_event(&(struct trace_event){ .ev = "conn.close", .why = own.class == ERR_NONE ? NULL : own.text });
 	trace_end();
 	arena_free(sv.txn);
 	arena_free(sv.session);

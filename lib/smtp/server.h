@@ -53,7 +53,8 @@ struct smtp_session {
 	const char *peer_ip;   /* "192.0.2.1" or "local" */
 	const char *peer_name; /* verified reverse name, "" */
 	struct smtp_env env;
-	void *arg; /* the ops' */
+	void *arg;        /* the ops' */
+	const char *peer; /* as events name it, \"192.0.2.1:40312\"; NULL: peer_ip */
 };
 
 struct smtp_server_ops {

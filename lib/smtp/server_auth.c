@@ -18,7 +18,7 @@ static void trace_tls_layer(const struct server *sv)
 		return;
 	snprintf(text, sizeof text, "%s %s", info->version, info->cipher);
 	trace_tls(text);
-	server_event(sv, "tls", 220, text);
+	server_event("tls", 220, text);
 }
 
 int server_tls(struct server *sv)
@@ -116,7 +116,7 @@ static void auth_failed(struct server *sv, const struct err *why)
 static void auth_done(struct server *sv, struct span mech, struct sasl_server *x)
 {
 	sv->x->user = arena_span(sv->session, sasl_server_user(x));
-	server_event(sv, "auth", 235, "the client authenticated");
+	server_event("auth", 235, "the client authenticated");
 	if (sv->ops->authenticated)
 		sv->ops->authenticated(sv->x, mech, NULL);
 	server_reply(sv, 235, "2.7.0", "Authentication successful");
@@ -165,7 +165,7 @@ static void run_auth(struct server *sv, struct span mech, struct sasl_server *x,
 	if (ok && exchange(sv, x, have_in, &in, &why)) {
 		auth_done(sv, mech, x);
 	} else if (why.class != ERR_NONE) {
-		server_event(sv, "auth", 535, why.text);
+		server_event("auth", 535, why.text);
 		if (sv->ops->authenticated)
 			sv->ops->authenticated(sv->x, mech, &why);
 		auth_failed(sv, &why);

@@ -27,7 +27,7 @@ static void lost(struct server *sv)
 {
 	const struct err *why = stream_err(sv->x->s);
 	sv->closing = true;
-	server_event(sv, "refuse", 421, "the connection broke within the content");
+	server_event("refuse", 421, "the connection broke within the content");
 	if (why->sys == ETIMEDOUT)
 		server_reply(sv, 421, "4.4.2", "Timed out waiting for the content");
 	err_set(sv->err, ERR_TEMP, "the content broke off: %s", why->class == ERR_NONE ? "end of file" : why->text);
@@ -61,10 +61,10 @@ static bool refused_content(struct server *sv)
 	static const char *const what[] = { "", "a bare CR", "a bare LF", "a bare CR and a bare LF" };
 	if (sv->dot.bad) {
 		const char *found = sv->dot.bad & 3 ? what[sv->dot.bad & 3] : "a NUL";
-		server_event(sv, "refuse", 550, "the content has a line end other than CRLF, or a NUL");
+		server_event("refuse", 550, "the content has a line end other than CRLF, or a NUL");
 		server_reply(sv, 550, "5.6.0", "The message has %s: a line ends with CRLF and holds neither", found);
 	} else if (too_big(sv)) {
-		server_event(sv, "refuse", 552, "the message is larger than allowed");
+		server_event("refuse", 552, "the message is larger than allowed");
 		server_reply(sv, 552, "5.3.4", "A message may have %llu bytes", (unsigned long long)sv->c->max_size);
 	} else {
 		return false;
@@ -75,7 +75,7 @@ static bool refused_content(struct server *sv)
 static void say_done(struct server *sv, const struct smtp_answer *a, const struct smtp_env_rcpt *r)
 {
 	int code = a->code ? a->code : sv->chunk_failed ? 451 : 250;
-	server_event(sv, code < 400 ? "accept" : "refuse", code, a->code ? a->text : "the message was taken");
+	server_event(code < 400 ? "accept" : "refuse", code, a->code ? a->text : "the message was taken");
 	if (a->code)
 		server_answer(sv, a);
 	else if (code != 250)
@@ -109,7 +109,7 @@ static bool start(struct server *sv)
 	sv->started = true;
 	if (!a.code)
 		return true;
-	server_event(sv, "refuse", a.code, a.text);
+	server_event("refuse", a.code, a.text);
 	server_answer(sv, &a);
 	server_reset(sv);
 	return false;

@@ -54,8 +54,10 @@ void server_more(struct server *sv, int code, const char *fmt, ...) __attribute_
 void server_answer(struct server *sv, const struct smtp_answer *a);
 /* An err with code and enh. */
 void server_err(struct server *sv, const struct err *err);
-/* Traces what became of a step: ev with result and code by the answer. */
-void server_event(const struct server *sv, const char *ev, int code, const char *why);
+/* Traces what became of a step: ev with the result by the code. */
+void server_event(const char *ev, int code, const char *why);
+/* The same of an address: "<address>: why". */
+void server_event_about(const char *ev, int code, struct span address, const char *why);
 
 /* server_mail.c */
 void cmd_mail(struct server *sv, struct span arg);

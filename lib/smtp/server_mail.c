@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "base/limits.h"
+#include "io/trace.h"
 #include "smtp/param.h"
 #include "smtp/server_int.h"
 
@@ -51,6 +52,8 @@ static bool take_sender(struct server *sv, struct span path, const struct smtp_m
 	env->from = arena_span(env->arena, path);
 	env->ret = p->ret; /* static text */
 	env->envid = arena_span(env->arena, p->envid);
+	if (env->envid.n)
+		trace_env(env->envid);
 	return true;
 }
 
@@ -67,7 +70,7 @@ void cmd_mail(struct server *sv, struct span arg)
 	}
 	if (sv->ops->mail)
 		sv->ops->mail(sv->x, &a);
-	server_event(sv, "smtp.mail", a.code ? a.code : 250, a.code ? a.text : "sender accepted");
+	server_event_about("smtp.mail", a.code ? a.code : 250, sv->x->env.from, a.code ? a.text : "sender accepted");
 	if (a.code) {
 		server_answer(sv, &a);
 		server_reset(sv);
@@ -118,7 +121,7 @@ static void decide_rcpt(struct server *sv, struct smtp_env_rcpt *r)
 	struct smtp_answer a = { 0 };
 	if (sv->ops->rcpt)
 		sv->ops->rcpt(sv->x, r, &a);
-	server_event(sv, "smtp.rcpt", a.code ? a.code : 250, a.code ? a.text : "recipient accepted");
+	server_event_about("smtp.rcpt", a.code ? a.code : 250, r->text, a.code ? a.text : "recipient accepted");
 	if (a.code >= 300) {
 		sv->rcpt_refused = true;
 		server_answer(sv, &a);

@@ -86,13 +86,21 @@ void server_err(struct server *sv, const struct err *err)
 	server_reply(sv, err->code ? err->code : 451, err->enh[0] ? err->enh : "4.3.0", "%s", err->text);
 }
 
-void server_event(const struct server *sv, const char *ev, int code, const char *why)
+void server_event(const char *ev, int code, const char *why)
 {
-	(void)sv;
 	trace_event(&(struct trace_event){ .ev = ev,
 	    .result = code < 400   ? "ok"
 		      : code < 500 ? "temp"
 				   : "perm",
 	    .code = code,
 	    .why = why });
+}
+
+void server_event_about(const char *ev, int code, struct span address, const char *why)
+{
+	char text[1024];
+	if (!trace_on())
+		return;
+	snprintf(text, sizeof text, "<%.*s>: %s", (int)(address.n > 400 ? 400 : address.n), address.p, why);
+	server_event(ev, code, text);
 }

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: ISC */
+#include "mta-relay/handoff.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/xalloc.h"
+#include "io/net.h"
+#include "io/spawn.h"
+#include "io/trace.h"
+
+enum {
+	CHILD_GRACE = 5000 /* ms to end after QUIT */
+};
+
+struct mda {
+	char *spec;
+	const char *unix_path, *command; /* into spec */
+	char *host;
+	uint16_t port;
+	const char *helo;
+	int64_t timeout;
+	struct child child;         /* pid 0: none */
+	struct smtp_client *client; /* NULL: no conversation */
+	bool used;                  /* the conversation has carried a message before */
+};
+
+static bool parse_host(struct mda *m, struct span s)
+{
+	ptrdiff_t colon = span_rchr(s, ':');
+	uint64_t port;
+	if (colon <= 0 || !span_u64(span_from(s, (size_t)colon + 1), 65535, &port) || !port)
+		return false;
+	struct span host = span_slice(s, 0, (size_t)colon);
+	if (span_starts(host, "[") && span_ends(host, "]"))
+		host = span_slice(host, 1, host.n - 1);
+	m->host = xstrndup(host.p, host.n);
+	m->port = (uint16_t)port;
+	return host.n > 0;
+}
+
+struct mda *mda_new(const char *spec, const char *helo, int64_t timeout_ms, struct err *err)
+{
+	struct mda *m = xcalloc(1, sizeof *m);
+	m->spec = xstrdup(spec);
+	m->helo = helo;
+	m->timeout = timeout_ms;
+	struct span s = span_str(m->spec), rest = span_from(s, 5);
+	bool ok = span_starts(s, "lmtp:") && rest.n;
+	if (ok && span_starts(rest, "unix:"))
+		m->unix_path = rest.p + 5;
+	else if (ok && span_starts(rest, "|"))
+		m->command = rest.p + 1;
+	else if (ok)
+		ok = parse_host(m, rest);
+	if (ok)
+		return m;
+	err_set(err, ERR_USAGE, "mda: '%s' is none of lmtp:unix:PATH, lmtp:HOST:PORT, lmtp:|COMMAND", spec);
+	mda_free(m);
+	return NULL;
+}
+
+const char *mda_name(const struct mda *m)
+{
+	return m->spec;
+}
+
+static void hang_up(struct mda *m, bool polite)
+{
+	struct err err;
+	if (m->client)
+		smtp_client_close(m->client, polite);
+	m->client = NULL;
+	m->used = false;
+	if (m->child.pid > 0)
+		spawn_wait(&m->child, polite ? CHILD_GRACE : 0, &err);
+	m->child.pid = 0;
+}
+
+void mda_free(struct mda *m)
+{
+	if (!m)
+		return;
+	hang_up(m, true);
+	free(m->spec);
+	free(m->host);
+	free(m);
+}
+
+static struct stream *start_child(struct mda *m, struct err *err)
+{
+	/* Under inetd fd 2 may be the client's socket: nothing of a child's may go there. */
+	struct spawn sp = { .command = m->command,
+		.in = SPAWN_SOCKETPAIR,
+		.out = SPAWN_SOCKETPAIR,
+		.errfd = log_where() == LOG_TO_SYSLOG ? SPAWN_NULL : SPAWN_INHERIT };
+	if (spawn_start(&sp, &m->child, err) < 0) {
+		m->child.pid = 0;
+		return NULL;
+	}
+	return stream_from_fds(m->child.in, m->child.out);
+}
+
+static struct stream *reach(struct mda *m, struct err *err)
+{
+	struct net_addr got;
+	if (m->command)
+		return start_child(m, err);
+	int fd = m->unix_path ? net_connect_unix(m->unix_path, m->timeout, err)
+			      : net_connect_host(m->host, m->port, m->timeout, &got, err);
+	return fd < 0 ? NULL : stream_from_fds(fd, fd);
+}
+
+static int begin(struct mda *m, struct err *err)
+{
+	const struct smtp_client_config c = {
+		.lmtp = true, .helo = m->helo, .starttls = STARTTLS_NEVER, .host = m->host ? m->host : "localhost"
+	};
+	struct stream *s = reach(m, err);
+	if (s) {
+		stream_set_timeout(s, m->timeout);
+		m->client = smtp_client_open(s, &c, err);
+	}
+	if (m->client)
+		return 0;
+	hang_up(m, false);
+	/* Whatever it says before a message was offered is about itself. */
+	err->class = ERR_TEMP;
+	return err_prefix(err, "%s", m->spec);
+}
+
+/* The conversation broke before these were answered. */
+static bool unanswered(const struct smtp_rcpt *r)
+{
+	return r->result.class != ERR_NONE && r->result.code == 0;
+}
+
+static int send_once(struct mda *m, struct smtp_message *msg, struct err *err)
+{
+	if (!m->client && begin(m, err) < 0) {
+		for (size_t i = 0; i < msg->n_rcpt; i++)
+			msg->rcpt[i].result = *err;
+		return -1;
+	}
+	m->used = true;
+	int rc = smtp_client_send(m->client, msg, err);
+	if (rc < 0 || !smtp_client_alive(m->client))
+		hang_up(m, false);
+	return rc;
+}
+
+/* The recipients that are still unanswered, again on a new conversation. */
+static int send_rest(struct mda *m, struct smtp_message *msg, struct err *err)
+{
+	struct smtp_message rest = *msg;
+	struct smtp_rcpt *v = xcalloc(msg->n_rcpt, sizeof *v);
+	rest.rcpt = v;
+	rest.n_rcpt = 0;
+	for (size_t i = 0; i < msg->n_rcpt; i++) {
+		if (unanswered(&msg->rcpt[i])) {
+			v[rest.n_rcpt] = msg->rcpt[i];
+			err_clear(&v[rest.n_rcpt++].result);
+		}
+	}
+	int rc = send_once(m, &rest, err);
+	for (size_t i = 0, k = 0; i < msg->n_rcpt; i++)
+		if (unanswered(&msg->rcpt[i]))
+			msg->rcpt[i] = v[k++];
+	free(v);
+	return rc;
+}
+
+int mda_send(struct mda *m, struct smtp_message *msg, void (*rewind)(void *arg), struct err *err)
+{
+	if (m->client && !smtp_client_alive(m->client))
+		hang_up(m, false);
+	bool reused = m->client && m->used;
+	int rc = send_once(m, msg, err);
+	if (rc < 0 && reused) {
+		rewind(msg->arg);
+		rc = send_rest(m, msg, err);
+	}
+	if (rc < 0)
+		err->class = ERR_TEMP;
+	return rc;
+}

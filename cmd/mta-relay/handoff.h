@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: ISC
+ *
+ * Towards the MDA over LMTP (RFC 2033): "lmtp:unix:PATH", "lmtp:HOST:PORT", or "lmtp:|COMMAND", a child of ours that
+ * speaks LMTP on its stdin and stdout. The conversation is kept for many messages, and begun anew when it broke. One
+ * per process: a child is not shared by workers.
+ */
+#ifndef MTA_RELAY_HANDOFF_H
+#define MTA_RELAY_HANDOFF_H
+
+#include "base/err.h"
+#include "smtp/client.h"
+
+struct mda;
+
+/* spec as above; helo: our name; timeout_ms: for connecting and for each reply. Nothing is connected yet. NULL with
+ * ERR_USAGE. */
+struct mda *mda_new(const char *spec, const char *helo, int64_t timeout_ms, struct err *err);
+/* Ends the conversation and the child. NULL is fine. */
+void mda_free(struct mda *m);
+/* "lmtp:..." as given, for messages. */
+const char *mda_name(const struct mda *m);
+
+/* One transaction: smtp_client_send's results. A conversation that had gone stale is begun anew once, for the
+ * recipients that have no result yet. -1 with ERR_TEMP when the MDA can't be reached or broke off: recipients without a
+ * result of their own have that one. rewind lets the content be read from its start again (m->read after m->arg was
+ * rewound). */
+int mda_send(struct mda *m, struct smtp_message *msg, void (*rewind)(void *arg), struct err *err);
+
+#endif

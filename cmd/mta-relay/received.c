@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: ISC */
+#include "mta-relay/received.h"
+
+#include <stdio.h>
+
+#include "msg/date.h"
+
+enum {
+	FOR_MAX = 256 /* a longer address would make a line that is too long; the clause is optional */
+};
+
+const char *received_date(int64_t when)
+{
+	static char text[64];
+	static int64_t last = -1;
+	struct buf b;
+	if (when == last)
+		return text;
+	buf_init(&b, sizeof text);
+	date_format(when, date_local_zone(when), &b);
+	snprintf(text, sizeof text, "%s", b.p);
+	buf_free(&b);
+	last = when;
+	return text;
+}
+
+/* RFC 3848, RFC 6531 4.3: the protocol's name tells TLS and AUTH. */
+static void protocol(const struct smtp_session *x, struct buf *out)
+{
+	const char *base = x->env.utf8 ? (x->lmtp ? "UTF8LMTP" : "UTF8SMTP")
+			   : x->lmtp   ? "LMTP"
+			   : x->esmtp  ? "ESMTP"
+				       : "SMTP";
+	bool extended = x->esmtp || x->lmtp || x->env.utf8;
+	buf_adds(out, base);
+	if (extended && x->tls)
+		buf_addc(out, 'S');
+	if (extended && x->user.n)
+		buf_addc(out, 'A');
+}
+
+/* TCP-info: "(name [192.0.2.1])"; what is no IP address is said as a comment. */
+static void client(const struct smtp_session *x, struct buf *out)
+{
+	const char *ip = x->peer_ip;
+	bool v6 = strchr(ip, ':'), v4 = !v6 && ascii_isdigit(ip[0]);
+	buf_addf(out, "Received: from %.*s (", SPAN_FMT(x->helo));
+	if (x->peer_name && *x->peer_name)
+		buf_addf(out, "%s ", x->peer_name);
+	if (v4 || v6)
+		buf_addf(out, "[%s%s]", v6 ? "IPv6:" : "", ip);
+	else
+		buf_adds(out, ip);
+	buf_adds(out, ")\r\n");
+}
+
+void received_field(const struct smtp_session *x, const char *by, const char *id, int64_t when, struct buf *out)
+{
+	const struct tls_info *tls = stream_tls(x->s);
+	client(x, out);
+	buf_addf(out, "\tby %s (waypost) with ", by);
+	protocol(x, out);
+	buf_addf(out, " id %s", id);
+	if (tls)
+		buf_addf(out, "\r\n\t(%s %s)", tls->version, tls->cipher);
+	/* RFC 5321 7.2: one recipient only, so that none learns of another. */
+	if (x->env.n_rcpt == 1 && x->env.rcpt[0].text.n <= FOR_MAX)
+		buf_addf(out, "\r\n\tfor <%.*s>", SPAN_FMT(x->env.rcpt[0].text));
+	buf_addf(out, ";\r\n\t%s\r\n", received_date(when));
+}
