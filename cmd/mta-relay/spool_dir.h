@@ -11,6 +11,7 @@
 struct spool {
 	char *dir; /* QUEUE/NODE */
 	struct durable_dir *d;
+	int swept; /* by spool_sweep */
 };
 
 /* Another node's queue: after its death, or for looking at it. */
