@@ -15,6 +15,8 @@
 int charset_to_utf8(struct span charset, struct span s, struct buf *out);
 /* The other way, for terminals: what the charset lacks becomes '?'. */
 int charset_from_utf8(const char *charset, struct span s, struct buf *out);
+/* Appends one byte of windows-1252. */
+void charset_append_1252(struct buf *out, unsigned char byte);
 bool utf8_valid(struct span s);
 /* Decodes one character at p; returns its length (1 to 4), or 0 when malformed or n == 0. */
 size_t utf8_decode(const char *p, size_t n, uint32_t *out);

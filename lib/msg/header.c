@@ -4,7 +4,7 @@
 #include "base/limits.h"
 
 enum {
-	FOLD_COLUMNS = 78 /* RFC 5322 2.1.1 */
+	FOLD_COLUMNS = 76 /* RFC 5322 2.1.1 asks 78, RFC 2047 2 76 of lines with encoded words */
 };
 
 /* Bytes of the line at the start of s, with its LF. */
