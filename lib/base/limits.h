@@ -39,6 +39,7 @@ enum {
 	LIMIT_IMAP_LINE = 65536,
 	LIMIT_IMAP_LITERAL = 104857600,
 	LIMIT_IMAP_NONAUTH = 8192, /* everything before login, literals included */
+	LIMIT_IMAP_COMMAND = 1048576, /* a command after login with its literals, but the message of APPEND */
 	LIMIT_IMAP_DEPTH = 50,
 	LIMIT_POP3_LINE = 4096, /* RFC 2449 4 asks 255; AUTH responses are longer */
 
@@ -65,6 +66,7 @@ enum {
 	TIME_SMTP_DATA_DONE = 10 * 60 * 1000,
 	TIME_SMTP_DATA_GRACE = 2 * 60 * 1000,
 	TIME_IMAP_IDLE = 30 * 60 * 1000, /* RFC 9051 5.4 */
+	TIME_IMAP_LOGIN = 3 * 60 * 1000, /* silence before login */
 	TIME_POP3_IDLE = 10 * 60 * 1000, /* RFC 1939 3 */
 	TIME_TLS_HANDSHAKE = 60 * 1000,
 };

@@ -153,8 +153,11 @@ bool imap_literal_header(struct span line, size_t at, struct imap_literal *out, 
 	size_t digits = ++i;
 	while (i < line.n && ascii_isdigit(line.p[i]))
 		i++;
-	if (!span_u64(span_slice(line, digits, i), INT64_MAX, &out->size))
+	if (i == digits)
 		return false;
+	/* More than can be counted is still a literal: its sender goes on to send it. */
+	if (!span_u64(span_slice(line, digits, i), INT64_MAX, &out->size))
+		out->size = INT64_MAX;
 	if (i < line.n && line.p[i] == '+') {
 		out->sync = false;
 		i++;

@@ -127,7 +127,7 @@ static int days_in(int y, int m)
 static bool civil(struct imap_in *in, int64_t *days)
 {
 	static const struct field day = { 1, 2, 1, 31 }, year = { 4, 4, 0, 9999 };
-	int d, m, y;
+	int d = 0, m = 1, y = 0;
 	if (!read_field(in, &day, &d) || !imap_eat(in, '-') || !month(in, &m) || !imap_eat(in, '-') ||
 	    !read_field(in, &year, &y) || d > days_in(y, m))
 		return imap_fail(in, "malformed date");
@@ -144,7 +144,7 @@ bool imap_date(struct imap_in *in, int64_t *days)
 static bool clock_time(struct imap_in *in, int *seconds)
 {
 	static const struct field hour = { 2, 2, 0, 23 }, minute = { 2, 2, 0, 59 }, second = { 2, 2, 0, 60 };
-	int h, m, s;
+	int h = 0, m = 0, s = 0;
 	if (!read_field(in, &hour, &h) || !imap_eat(in, ':') || !read_field(in, &minute, &m) || !imap_eat(in, ':') ||
 	    !read_field(in, &second, &s))
 		return imap_fail(in, "malformed time");
@@ -155,7 +155,7 @@ static bool clock_time(struct imap_in *in, int *seconds)
 static bool zone(struct imap_in *in, int *seconds)
 {
 	static const struct field hour = { 2, 2, 0, 23 }, minute = { 2, 2, 0, 59 };
-	int h, m;
+	int h = 0, m = 0;
 	bool west = imap_eat(in, '-');
 	if ((!west && !imap_eat(in, '+')) || !read_field(in, &hour, &h) || !read_field(in, &minute, &m))
 		return imap_fail(in, "malformed time zone");
@@ -166,7 +166,7 @@ static bool zone(struct imap_in *in, int *seconds)
 bool imap_date_time(struct imap_in *in, int64_t *unix_time)
 {
 	int64_t days;
-	int seconds, east;
+	int seconds = 0, east = 0;
 	if (!imap_expect(in, '"'))
 		return false;
 	imap_eat(in, ' ');
