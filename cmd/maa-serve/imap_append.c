@@ -11,7 +11,7 @@
 #include "imap_session.h"
 
 struct append_args {
-	struct span mailbox;
+	struct span raw, mailbox;
 	struct imap_words flags;
 	int64_t date; /* 0: now */
 	struct imap_literal literal;
@@ -22,7 +22,7 @@ static bool read_args(struct imap *s, struct append_args *a)
 {
 	size_t len;
 	*a = (struct append_args){ 0 };
-	if (!imap_sp(&s->in) || !imap_mailbox(s, &a->mailbox) || !imap_sp(&s->in))
+	if (!imap_sp(&s->in) || !imap_astring(&s->in, &a->raw) || !imap_sp(&s->in))
 		return false;
 	if (imap_peek(&s->in) == '(' && (!imap_flag_list(&s->in, &a->flags) || !imap_sp(&s->in)))
 		return false;
@@ -119,7 +119,7 @@ void imap_cmd_append(struct imap *s)
 {
 	struct append_args a;
 	struct maildir_commit c = { 0 };
-	if (!read_args(s, &a) || !commit_flags(s, &a.flags, &c))
+	if (!read_args(s, &a) || !imap_mailbox_name(s, a.raw, &a.mailbox) || !commit_flags(s, &a.flags, &c))
 		return;
 	struct maildir_writer *w = begin(s, &a);
 	if (!w)

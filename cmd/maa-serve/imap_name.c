@@ -21,19 +21,26 @@ static bool to_utf8(struct imap *s, struct span raw, struct span *out)
 {
 	struct buf b;
 	buf_init(&b, LIMIT_IMAP_LINE);
-	bool ok = raw.n < LIMIT_IMAP_LINE && mutf7_decode(raw, &b) && !b.bad;
+	bool ok = raw.n && raw.n < LIMIT_IMAP_LINE && mutf7_decode(raw, &b) && !b.bad;
 	*out = canonical(arena_span(s->arena, buf_span(&b)));
 	buf_free(&b);
-	return ok || imap_fail(&s->in, "mailbox name is no modified UTF-7");
+	return ok;
 }
 
 bool imap_mailbox(struct imap *s, struct span *out)
 {
 	struct span raw;
 	*out = span_of("", 0);
-	if (!imap_astring(&s->in, &raw) || !to_utf8(s, raw, out))
-		return false;
-	return out->n > 0 || imap_fail(&s->in, "mailbox name is empty");
+	return imap_astring(&s->in, &raw) && imap_mailbox_name(s, raw, out);
+}
+
+bool imap_mailbox_name(struct imap *s, struct span raw, struct span *out)
+{
+	if (to_utf8(s, raw, out))
+		return true;
+	/* Such a mailbox can't be there; the grammar does not forbid to ask for it. */
+	imap_no(s, "CANNOT", "the mailbox name is empty or no modified UTF-7");
+	return false;
 }
 
 /* ---- patterns: * is anything, % anything but the separator */
@@ -175,7 +182,11 @@ static bool read_pattern(struct imap *s, struct span *out)
 	}
 	/* The wildcards stand outside of shifted text, so that the whole can be decoded at once. */
 	struct span joined = span_str(arena_printf(s->arena, "%.*s%.*s", SPAN_FMT(ref), SPAN_FMT(pattern)));
-	return to_utf8(s, joined, out);
+	*out = span_of("", 0);
+	/* One that is no modified UTF-7 matches nothing. */
+	if (joined.n && !to_utf8(s, joined, out))
+		*out = SPAN("/");
+	return true;
 }
 
 typedef int names_fn(struct maildir *m, struct arena *a, struct span **names, size_t *n, struct err *err);

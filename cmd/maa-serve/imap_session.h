@@ -108,8 +108,10 @@ bool imap_skip(struct imap *s, uint64_t n);
 bool imap_read_line(struct imap *s, size_t max, bool secret, struct span *out);
 
 /* ---- imap_name.c: mailbox names and lists of them */
-/* An astring as a mailbox name, UTF-8, "INBOX" in capitals; a malformed name is BAD (in->bad). */
+/* An astring as a mailbox name, UTF-8, "INBOX" in capitals; false with in->bad set, or NO said. */
 bool imap_mailbox(struct imap *s, struct span *out);
+/* The second half of it. */
+bool imap_mailbox_name(struct imap *s, struct span raw, struct span *out);
 void imap_cmd_list(struct imap *s);
 void imap_cmd_lsub(struct imap *s);
 void imap_cmd_namespace(struct imap *s);
