@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC
  *
- * The client side of SMTP and LMTP (RFC 5321, 2033): one session over a connected stream, any number of transactions. Used by mua-send,
- * mta-relay run and serve (towards its MDA) and mra-fetch. PIPELINING where offered (RFC 2920). Every reply is traced.
+ * The client side of SMTP and LMTP (RFC 5321, 2033): one session over a connected stream, any number of transactions.
+ * Used by mua-send, mta-relay run and serve (towards its MDA) and mra-fetch. PIPELINING where offered (RFC 2920). Every
+ * reply is traced.
  */
 #ifndef WP_SMTP_CLIENT_H
 #define WP_SMTP_CLIENT_H
@@ -14,34 +15,48 @@
 #include "io/stream.h"
 #include "io/tls.h"
 #include "sasl/sasl.h"
+#include "smtp/reply.h"
 
 enum smtp_ext {
-	SMTP_PIPELINING = 1, SMTP_SIZE = 2, SMTP_8BITMIME = 4, SMTP_UTF8 = 8, SMTP_CHUNKING = 16, SMTP_BINARYMIME = 32,
-	SMTP_DSN = 64, SMTP_STARTTLS = 128, SMTP_AUTH = 256, SMTP_ENHANCED = 512, SMTP_REQUIRETLS = 1024,
-	SMTP_PRDR = 2048, SMTP_XCLIENT = 4096, SMTP_LIMITS = 8192, SMTP_DELIVERBY = 16384, SMTP_FUTURERELEASE = 32768,
+	SMTP_PIPELINING = 1,
+	SMTP_SIZE = 2,
+	SMTP_8BITMIME = 4,
+	SMTP_UTF8 = 8,
+	SMTP_CHUNKING = 16,
+	SMTP_BINARYMIME = 32,
+	SMTP_DSN = 64,
+	SMTP_STARTTLS = 128,
+	SMTP_AUTH = 256,
+	SMTP_ENHANCED = 512,
+	SMTP_REQUIRETLS = 1024,
+	SMTP_PRDR = 2048,
+	SMTP_XCLIENT = 4096,
+	SMTP_LIMITS = 8192,
+	SMTP_DELIVERBY = 16384,
+	SMTP_FUTURERELEASE = 32768,
 	SMTP_MTPRIORITY = 65536,
 };
 
-struct smtp_reply {
-	int code;          /* 0: the connection broke before a whole reply */
-	char enh[12];      /* "5.1.1", "" when none */
-	struct buf text;   /* lines joined with '\n', without codes */
+enum starttls_policy {
+	STARTTLS_REQUIRE,
+	STARTTLS_TRY,
+	STARTTLS_NEVER
 };
-
-enum starttls_policy { STARTTLS_REQUIRE, STARTTLS_TRY, STARTTLS_NEVER };
 struct smtp_client_config {
 	bool lmtp;
-	const char *helo;           /* our name: host name or address literal */
+	const char *helo; /* our name: host name or address literal */
 	enum starttls_policy starttls;
-	bool implicit_tls;          /* TLS before the greeting */
-	struct tls_ctx *tls;        /* needed unless STARTTLS_NEVER */
-	const char *host;           /* for SNI and certificate names */
+	bool implicit_tls;                     /* TLS before the greeting */
+	struct tls_ctx *tls;                   /* needed unless STARTTLS_NEVER */
+	const char *host;                      /* for SNI and certificate names */
 	const struct sasl_client_config *auth; /* NULL: none */
 };
 struct smtp_client;
 
-/* Greeting, EHLO (HELO as fallback), STARTTLS and EHLO again, AUTH. Owns s from here, also on failure. NULL with err: class TEMP or PERM by the
- * reply, code and enh set; ERR_ACCESS for failed authentication. */
+/* Greeting, EHLO (HELO as fallback), STARTTLS and EHLO again, AUTH. Owns s from here, also on failure. NULL with err:
+ * class TEMP or PERM by the reply, code and enh set; ERR_ACCESS for failed authentication; ERR_TEMP with enh "4.7.4"
+ * when TLS is required and not offered, "4.7.5" when the handshake failed (with STARTTLS_TRY the caller may connect
+ * anew with STARTTLS_NEVER); ERR_PROTO and ERR_LIMIT when the server breaks the protocol. */
 struct smtp_client *smtp_client_open(struct stream *s, const struct smtp_client_config *c, struct err *err);
 /* QUIT when polite, then close. NULL is fine. */
 void smtp_client_close(struct smtp_client *c, bool polite);
@@ -53,29 +68,29 @@ struct stream *smtp_client_stream(struct smtp_client *c);
 bool smtp_client_alive(const struct smtp_client *c);
 
 struct smtp_rcpt {
-	const char *address;   /* without <> */
-	const char *notify;    /* DSN NOTIFY= value, NULL: none */
-	const char *orcpt;     /* DSN ORCPT= value, xtext encoded, NULL: none */
-	struct err result;     /* out: class NONE accepted and delivered; otherwise why not, with code and enh */
-	char reply[256];       /* out: the deciding reply, one line */
+	const char *address; /* without <> */
+	const char *notify;  /* DSN NOTIFY= value, NULL: none */
+	const char *orcpt;   /* DSN ORCPT= value, xtext encoded, NULL: none */
+	struct err result;   /* out: class NONE accepted and delivered; otherwise why not, with code and enh */
+	char reply[256];     /* out: the deciding reply, one line */
 };
 struct smtp_message {
-	const char *from;      /* reverse-path without <>, "" for the null one */
+	const char *from;        /* reverse-path without <>, "" for the null one */
 	const char *ret, *envid; /* DSN, envid xtext encoded; NULL: none */
 	struct smtp_rcpt *rcpt;
 	size_t n_rcpt;
-	bool utf8;             /* addresses or header need SMTPUTF8 */
-	bool eightbit;         /* body has bytes above 127 */
-	uint64_t size;         /* 0 when unknown */
-	const char *extra;     /* further MAIL parameters, blank-separated, only those the server offers; NULL */
-	/* The content in pieces, any line ends (LF becomes CRLF), 1 with *out, 0 at the end, -1 with err. May be called from the start again
-	 * after rewind. */
+	bool utf8;         /* addresses or header need SMTPUTF8 */
+	bool eightbit;     /* body has bytes above 127 */
+	uint64_t size;     /* 0 when unknown */
+	const char *extra; /* further MAIL parameters, blank-separated, only those the server offers; NULL */
+	/* The content in pieces, any line ends (LF becomes CRLF), 1 with *out, 0 at the end, -1 with err. May be called
+	 * from the start again after rewind. */
 	int (*read)(void *arg, struct span *out, struct err *err);
 	void *arg;
 };
 /* One transaction. 0: each recipient's result says how it went; -1: err is the session's failure, and every
- * recipient without a result of its own has it. Dot-stuffing done here; when 8BITMIME or SMTPUTF8 is lacking the caller has re-encoded, or gets
- * 5.6.3 / 5.6.7 results before anything is sent. */
+ * recipient without a result of its own has it. Dot-stuffing done here; when 8BITMIME or SMTPUTF8 is lacking the caller
+ * has re-encoded, or gets 5.6.3 / 5.6.7 results before anything is sent. */
 int smtp_client_send(struct smtp_client *c, struct smtp_message *m, struct err *err);
 
 #endif

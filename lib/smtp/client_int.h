@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: ISC
+ *
+ * The insides of the SMTP client: client.c opens and closes, client_auth.c authenticates, client_txn.c sends.
+ */
+#ifndef WP_SMTP_CLIENT_INT_H
+#define WP_SMTP_CLIENT_INT_H
+
+#include "smtp/client.h"
+
+struct smtp_client {
+	struct stream *s;
+	struct smtp_client_config config;
+	struct smtp_reply reply; /* the last one read */
+	unsigned exts;
+	uint64_t max_size;
+	unsigned rcpt_max; /* RFC 9422 LIMITS RCPTMAX, 0: none told */
+	struct buf mechs;  /* AUTH's mechanisms, blank-separated */
+	bool alive;        /* replies and commands are still in step */
+	bool unfinished;   /* a transaction was left open: RSET before the next */
+};
+
+/* Writes one line, tracing it. secret: all of it. */
+void client_say(struct smtp_client *c, struct span line, bool secret);
+/* Reads one reply into c->reply within ms. -1 with err when the connection broke or the reply is malformed. A 421 ends
+ * the session's life but is a reply like others here. */
+int client_hear(struct smtp_client *c, bool secret, int64_t ms, struct err *err);
+/* Says a command and hears its reply. */
+int client_command(struct smtp_client *c, struct span line, int64_t ms, struct err *err);
+/* The server must be silent now. -1 with err when it spoke out of turn or went away. */
+int client_quiet(struct smtp_client *c, struct err *err);
+
+static inline bool client_positive(const struct smtp_client *c)
+{
+	return c->reply.code / 100 == 2;
+}
+
+int client_auth(struct smtp_client *c, struct err *err);
+
+#endif

@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: ISC
+ *
+ * One transaction. The commands MAIL, RCPT..., DATA are numbered; `sent` and `got` count commands written and replies
+ * read. With PIPELINING they run apart by at most a window, without it by one.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/limits.h"
+#include "base/xalloc.h"
+#include "io/trace.h"
+#include "smtp/client_int.h"
+#include "smtp/dot_encode.h"
+
+enum {
+	WINDOW = 100,        /* RFC 2920 3.1: so few replies fit into any TCP window, and nobody waits for ever */
+	EARLY_CHECK = 65536, /* content bytes between two looks for a reply that came too early */
+	LAST_WORDS = 5000,   /* ms for the reply of a server that closed while we sent */
+};
+
+enum rcpt_state {
+	PENDING,
+	ACCEPTED,
+	DECIDED
+};
+
+struct txn {
+	struct smtp_client *c;
+	struct smtp_message *m;
+	unsigned char *state; /* enum rcpt_state, one per recipient */
+	size_t sent, got, accepted;
+	bool mail_ok;
+};
+
+static void decide(struct txn *t, size_t i, const struct err *why, const char *reply)
+{
+	struct smtp_rcpt *r = &t->m->rcpt[i];
+	t->state[i] = DECIDED;
+	r->result = *why;
+	snprintf(r->reply, sizeof r->reply, "%.*s", (int)sizeof r->reply - 1, reply);
+}
+
+/* The last reply decides recipient i. */
+static void decide_by_reply(struct txn *t, size_t i)
+{
+	struct smtp_reply *reply = &t->c->reply;
+	struct err why = { 0 };
+	char line[sizeof t->m->rcpt[i].reply];
+	smtp_reply_line(reply, line, sizeof line);
+	if (reply->code / 100 == 3)
+		err_set(&why, ERR_PROTO, "unexpected reply: %s", line);
+	else if (reply->code / 100 != 2)
+		smtp_reply_err(reply, &why);
+	else
+		snprintf(why.enh, sizeof why.enh, "%s", reply->enh);
+	why.code = reply->code;
+	decide(t, i, &why, line);
+}
+
+static void decide_all(struct txn *t, enum rcpt_state which)
+{
+	for (size_t i = 0; i < t->m->n_rcpt; i++)
+		if (t->state[i] == which)
+			decide_by_reply(t, i);
+}
+
+static void decide_rest(struct txn *t, const struct err *why)
+{
+	for (size_t i = 0; i < t->m->n_rcpt; i++)
+		if (t->state[i] != DECIDED)
+			decide(t, i, why, why->text);
+}
+
+/* Outside a quoted local part: nothing that could end the path, the parameter or the line. */
+static bool path_ok(const char *path, bool utf8)
+{
+	bool quoted = false;
+	size_t n = strlen(path);
+	for (size_t i = 0; i < n; i++) {
+		unsigned char ch = (unsigned char)path[i];
+		if (ch < ' ' || ch == 0x7f || (ch > 0x7f && !utf8))
+			return false;
+		if (quoted && ch == '\\' && ++i == n)
+			return false;
+		if (quoted && ch == '\\' && (path[i] < ' ' || path[i] == 0x7f))
+			return false;
+		if (ch == '"')
+			quoted = !quoted;
+		else if (!quoted && (ch == ' ' || ch == '<' || ch == '>'))
+			return false;
+	}
+	return !quoted && n <= LIMIT_SMTP_PATH;
+}
+
+/* blanks: several parameters in one string. */
+static bool param_ok(const char *value, bool blanks)
+{
+	if (!value)
+		return true;
+	for (const char *p = value; *p; p++)
+		if ((unsigned char)*p <= ' ' ? !(blanks && *p == ' ') : *p == 0x7f)
+			return false;
+	return *value && strlen(value) <= LIMIT_SMTP_PATH;
+}
+
+/* Header and protocol injection end here: no address or parameter with a line end, a NUL or a stray blank is sent. */
+static int check_envelope(struct txn *t, struct err *err)
+{
+	const struct smtp_message *m = t->m;
+	if (!path_ok(m->from, m->utf8) || !param_ok(m->ret, false) || !param_ok(m->envid, false) ||
+	    !param_ok(m->extra, true))
+		return err_reply(err, 501, "5.1.7", "the sender or a parameter cannot be sent");
+	for (size_t i = 0; i < m->n_rcpt; i++) {
+		const struct smtp_rcpt *r = &m->rcpt[i];
+		struct err why = { 0 };
+		if (*r->address && path_ok(r->address, m->utf8) && param_ok(r->notify, false) &&
+		    param_ok(r->orcpt, false))
+			continue;
+		err_reply(&why, 501, "5.1.3", "the recipient's address cannot be sent");
+		decide(t, i, &why, why.text);
+	}
+	return 0;
+}
+
+/* What the server would refuse, or would break, is not begun. */
+static int check_extensions(const struct txn *t, struct err *err)
+{
+	const struct smtp_message *m = t->m;
+	const struct smtp_client *c = t->c;
+	if ((c->exts & SMTP_SIZE) && c->max_size && m->size > c->max_size)
+		return err_reply(err, 552, "5.3.4", "the message has %llu bytes, the server takes %llu",
+		    (unsigned long long)m->size, (unsigned long long)c->max_size);
+	if (m->utf8 && !(c->exts & SMTP_UTF8))
+		return err_reply(err, 550, "5.6.7", "the message needs SMTPUTF8, which the server lacks");
+	if (m->eightbit && !(c->exts & SMTP_8BITMIME))
+		return err_reply(err, 554, "5.6.3", "the message needs 8BITMIME, which the server lacks");
+	return 0;
+}
+
+static void mail_line(const struct txn *t, struct buf *line)
+{
+	const struct smtp_message *m = t->m;
+	unsigned exts = t->c->exts;
+	buf_addf(line, "MAIL FROM:<%s>", m->from);
+	if ((exts & SMTP_SIZE) && m->size)
+		buf_addf(line, " SIZE=%llu", (unsigned long long)m->size);
+	if ((exts & SMTP_8BITMIME) && m->eightbit)
+		buf_adds(line, " BODY=8BITMIME");
+	if (m->utf8)
+		buf_adds(line, " SMTPUTF8");
+	if ((exts & SMTP_DSN) && m->ret)
+		buf_addf(line, " RET=%s", m->ret);
+	if ((exts & SMTP_DSN) && m->envid)
+		buf_addf(line, " ENVID=%s", m->envid);
+	if (m->extra)
+		buf_addf(line, " %s", m->extra);
+}
+
+static void rcpt_line(const struct txn *t, const struct smtp_rcpt *r, struct buf *line)
+{
+	buf_addf(line, "RCPT TO:<%s>", r->address);
+	if ((t->c->exts & SMTP_DSN) && r->notify)
+		buf_addf(line, " NOTIFY=%s", r->notify);
+	if ((t->c->exts & SMTP_DSN) && r->orcpt)
+		buf_addf(line, " ORCPT=%s", r->orcpt);
+}
+
+static size_t all_commands(const struct txn *t)
+{
+	return t->m->n_rcpt + 2;
+}
+
+static void say_next(struct txn *t)
+{
+	struct buf line;
+	buf_init(&line, (size_t)4 * LIMIT_SMTP_PATH + LIMIT_SMTP_COMMAND);
+	if (t->sent == 0)
+		mail_line(t, &line);
+	else if (t->sent <= t->m->n_rcpt)
+		rcpt_line(t, &t->m->rcpt[t->sent - 1], &line);
+	else
+		buf_adds(&line, "DATA");
+	client_say(t->c, buf_span(&line), false);
+	buf_free(&line);
+	t->sent++;
+}
+
+/* A recipient whose address can't be sent is passed over: no command, no reply. */
+static void skip_undeliverable(struct txn *t)
+{
+	while (t->sent == t->got && t->sent >= 1 && t->sent <= t->m->n_rcpt && t->state[t->sent - 1] == DECIDED) {
+		t->sent++;
+		t->got++;
+	}
+}
+
+static bool may_say(const struct txn *t)
+{
+	size_t waiting = t->sent - t->got;
+	bool data_next = t->sent + 1 == all_commands(t);
+	if (t->sent == all_commands(t) || waiting >= ((t->c->exts & SMTP_PIPELINING) ? WINDOW : 1))
+		return false;
+	if (t->got > 0 && !t->mail_ok)
+		return false;
+	if (t->sent >= 1 && !data_next && t->state[t->sent - 1] == DECIDED)
+		return false;
+	return !data_next || waiting || t->accepted;
+}
+
+static void trace_reply(const struct txn *t, const char *ev, const char *what)
+{
+	const struct smtp_reply *r = &t->c->reply;
+	char line[300], why[700];
+	smtp_reply_line(r, line, sizeof line);
+	snprintf(why, sizeof why, "<%.256s>: %s", what, line);
+	struct trace_event e = { .ev = ev,
+		.code = r->code,
+		.why = why,
+		.result = r->code / 100 == 2   ? "ok"
+			  : r->code / 100 == 5 ? "perm"
+					       : "temp" };
+	trace_event(&e);
+}
+
+static void take_mail(struct txn *t)
+{
+	t->mail_ok = client_positive(t->c);
+	trace_reply(t, "smtp.mail", t->m->from);
+	if (!t->mail_ok)
+		decide_all(t, PENDING);
+}
+
+static void take_rcpt(struct txn *t, size_t i)
+{
+	trace_reply(t, "smtp.rcpt", t->m->rcpt[i].address);
+	/* After a refused MAIL a 250 here means nothing, whatever the server thinks. */
+	if (t->state[i] != PENDING)
+		return;
+	if (!client_positive(t->c)) {
+		decide_by_reply(t, i);
+		return;
+	}
+	t->state[i] = ACCEPTED;
+	t->accepted++;
+}
+
+/* MAIL, RCPT and DATA, and their replies. Afterwards all that were sent are answered. */
+static int negotiate(struct txn *t, struct err *err)
+{
+	for (;;) {
+		skip_undeliverable(t);
+		if (may_say(t)) {
+			say_next(t);
+			continue;
+		}
+		if (t->sent == t->got)
+			return 0;
+		bool data = t->got + 1 == all_commands(t);
+		if (client_hear(t->c, false, data ? TIME_SMTP_DATA_INIT : TIME_SMTP_COMMAND, err) < 0)
+			return -1;
+		if (t->got == 0)
+			take_mail(t);
+		else if (!data)
+			take_rcpt(t, t->got - 1);
+		t->got++;
+		if (!t->c->alive) /* 421 */
+			return smtp_reply_err(&t->c->reply, err);
+	}
+}
+
+/* A server that speaks or closes before the final dot has given up on us: its reply says why. */
+static int heard_too_early(struct txn *t, struct err *err)
+{
+	if (stream_fd(t->c->s) < 0 || !(stream_wait(t->c->s, -1, 0) & STREAM_READY))
+		return 0;
+	int rc = client_hear(t->c, false, LAST_WORDS, err);
+	t->c->alive = false;
+	if (rc < 0 || t->c->reply.code >= 400)
+		return rc < 0 ? -1 : smtp_reply_err(&t->c->reply, err);
+	return err_set(err, ERR_PROTO, "the server replied %d before the end of the message", t->c->reply.code);
+}
+
+static int write_failed(struct txn *t, struct err *err)
+{
+	struct err why = *stream_err(t->c->s), unused;
+	int rc = client_hear(t->c, false, LAST_WORDS, &unused);
+	t->c->alive = false;
+	if (rc == 0 && t->c->reply.code >= 400)
+		return smtp_reply_err(&t->c->reply, err);
+	if (err)
+		*err = why;
+	return -1;
+}
+
+/* The content and its final dot. On failure the dot was not sent: the server must forget the message. */
+static int say_content(struct txn *t, struct err *err)
+{
+	struct dot_encoder dot = { 0 };
+	struct span piece;
+	size_t since = 0;
+	int rc;
+	stream_set_timeout(t->c->s, TIME_SMTP_DATA_BLOCK);
+	while ((rc = t->m->read(t->m->arg, &piece, err)) > 0) {
+		/* In slices, so that one huge piece is not sent to a server that has long said no. */
+		while (piece.n) {
+			struct span slice = span_slice(piece, 0, EARLY_CHECK);
+			piece = span_from(piece, slice.n);
+			if (dot_encode(&dot, slice, t->c->s) < 0)
+				return write_failed(t, err);
+			since += slice.n;
+			if (since >= EARLY_CHECK && heard_too_early(t, err) < 0)
+				return -1;
+			since %= EARLY_CHECK;
+		}
+	}
+	if (rc < 0) {
+		t->c->alive = false; /* only a broken connection takes DATA back */
+		return -1;
+	}
+	if (dot_encode_end(&dot, t->c->s) < 0 || stream_flush(t->c->s) < 0)
+		return write_failed(t, err);
+	trace_line('>', SPAN("."), false);
+	return 0;
+}
+
+static void take_final(struct txn *t, size_t i)
+{
+	decide_by_reply(t, i);
+	trace_reply(t, t->m->rcpt[i].result.class == ERR_NONE ? "accept" : "refuse", t->m->rcpt[i].address);
+}
+
+/* RFC 2033 4.2: LMTP answers once for each recipient that it accepted, in their order. */
+static int hear_final(struct txn *t, struct err *err)
+{
+	for (size_t i = 0; i < t->m->n_rcpt; i++) {
+		if (t->state[i] != ACCEPTED)
+			continue;
+		if (client_hear(t->c, false, TIME_SMTP_DATA_DONE, err) < 0)
+			return -1;
+		if (!t->c->config.lmtp) {
+			for (; i < t->m->n_rcpt; i++)
+				if (t->state[i] == ACCEPTED)
+					take_final(t, i);
+			break;
+		}
+		take_final(t, i);
+		if (!t->c->alive)
+			return smtp_reply_err(&t->c->reply, err);
+	}
+	t->c->unfinished = false;
+	return 0;
+}
+
+/* RFC 2920 3.1: DATA was pipelined and accepted though no recipient was: an empty message ends it. */
+static int say_lone_dot(struct txn *t, struct err *err)
+{
+	client_say(t->c, SPAN("."), false);
+	if (t->c->config.lmtp)
+		return 0;
+	return client_hear(t->c, false, TIME_SMTP_DATA_DONE, err);
+}
+
+static int deliver(struct txn *t, struct err *err)
+{
+	int code = t->c->reply.code;
+	if (t->sent < all_commands(t))
+		return 0; /* DATA was never said: all are decided */
+	if (code / 100 == 2) {
+		/* A server that says yes before it has the message is out of step with us. */
+		t->c->alive = false;
+		return err_set(err, ERR_PROTO, "the server answered DATA with %d", code);
+	}
+	if (code / 100 != 3) {
+		decide_all(t, ACCEPTED);
+		return 0;
+	}
+	if (!t->accepted)
+		return say_lone_dot(t, err);
+	return say_content(t, err) < 0 || hear_final(t, err) < 0 ? -1 : 0;
+}
+
+/* Back to idle after a transaction that ended before its final dot. */
+static int clean_up(struct smtp_client *c, struct err *err)
+{
+	if (!c->unfinished)
+		return 0;
+	if (client_command(c, SPAN("RSET"), TIME_SMTP_COMMAND, err) < 0)
+		return -1;
+	c->unfinished = false;
+	if (!client_positive(c)) {
+		c->alive = false;
+		return smtp_reply_err(&c->reply, err);
+	}
+	return 0;
+}
+
+static int run(struct txn *t, struct err *err)
+{
+	struct smtp_client *c = t->c;
+	struct err refusal = { 0 };
+	if (!c->alive)
+		return err_set(err, ERR_TEMP, "the connection is closed");
+	if (check_envelope(t, &refusal) < 0 || check_extensions(t, &refusal) < 0) {
+		decide_rest(t, &refusal);
+		return 0;
+	}
+	if (client_quiet(c, err) < 0 || clean_up(c, err) < 0)
+		return -1;
+	c->unfinished = true;
+	return negotiate(t, err) < 0 || deliver(t, err) < 0 ? -1 : 0;
+}
+
+int smtp_client_send(struct smtp_client *c, struct smtp_message *m, struct err *err)
+{
+	struct txn t = { .c = c, .m = m, .state = xcalloc(m->n_rcpt + 1, 1) };
+	struct err why = { 0 };
+	for (size_t i = 0; i < m->n_rcpt; i++) {
+		m->rcpt[i].result = (struct err){ 0 };
+		m->rcpt[i].reply[0] = '\0';
+	}
+	int rc = run(&t, &why);
+	if (rc < 0) {
+		c->alive = false;
+		decide_rest(&t, &why);
+		if (err)
+			*err = why;
+	}
+	free(t.state);
+	return rc;
+}
