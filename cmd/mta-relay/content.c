@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: ISC */
+#include "mta-relay/content.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/xalloc.h"
+#include "msg/header.h"
+
+enum {
+	READ_PREFIX,
+	READ_MEM,
+	READ_FILE,
+	READ_END
+};
+
+void content_init(struct content *c)
+{
+	*c = (struct content){ .fd = -1 };
+	buf_init(&c->prefix, CONTENT_PREFIX);
+	buf_init(&c->mem, CONTENT_MEMORY);
+}
+
+void content_reset(struct content *c)
+{
+	if (c->fd >= 0)
+		close(c->fd);
+	c->fd = -1;
+	c->spilled = 0;
+	err_clear(&c->err);
+	buf_reset(&c->prefix);
+	buf_reset(&c->mem);
+	content_rewind(c);
+}
+
+void content_free(struct content *c)
+{
+	content_reset(c);
+	buf_free(&c->prefix);
+	buf_free(&c->mem);
+	free(c->block);
+}
+
+static int open_temporary(struct err *err)
+{
+	char path[] = "/tmp/mta-relay-XXXXXX";
+	int fd = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	if (fd >= 0)
+		return fd;
+	fd = mkostemp(path, O_CLOEXEC);
+	if (fd < 0)
+		return err_sys(err, "temporary file");
+	unlink(path);
+	return fd;
+}
+
+static int spill(struct content *c, struct span s)
+{
+	if (c->err.class != ERR_NONE)
+		return -1;
+	if (c->fd < 0 && (c->fd = open_temporary(&c->err)) < 0)
+		return -1;
+	while (s.n) {
+		ssize_t n = write(c->fd, s.p, s.n);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_sys(&c->err, "temporary file");
+		c->spilled += (uint64_t)n;
+		s = span_from(s, (size_t)n);
+	}
+	return 0;
+}
+
+int content_add(struct content *c, struct span piece)
+{
+	size_t room = CONTENT_MEMORY - c->mem.len;
+	struct span first = span_slice(piece, 0, room);
+	if (c->fd < 0 && first.n)
+		buf_addspan(&c->mem, first);
+	else
+		first.n = 0;
+	piece = span_from(piece, first.n);
+	return piece.n ? spill(c, piece) : 0;
+}
+
+uint64_t content_size(const struct content *c)
+{
+	return c->prefix.len + c->mem.len + c->spilled;
+}
+
+void content_rewind(void *content)
+{
+	struct content *c = content;
+	c->stage = READ_PREFIX;
+	c->at = 0;
+}
+
+static int read_file(struct content *c, struct span *out, struct err *err)
+{
+	if (!c->block)
+		c->block = xmalloc(CONTENT_BLOCK);
+	ssize_t n;
+	do
+		n = pread(c->fd, c->block, CONTENT_BLOCK, (off_t)c->at);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return err_sys(err, "temporary file");
+	if (n == 0 && c->at != c->spilled)
+		return err_set(err, ERR_TEMP, "temporary file: shorter than what was written");
+	c->at += (uint64_t)n;
+	*out = span_of(c->block, (size_t)n);
+	return n > 0;
+}
+
+int content_read(void *content, struct span *out, struct err *err)
+{
+	struct content *c = content;
+	while (c->stage < READ_FILE) {
+		*out = buf_span(c->stage == READ_PREFIX ? &c->prefix : &c->mem);
+		c->stage++;
+		if (out->n)
+			return 1;
+	}
+	return c->fd < 0 ? 0 : read_file(c, out, err);
+}
+
+void content_look(const struct content *c, struct content_facts *f)
+{
+	struct span rest = buf_span(&c->mem);
+	struct header_field h;
+	*f = (struct content_facts){ .headless = !rest.n, .mid = SPAN("") };
+	for (bool first = true; header_next(&rest, &h); first = false) {
+		f->headless |= first && !h.name.n;
+		if (span_ieqs(h.name, "Received")) {
+			f->received++;
+		} else if (span_ieqs(h.name, "Message-ID")) {
+			f->message_id = true;
+			f->mid = span_trim(h.value);
+		}
+		f->date |= span_ieqs(h.name, "Date");
+		f->from |= span_ieqs(h.name, "From");
+		f->bcc |= span_ieqs(h.name, "Bcc") || span_ieqs(h.name, "Resent-Bcc");
+	}
+}
+
+void content_drop_bcc(struct content *c)
+{
+	struct span rest = buf_span(&c->mem);
+	struct header_field h;
+	struct buf kept;
+	buf_init(&kept, CONTENT_MEMORY);
+	size_t header = 0;
+	while (header_next(&rest, &h)) {
+		header += h.raw.n;
+		if (!span_ieqs(h.name, "Bcc") && !span_ieqs(h.name, "Resent-Bcc"))
+			buf_addspan(&kept, h.raw);
+	}
+	buf_addspan(&kept, span_from(buf_span(&c->mem), header));
+	buf_free(&c->mem);
+	c->mem = kept;
+}

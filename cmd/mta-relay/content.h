@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: ISC
+ *
+ * One message's content while it is received: in memory up to CONTENT_MEMORY, what is more in an unlinked temporary
+ * file. Nothing here survives a crash: what must, goes to the MDA or the queue before it is promised.
+ */
+#ifndef MTA_RELAY_CONTENT_H
+#define MTA_RELAY_CONTENT_H
+
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+
+enum {
+	CONTENT_MEMORY = 1 << 20,
+	CONTENT_PREFIX = 65536,
+	CONTENT_BLOCK = 65536
+};
+
+struct content {
+	struct buf prefix; /* fields that we put before it */
+	struct buf mem;
+	int fd;           /* -1: all is in memory */
+	uint64_t spilled; /* bytes in the file */
+	struct err err;   /* of the temporary file, sticky */
+	/* Reading */
+	unsigned stage;
+	uint64_t at;
+	char *block;
+};
+
+void content_init(struct content *c);
+void content_free(struct content *c);
+/* Empty again; the memory is kept. */
+void content_reset(struct content *c);
+/* -1 when the temporary file failed: c->err says why. */
+int content_add(struct content *c, struct span piece);
+uint64_t content_size(const struct content *c); /* with the prefix */
+/* From the start, prefix first. struct smtp_message's read: 1 with *out, 0 at the end, -1 with err. */
+void content_rewind(void *content);
+int content_read(void *content, struct span *out, struct err *err);
+
+/* What a look at the header tells. Spans point into c->mem. */
+struct content_facts {
+	unsigned received;
+	bool date, message_id, from, bcc;
+	bool headless; /* its first line is no header field */
+	struct span mid;
+};
+void content_look(const struct content *c, struct content_facts *f);
+/* Removes Bcc and Resent-Bcc (RFC 5322 3.6.3: those are for the sender's eyes). */
+void content_drop_bcc(struct content *c);
+
+#endif

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: ISC */
+#include "mta-relay/policy.h"
+
+#include "base/limits.h"
+
+struct judge {
+	const struct relay_policy *p;
+	struct arena *arena;
+};
+
+/* local@domain as it stands in an address, quoted where needed. */
+static const char *address(struct arena *a, struct span local, struct span domain)
+{
+	struct buf b;
+	struct addr addr = { .local = local, .domain = domain };
+	buf_init(&b, 2 * LIMIT_SMTP_PATH);
+	addr_format(&addr, &b);
+	const char *text = arena_str(a, buf_span(&b));
+	buf_free(&b);
+	return text;
+}
+
+static enum alias_place place(void *arg, struct span local, struct span domain)
+{
+	struct judge *j = arg;
+	struct user user;
+	struct err err = { 0 };
+	if (!domains_match(j->p->domains, domain))
+		return ALIAS_REMOTE;
+	if (!j->p->users)
+		return ALIAS_LOCAL_UNKNOWN;
+	const char *name = address(j->arena, local, domain);
+	enum users_result rc = users_lookup(j->p->users, j->arena, span_str(name), j->p->delimiters, &user, &err);
+	return rc == USERS_UNKNOWN ? ALIAS_LOCAL_UNKNOWN : ALIAS_LOCAL_USER;
+}
+
+/* Old ways to say "send it on from there": user%far@here, far!user@here, "user@far"@here. */
+static bool has_route(struct span local)
+{
+	return span_chr(local, '%') >= 0 || span_chr(local, '!') >= 0 || span_chr(local, '@') >= 0;
+}
+
+static void denied(struct smtp_answer *answer, const struct smtp_env_rcpt *r, const char *why)
+{
+	smtp_answer(answer, 550, "5.7.1", "<%.*s>: %s", (int)(r->text.n > 200 ? 200 : r->text.n), r->text.p, why);
+}
+
+static void unknown(struct smtp_answer *answer, const struct smtp_env_rcpt *r)
+{
+	smtp_answer(
+	    answer, 550, "5.1.1", "<%.*s>: no such user here", (int)(r->text.n > 200 ? 200 : r->text.n), r->text.p);
+}
+
+static void one_target(
+    struct judge *j, const struct smtp_env_rcpt *r, struct span domain, bool local, struct relay_targets *out)
+{
+	out->v = arena_alloc(j->arena, sizeof *out->v);
+	out->n = 1;
+	*out->v = (struct relay_target){
+		.addr = address(j->arena, r->addr.local, domain), .local = local, .notify = r->notify, .orcpt = r->orcpt
+	};
+}
+
+static void fill(struct judge *j, const struct smtp_env_rcpt *r, const struct alias_list *l, struct relay_targets *out)
+{
+	out->v = arena_alloc(j->arena, l->n * sizeof *out->v);
+	out->n = l->n;
+	for (size_t i = 0; i < l->n; i++)
+		out->v[i] = (struct relay_target){ .addr = address(j->arena, l->v[i].local, l->v[i].domain),
+			.local = domains_match(j->p->domains, l->v[i].domain),
+			.owner = l->v[i].owner,
+			.notify = r->notify,
+			.orcpt = r->orcpt,
+			.original = r->text };
+}
+
+static void local_rcpt(struct judge *j, const struct smtp_env_rcpt *r, struct span domain, struct relay_targets *out,
+    struct smtp_answer *answer)
+{
+	struct alias_context c = { j->p->delimiters, place, j };
+	struct alias_list l;
+	struct err err = { 0 };
+	switch (aliases_expand(j->p->aliases, j->arena, &c, r->addr.local, domain, &l, &err)) {
+	case ALIASES_ERROR:
+		smtp_answer(answer, err.code, err.enh, "%s", err.text);
+		break;
+	case ALIASES_FOUND:
+		fill(j, r, &l, out);
+		break;
+	case ALIASES_NONE:
+		if (j->p->users && place(j, r->addr.local, domain) == ALIAS_LOCAL_UNKNOWN)
+			unknown(answer, r);
+		else
+			one_target(j, r, domain, true, out);
+		break;
+	}
+}
+
+/* RFC 5321 4.5.1: Postmaster without domain is ours. */
+static struct span bare_domain(const struct relay_policy *p)
+{
+	struct span list = span_str(p->domains_text), first = span_cut(&list, ',');
+	first = span_trim(first);
+	bool names = first.n && span_chr(first, '/') < 0 && first.p[0] != '.';
+	return names ? span_word(&first) : span_str(p->hostname);
+}
+
+void policy_rcpt(const struct relay_policy *p, struct arena *a, bool may_relay, const struct smtp_env_rcpt *r,
+    struct relay_targets *out, struct smtp_answer *answer)
+{
+	struct judge j = { p, a };
+	struct span domain = r->addr.domain.n ? r->addr.domain : bare_domain(p);
+	bool ours = domains_match(p->domains, domain), passed_on = !ours && domains_match(p->relay_to, domain);
+	bool user_known = ours && p->users && place(&j, r->addr.local, domain) == ALIAS_LOCAL_USER;
+	if (!r->addr.domain.n && !ours)
+		unknown(answer, r);
+	else if (!ours && !passed_on && !may_relay)
+		denied(answer, r, "relaying denied");
+	else if (!may_relay && has_route(r->addr.local) && !user_known)
+		denied(answer, r, "relaying denied: the local part is a route");
+	else if (ours)
+		local_rcpt(&j, r, domain, out, answer);
+	else
+		one_target(&j, r, domain, false, out);
+}

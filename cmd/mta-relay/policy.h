@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: ISC
+ *
+ * May this client send to this recipient, and what becomes of the address here? Three ways in: the domain is ours, the
+ * domain is one that we relay to, or the client may relay anywhere (a trusted network, an authenticated user).
+ * Everything else is refused with 550 5.7.1: never an open relay.
+ *
+ * No descriptors, no protocol: tables in, a verdict out.
+ */
+#ifndef MTA_RELAY_POLICY_H
+#define MTA_RELAY_POLICY_H
+
+#include "base/arena.h"
+#include "smtp/server.h"
+#include "users/aliases.h"
+#include "users/domains.h"
+#include "users/users.h"
+
+struct relay_policy {
+	const char *hostname;                     /* the domain of a bare Postmaster when there is no local one */
+	const char *domains_text;                 /* its first name is Postmaster's domain */
+	const struct domains *domains, *relay_to; /* NULL: none */
+	struct users *users;                      /* NULL: the MDA knows who exists */
+	const struct aliases *aliases;            /* NULL: none */
+	const char *delimiters;
+};
+
+/* One address that a recipient became. */
+struct relay_target {
+	const char *addr;  /* local@domain, as it goes on the wire */
+	bool local;        /* for the MDA; otherwise it must travel on */
+	struct span owner; /* the new sender, "" for the message's own */
+	struct span notify, orcpt;
+	struct span original; /* the address in RCPT, when it is another one */
+};
+struct relay_targets {
+	struct relay_target *v;
+	size_t n;
+};
+
+/* Fills out (in the arena), or the answer that refuses. may_relay: the client may send anywhere. */
+void policy_rcpt(const struct relay_policy *p, struct arena *a, bool may_relay, const struct smtp_env_rcpt *r,
+    struct relay_targets *out, struct smtp_answer *answer);
+
+#endif
