@@ -12,7 +12,7 @@
 
 static const struct subcommand {
 	const char *name;
-	char *title; /* what the subcommand's help and messages call it */
+	const char *title; /* what the subcommand's help and messages call it */
 	int (*run)(int argc, char **argv);
 	const char *help;
 } subcommands[] = {
@@ -43,7 +43,7 @@ int main(int argc, char **argv)
 	for (const struct subcommand *s = subcommands; s->name; s++) {
 		if (strcmp(argv[1], s->name))
 			continue;
-		argv[1] = s->title;
+		argv[1] = (char *)s->title;
 		return s->run(argc - 1, argv + 1);
 	}
 	fprintf(stderr, "mta-relay: no subcommand '%s'\n", argv[1]);

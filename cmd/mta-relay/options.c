@@ -5,11 +5,21 @@
 #include <unistd.h>
 
 #include "base/limits.h"
+#include "base/log.h"
 #include "mta-relay/relay.h"
 
 const struct opt *const relay_tables[] = {
 	NULL,
 };
+
+void relay_complain(const char *prog, const struct err *err)
+{
+	/* Under inetd stderr is the client's. */
+	if (log_where() == LOG_TO_SYSLOG)
+		log_err("%s: %s", prog, err->text);
+	else
+		fprintf(stderr, "%s: %s\n", prog, err->text);
+}
 
 enum opts_result relay_options(int argc, char **argv, const struct opts *o, int *first, int *status)
 {
@@ -20,7 +30,7 @@ enum opts_result relay_options(int argc, char **argv, const struct opts *o, int 
 	enum opts_result rc = opts_parse(&own, argc, argv, first, &err);
 	*status = 0;
 	if (rc == OPTS_ERROR) {
-		fprintf(stderr, "%s: %s\n", o->prog, err.text);
+		relay_complain(o->prog, &err);
 		*status = err_exit_status(&err);
 	}
 	return rc;

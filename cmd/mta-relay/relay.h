@@ -32,6 +32,9 @@ extern const struct opt relay_explain_options[];
  * printed to stderr. OPTS_OK, or what opts_parse said with *status set to the exit status. */
 enum opts_result relay_options(int argc, char **argv, const struct opts *o, int *first, int *status);
 
+/* An error of the command line or the configuration, to where the user looks: stderr, or syslog under inetd. */
+void relay_complain(const char *prog, const struct err *err);
+
 /* Our own name for greetings, Message-IDs and Received fields: `configured`, or the host's fully qualified name when it
  * is NULL or "". Static storage. */
 const char *relay_hostname(const char *configured);

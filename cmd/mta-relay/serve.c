@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: ISC
+ *
+ * mta-relay serve: options, tables, listening.
+ */
+#include <sysexits.h>
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "io/trace.h"
+#include "mta-relay/relay.h"
+#include "mta-relay/serve.h"
+
+#define AT(member) offsetof(struct serve_settings, member)
+
+const struct opt relay_serve_options[] = {
+	{ "role", 0, OPT_CHOICE, AT(role), NULL, "server for other servers, or for users", "mta|msa", 0 },
+	{ "listen", 'l', OPT_LIST, AT(listen), "ADDR:PORT[,tls]", "listen here; also unix:PATH; repeatable", NULL, 0 },
+	{ "tls-cert", 0, OPT_STR, AT(tls_cert), "FILE", "certificate and chain, PEM", NULL, 0 },
+	{ "tls-key", 0, OPT_STR, AT(tls_key), "FILE", "its key, when not in the same file", NULL, 0 },
+	{ "require-tls", 0, OPT_FLAG, AT(require_tls), NULL, "no mail before STARTTLS", NULL, 0 },
+	{ "auth-without-tls", 0, OPT_FLAG, AT(auth_without_tls), NULL, "passwords may travel in the clear", NULL, 0 },
+	{ "domains", 0, OPT_STR, AT(domains), "LIST|FILE", "domains whose mailboxes are here", NULL, 0 },
+	{ "users", 0, OPT_STR, AT(users), "FILE", "who has a mailbox and may log in", NULL, 0 },
+	{ "aliases", 0, OPT_STR, AT(aliases), "FILE", "aliases(5) of the local domains", NULL, 0 },
+	{ "delimiter", 0, OPT_STR, AT(delimiter), "CHARS", "what sets off detail in user+detail", NULL, 0 },
+	{ "trust", 0, OPT_STR, AT(trust), "NETS", "networks whose clients may relay anywhere", NULL, 0 },
+	{ "relay-to", 0, OPT_STR, AT(relay_to), "LIST|FILE", "domains that we relay to for anybody", NULL, 0 },
+	{ "mda", 0, OPT_STR, AT(mda), "lmtp:WHERE", "unix:PATH, HOST:PORT or |COMMAND", NULL, 0 },
+	{ "mda-timeout", 0, OPT_DURATION, AT(mda_timeout), "TIME", "how long the MDA may take to answer", NULL, 0 },
+	{ "queue", 0, OPT_STR, AT(queue), "DIR", "the queue", NULL, 0 },
+	{ "hostname", 0, OPT_STR, AT(hostname), "NAME", "our name in greeting and Received", NULL, 0 },
+	{ "max-size", 0, OPT_SIZE, AT(max_size), "SIZE", "largest message; 0: no limit", NULL, 0 },
+	{ "max-recipients", 0, OPT_UINT, AT(max_recipients), "N", "recipients of one message", NULL, 0 },
+	{ "workers", 0, OPT_UINT, AT(workers), "N", "processes that serve; 0: as load asks", NULL, 0 },
+	{ "max-clients", 0, OPT_UINT, AT(max_clients), "N", "conversations at once", NULL, 0 },
+	{ "max-per-client", 0, OPT_UINT, AT(max_per_client), "N", "of one address; 0: no limit", NULL, 0 },
+	{ "timeout", 0, OPT_DURATION, AT(timeout), "TIME", "how long a client may take for a command", NULL, 0 },
+	{ "rdns", 0, OPT_FLAG, AT(rdns), NULL, "look up clients' names for Received", NULL, 0 },
+	{ "resolver", 0, OPT_STR, AT(resolver), "HOST[:PORT]", "DNS server, not resolv.conf's; implies --rdns", NULL,
+	    0 },
+	{ "ready-file", 0, OPT_STR, AT(ready_file), "FILE", "gets the addresses when all listen", NULL, 0 },
+	{ "trace", 0, OPT_STR, AT(trace), "FILE", "append events, JSON lines", NULL, 0 },
+	{ "explain", 0, OPT_FLAG, AT(explain), NULL, "say on stderr what is done and why", NULL, 0 },
+	{ 0 },
+};
+
+/* Tables that may be read again while we run. */
+struct tables {
+	struct domains *domains, *relay_to;
+	struct users *users;
+	struct aliases *aliases;
+};
+
+static void free_tables(struct tables *t)
+{
+	domains_free(t->domains);
+	domains_free(t->relay_to);
+	users_close(t->users);
+	aliases_free(t->aliases);
+}
+
+static int read_tables(const struct serve_settings *o, struct tables *t, struct err *err)
+{
+	*t = (struct tables){ 0 };
+	if ((!o->domains || (t->domains = domains_open(o->domains, err))) &&
+	    (!o->relay_to || (t->relay_to = domains_open(o->relay_to, err))) &&
+	    (!o->users || (t->users = users_open(o->users, err))) &&
+	    (!o->aliases || (t->aliases = aliases_open(o->aliases, err))))
+		return 0;
+	free_tables(t);
+	return -1;
+}
+
+static void use_tables(struct relay_server *rs, const struct tables *t)
+{
+	rs->domains = t->domains;
+	rs->relay_to = t->relay_to;
+	rs->users = t->users;
+	rs->aliases = t->aliases;
+	rs->policy = (struct relay_policy){ .hostname = rs->hostname,
+		.domains_text = rs->o.domains ? rs->o.domains : "",
+		.domains = t->domains,
+		.relay_to = t->relay_to,
+		.users = t->users,
+		.aliases = t->aliases,
+		.delimiters = rs->o.delimiter };
+}
+
+/* SIGHUP: new tables and certificates for the workers to come; bad ones change nothing. */
+static int reload(void *arg)
+{
+	struct relay_server *rs = arg;
+	struct tables now, old = { rs->domains, rs->relay_to, rs->users, rs->aliases };
+	struct err err = { 0 };
+	if (rs->tls && tls_server_reload(rs->tls, &err) < 0)
+		log_err("reload: %s; the old certificate stays", err.text);
+	if (read_tables(&rs->o, &now, &err) < 0) {
+		log_err("reload: %s; the old tables stay", err.text);
+		return 0;
+	}
+	use_tables(rs, &now);
+	free_tables(&old);
+	return 0;
+}
+
+static int worker_start(void *arg)
+{
+	struct relay_server *rs = arg;
+	struct err err = { 0 };
+	content_init(&rs->content);
+	if (rs->o.mda && !(rs->mda = mda_new(rs->o.mda, rs->hostname, rs->o.mda_timeout, &err))) {
+		log_err("%s", err.text);
+		return err_exit_status(&err);
+	}
+	bool names = rs->o.rdns || rs->o.resolver;
+	if (names && !(rs->dns = dns_open(rs->o.resolver, false, 0, &err))) {
+		log_err("%s", err.text);
+		return err_exit_status(&err);
+	}
+	return 0;
+}
+
+static void worker_stop(void *arg)
+{
+	struct relay_server *rs = arg;
+	mda_free(rs->mda);
+	dns_close(rs->dns);
+	if (rs->spool)
+		spool_close(rs->spool);
+	content_free(&rs->content);
+}
+
+static bool any_tls_listener(const struct opt_list *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (span_ends(span_str(l->v[i]), ",tls"))
+			return true;
+	return false;
+}
+
+/* Everything that can be wrong with the configuration is found before the first client. */
+static int set_up(struct relay_server *rs, struct err *err)
+{
+	const struct serve_settings *o = &rs->o;
+	struct tables t;
+	struct tls_server_config tls = { .cert_file = o->tls_cert, .key_file = o->tls_key };
+	rs->hostname = relay_hostname(o->hostname);
+	if (!o->tls_cert && (o->tls_key || any_tls_listener(&o->listen)))
+		return err_set(err, ERR_USAGE, "TLS needs --tls-cert");
+	if (o->trust && !(rs->trust = net_list_parse(o->trust, err)))
+		return -1;
+	if (o->mda) {
+		struct mda *probe = mda_new(o->mda, rs->hostname, o->mda_timeout, err);
+		if (!probe)
+			return -1;
+		mda_free(probe);
+	}
+	if (o->tls_cert && !(rs->tls = tls_server_new(&tls, err)))
+		return -1;
+	if (read_tables(o, &t, err) < 0)
+		return -1;
+	use_tables(rs, &t);
+	return trace_open("mta-relay", o->role == ROLE_MSA ? "msa" : "mta", o->trace, o->explain, err);
+}
+
+static int run(struct relay_server *rs, struct err *err)
+{
+	const struct serve_settings *o = &rs->o;
+	struct serve_options so = { .listen = o->listen,
+		.workers = o->workers,
+		.max_clients = o->max_clients,
+		.max_per_client = o->max_per_client,
+		.too_many = "421 4.7.0 Too many connections from your address\r\n",
+		.ready_file = o->ready_file,
+		.reload = reload,
+		.worker_start = worker_start,
+		.worker_stop = worker_stop };
+	return serve(&so, serve_conversation, rs, err);
+}
+
+static void clean_up(struct relay_server *rs)
+{
+	struct tables t = { rs->domains, rs->relay_to, rs->users, rs->aliases };
+	free_tables(&t);
+	net_list_free(rs->trust);
+	tls_ctx_free(rs->tls);
+}
+
+int relay_serve(int argc, char **argv)
+{
+	struct relay_server rs = { .o = { .queue = RELAY_DEFAULT_QUEUE,
+				       .delimiter = "+",
+				       .max_size = LIMIT_MESSAGE_DEFAULT,
+				       .max_recipients = LIMIT_SMTP_RCPT,
+				       .timeout = TIME_SMTP_COMMAND,
+				       .mda_timeout = TIME_SMTP_COMMAND } };
+	const struct opts opts = { .prog = argv[0],
+		.synopsis = "[OPTION]...",
+		.about = "Takes mail over SMTP, on stdin and stdout or on sockets.",
+		.table = relay_serve_options,
+		.values = &rs.o };
+	struct err err = { 0 };
+	int first, status;
+	if (relay_options(argc, argv, &opts, &first, &status) != OPTS_OK)
+		return status;
+	if (first < argc)
+		err_set(&err, ERR_USAGE, "unexpected argument '%s'", argv[first]);
+	if (err.class != ERR_NONE || set_up(&rs, &err) < 0) {
+		relay_complain(argv[0], &err);
+		clean_up(&rs);
+		return err_exit_status(&err);
+	}
+	status = run(&rs, &err);
+	if (err.class != ERR_NONE)
+		log_err("%s", err.text);
+	clean_up(&rs);
+	return status;
+}

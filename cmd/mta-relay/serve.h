@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: ISC
+ *
+ * mta-relay serve: what its files share. serve.c has options and start, serve_session.c one conversation's decisions,
+ * serve_deliver.c what happens at the end of a message.
+ */
+#ifndef MTA_RELAY_SERVE_H
+#define MTA_RELAY_SERVE_H
+
+#include "dns/dns.h"
+#include "io/listen.h"
+#include "mta-relay/content.h"
+#include "mta-relay/handoff.h"
+#include "mta-relay/policy.h"
+#include "mta-relay/spool.h"
+
+enum serve_role {
+	ROLE_MTA,
+	ROLE_MSA
+};
+
+struct serve_settings {
+	int role;
+	struct opt_list listen;
+	const char *tls_cert, *tls_key, *hostname, *domains, *relay_to, *users, *aliases, *trust, *delimiter;
+	const char *mda, *queue, *resolver, *trace, *ready_file;
+	uint64_t max_size;
+	unsigned max_recipients, workers, max_clients, max_per_client;
+	bool require_tls, auth_without_tls, rdns, explain;
+	int64_t timeout, mda_timeout;
+};
+
+/* The process. */
+struct relay_server {
+	struct serve_settings o;
+	const char *hostname;
+	struct relay_policy policy;
+	struct domains *domains, *relay_to;
+	struct users *users;
+	struct aliases *aliases;
+	struct net_list *trust;
+	struct tls_ctx *tls;
+	struct mda *mda;     /* of this worker; NULL: local mail is queued */
+	struct spool *spool; /* opened when the first message needs it */
+	struct dns *dns;
+	struct content content; /* one conversation at a time, one message at a time */
+};
+
+/* One conversation. */
+struct relay_session {
+	struct relay_server *rs;
+	struct arena *arena; /* for log-ins */
+	bool trusted;        /* its address is in --trust */
+	unsigned taken;      /* messages */
+};
+
+/* serve_session.c: conn_fn's work; the exit status. */
+int serve_conversation(struct conn *c, void *relay_server);
+
+/* serve_deliver.c */
+/* Can the message be taken now? Before its content is read. */
+void deliver_prepare(struct relay_session *s, struct smtp_session *x, struct smtp_answer *a);
+/* The content is complete: to the MDA, or into the queue, and only then the answer. */
+void deliver_message(struct relay_session *s, struct smtp_session *x, struct smtp_answer *a);
+
+#endif

@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: ISC
+ *
+ * The end of a message. Deliver before you promise: when every recipient is local the MDA has the message before the
+ * client gets its reply; only what must travel on, or what the MDA cannot take now, is queued.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "io/trace.h"
+#include "mta-relay/received.h"
+#include "mta-relay/serve.h"
+
+/* One message's recipients after aliases, each address once. */
+struct load {
+	struct relay_session *s;
+	struct smtp_session *x;
+	struct relay_target **v;
+	size_t n;
+	struct smtp_rcpt *mda; /* the MDA's results, NULL when it was not asked */
+	struct content_facts facts;
+	int64_t now;
+};
+
+static struct relay_targets *targets_of(const struct smtp_env_rcpt *r)
+{
+	return r->op;
+}
+
+static bool wants_success_report(const struct smtp_env_rcpt *r)
+{
+	return span_ifind(r->notify, SPAN("SUCCESS")) >= 0;
+}
+
+/* Must it go through the queue? A report of success is the queue's work too. */
+static bool must_queue(const struct relay_session *s, const struct smtp_session *x)
+{
+	if (!s->rs->mda)
+		return true;
+	for (size_t i = 0; i < x->env.n_rcpt; i++) {
+		const struct relay_targets *t = targets_of(&x->env.rcpt[i]);
+		if (wants_success_report(&x->env.rcpt[i]))
+			return true;
+		for (size_t k = 0; k < t->n; k++)
+			if (!t->v[k].local || t->v[k].owner.n)
+				return true;
+	}
+	return false;
+}
+
+static bool open_queue(struct relay_server *rs, struct err *err)
+{
+	if (!rs->spool)
+		rs->spool = spool_open(rs->o.queue, err);
+	return rs->spool != NULL;
+}
+
+void deliver_prepare(struct relay_session *s, struct smtp_session *x, struct smtp_answer *a)
+{
+	struct err err = { 0 };
+	if (!must_queue(s, x) || open_queue(s->rs, &err))
+		return;
+	log_err("queue unusable: %s", err.text);
+	smtp_answer(a, 451, "4.3.0", "The queue is not usable now");
+}
+
+static int compare_targets(const void *a, const void *b)
+{
+	const struct relay_target *x = *(struct relay_target *const *)a, *y = *(struct relay_target *const *)b;
+	int order = strcmp(x->addr, y->addr);
+	return order ? order : span_cmp(x->owner, y->owner);
+}
+
+/* All targets, sorted by address, without repetitions. */
+static void collect(struct load *l)
+{
+	const struct smtp_env *env = &l->x->env;
+	size_t total = 0, kept = 0;
+	for (size_t i = 0; i < env->n_rcpt; i++)
+		total += targets_of(&env->rcpt[i])->n;
+	l->v = arena_alloc(env->arena, total * sizeof(struct relay_target *));
+	for (size_t i = 0; i < env->n_rcpt; i++)
+		for (size_t k = 0; k < targets_of(&env->rcpt[i])->n; k++)
+			l->v[l->n++] = &targets_of(&env->rcpt[i])->v[k];
+	if (l->n < 2)
+		return;
+	qsort(l->v, l->n, sizeof *l->v, compare_targets);
+	for (size_t i = 0; i < l->n; i++)
+		if (!i || compare_targets(&l->v[i], &l->v[i - 1]) != 0)
+			l->v[kept++] = l->v[i];
+	l->n = kept;
+}
+
+/* Fields that a submission lacks: RFC 6409 8. */
+static void complete_submission(const struct load *l, const char *id)
+{
+	struct content *c = &l->s->rs->content;
+	if (!l->facts.date)
+		buf_addf(&c->prefix, "Date: %s\r\n", received_date(l->now));
+	if (!l->facts.message_id)
+		buf_addf(&c->prefix, "Message-ID: <%s@%s>\r\n", id, l->s->rs->hostname);
+	if (!l->facts.from && l->x->env.from.n)
+		buf_addf(&c->prefix, "From: <%.*s>\r\n", SPAN_FMT(l->x->env.from));
+}
+
+/* What is put before the content when it goes on as `id`. */
+static void make_prefix(const struct load *l, const char *id)
+{
+	struct relay_server *rs = l->s->rs;
+	buf_reset(&rs->content.prefix);
+	received_field(l->x, rs->hostname, id, l->now, &rs->content.prefix);
+	if (rs->o.role == ROLE_MSA)
+		complete_submission(l, id);
+	if (l->facts.headless)
+		buf_adds(&rs->content.prefix, "\r\n");
+	content_rewind(&rs->content);
+}
+
+/* A name for a message that never sees the queue. */
+static void make_id(char *id, size_t size)
+{
+	static unsigned counter;
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now);
+	snprintf(id, size, "%08llX%05lX%04X%03X", (unsigned long long)now.tv_sec, (unsigned long)now.tv_nsec / 1000,
+	    (unsigned)getpid() & 0xffff, counter++ & 0xfff);
+}
+
+/* The queue. */
+
+static void fill_outcome(const struct load *l, size_t i, struct spool_outcome *o)
+{
+	const struct err *r = &l->mda[i].result;
+	*o = (struct spool_outcome){ .state = r->class == ERR_NONE ? SPOOL_DELIVERED
+					      : r->code >= 500     ? SPOOL_FAILED
+								   : SPOOL_DEFERRED,
+		.when = l->now,
+		.code = r->class == ERR_NONE ? 250 : r->code,
+		.relay = span_str(mda_name(l->s->rs->mda)),
+		.text = span_str(l->mda[i].reply[0] ? l->mda[i].reply : r->text) };
+	snprintf(o->enh, sizeof o->enh, "%s", r->class == ERR_NONE ? "2.1.5" : r->enh);
+}
+
+/* The MDA's answers, so that nothing is delivered twice. */
+static void record_outcomes(const struct load *l, struct spool_writer *w, const size_t *rows, size_t n)
+{
+	for (size_t i = 0; l->mda && i < n; i++) {
+		struct spool_outcome o;
+		bool answered = l->mda[rows[i]].result.class == ERR_NONE || l->mda[rows[i]].result.code;
+		fill_outcome(l, rows[i], &o);
+		if (answered)
+			spool_outcome(w, i, &o);
+	}
+}
+
+static void fill_envelope(const struct load *l, struct span owner, struct spool_envelope *env)
+{
+	const struct smtp_env *e = &l->x->env;
+	*env = (struct spool_envelope){ .from = owner.n && e->from.n ? owner : e->from,
+		.ret = e->ret,
+		.envid = e->envid,
+		.utf8 = e->utf8,
+		.eightbit = e->eightbit,
+		.client = span_str(l->x->peer_ip),
+		.helo = l->x->helo,
+		.user = l->x->user };
+}
+
+/* Rows of the envelope: the targets of one sender, from l->v[first] on; *rows tells which. Marks are in `done`. */
+static size_t pick_rows(const struct load *l, size_t first, bool *done, struct spool_rcpt *rcpt, size_t *rows)
+{
+	size_t n = 0;
+	for (size_t i = first; i < l->n; i++) {
+		const struct relay_target *t = l->v[i];
+		if (done[i] || !span_eq(t->owner, l->v[first]->owner))
+			continue;
+		done[i] = true;
+		rows[n] = i;
+		rcpt[n++] = (struct spool_rcpt){ span_str(t->addr), t->notify, t->orcpt, t->original };
+	}
+	return n;
+}
+
+static int write_content(struct content *c, struct spool_writer *w, struct err *err)
+{
+	struct span piece;
+	int rc;
+	while ((rc = content_read(c, &piece, err)) > 0)
+		if (spool_write(w, piece) < 0)
+			return 0; /* commit tells why */
+	return rc;
+}
+
+static int commit(const struct load *l, const struct spool_envelope *env, const size_t *rows, char *id, struct err *err)
+{
+	struct relay_server *rs = l->s->rs;
+	struct spool_writer *w = spool_begin(rs->spool, env, err);
+	if (!w)
+		return -1;
+	make_prefix(l, spool_writer_id(w));
+	record_outcomes(l, w, rows, env->n_rcpt);
+	if (write_content(&rs->content, w, err) < 0) {
+		spool_abort(w);
+		return -1;
+	}
+	return spool_commit(w, id, err);
+}
+
+/* One queue file for each sender: a list's owner gets its errors. */
+static int queue_message(const struct load *l, char *id, struct err *err)
+{
+	struct arena *a = l->x->env.arena;
+	bool *done = arena_alloc(a, l->n);
+	size_t *rows = arena_alloc(a, l->n * sizeof *rows);
+	struct spool_rcpt *rcpt = arena_alloc(a, l->n * sizeof *rcpt);
+	if (!open_queue(l->s->rs, err))
+		return -1;
+	for (size_t first = 0; first < l->n; first++) {
+		struct spool_envelope env;
+		if (done[first])
+			continue;
+		fill_envelope(l, l->v[first]->owner, &env);
+		env.rcpt = rcpt;
+		env.n_rcpt = pick_rows(l, first, done, rcpt, rows);
+		if (commit(l, &env, rows, id, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static void log_taken(const struct load *l, const char *id, const char *how)
+{
+	log_info("accept id=%s from=%s rcpts=%zu size=%llu client=%s how=%s", id, log_quote(l->x->env.from), l->n,
+	    (unsigned long long)content_size(&l->s->rs->content), l->x->peer_ip, how);
+}
+
+static void into_queue(const struct load *l, struct smtp_answer *a)
+{
+	char id[SPOOL_ID_SIZE] = "";
+	struct err err = { 0 };
+	if (queue_message(l, id, &err) < 0) {
+		log_err("queue failed: %s", err.text);
+		smtp_answer(a, 451, "4.3.0", "The message could not be queued");
+		return;
+	}
+	trace_qid(id);
+	trace_why("queue", "ok", "5321#4.2.5", "on disk for %zu recipients", l->n);
+	log_taken(l, id, "queued");
+	smtp_answer(a, 250, "2.0.0", "Ok: queued as %s", id);
+}
+
+/* The MDA. */
+
+static int ask_mda(struct load *l, struct err *err)
+{
+	struct relay_server *rs = l->s->rs;
+	const struct smtp_env *env = &l->x->env;
+	l->mda = arena_alloc(env->arena, l->n * sizeof *l->mda);
+	for (size_t i = 0; i < l->n; i++)
+		l->mda[i].address = l->v[i]->addr;
+	struct smtp_message m = { .from = arena_str(env->arena, env->from),
+		.rcpt = l->mda,
+		.n_rcpt = l->n,
+		.utf8 = env->utf8,
+		.eightbit = env->eightbit,
+		.size = content_size(&rs->content),
+		.read = content_read,
+		.arg = &rs->content };
+	return mda_send(rs->mda, &m, content_rewind, err);
+}
+
+struct tally {
+	size_t ok, temp, perm, silent;   /* silent: never answered */
+	const struct smtp_rcpt *refused; /* the first that was */
+};
+
+static struct tally tally_of(const struct load *l)
+{
+	struct tally t = { 0 };
+	for (size_t i = 0; i < l->n; i++) {
+		const struct err *r = &l->mda[i].result;
+		if (r->class == ERR_NONE)
+			t.ok++;
+		else if (!r->code)
+			t.silent++;
+		else if (r->code >= 500)
+			t.perm++;
+		else
+			t.temp++;
+		if (r->class != ERR_NONE && !t.refused)
+			t.refused = &l->mda[i];
+	}
+	return t;
+}
+
+static void pass_refusal(const struct load *l, const struct smtp_rcpt *r, struct smtp_answer *a)
+{
+	const char *fallback = r->result.code >= 500 ? "5.0.0" : "4.0.0";
+	log_info("refuse from=%s rcpts=%zu client=%s code=%d why=%s", log_quote(l->x->env.from), l->n, l->x->peer_ip,
+	    r->result.code, log_quote(span_str(r->result.text)));
+	smtp_answer(a, r->result.code, r->result.enh[0] ? r->result.enh : fallback, "%s", r->result.text);
+}
+
+static void to_mda(struct load *l, struct smtp_answer *a)
+{
+	char id[32];
+	struct err err = { 0 };
+	make_id(id, sizeof id);
+	trace_qid(id);
+	make_prefix(l, id);
+	int rc = ask_mda(l, &err);
+	struct tally t = tally_of(l);
+	if (t.ok == l->n) {
+		log_taken(l, id, "delivered");
+		smtp_answer(a, 250, "2.0.0", "Ok: delivered as %s", id);
+	} else if (t.perm == l->n || t.temp == l->n) {
+		pass_refusal(l, t.refused, a);
+	} else {
+		/* Some are done and some are not, or nobody is there: who is left is tried again, or told, by the
+		 * queue. */
+		if (rc < 0)
+			log_warn("mda failed: %s", err.text);
+		into_queue(l, a);
+	}
+}
+
+static bool loops(const struct load *l, struct smtp_answer *a)
+{
+	if (l->facts.received < LIMIT_RECEIVED_HOPS)
+		return false;
+	/* RFC 5321 6.3 */
+	smtp_answer(a, 554, "5.4.6", "Too many hops: the message loops");
+	return true;
+}
+
+void deliver_message(struct relay_session *s, struct smtp_session *x, struct smtp_answer *a)
+{
+	struct load l = { .s = s, .x = x, .now = time(NULL) };
+	struct content *c = &s->rs->content;
+	if (c->err.class != ERR_NONE) {
+		log_err("content lost: %s", c->err.text);
+		smtp_answer(a, 451, "4.3.0", "The message could not be stored");
+		return;
+	}
+	content_look(c, &l.facts);
+	trace_mid(l.facts.mid);
+	if (loops(&l, a))
+		return;
+	if (s->rs->o.role == ROLE_MSA && l.facts.bcc)
+		content_drop_bcc(c);
+	collect(&l);
+	if (must_queue(s, x))
+		into_queue(&l, a);
+	else
+		to_mda(&l, a);
+}

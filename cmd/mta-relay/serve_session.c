@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: ISC
+ *
+ * One conversation: what the SMTP engine asks.
+ */
+#include <stdio.h>
+
+#include "base/log.h"
+#include "mta-relay/serve.h"
+
+static bool may_relay(const struct relay_session *s, const struct smtp_session *x)
+{
+	return s->trusted || x->user.n > 0;
+}
+
+static void on_rcpt(struct smtp_session *x, struct smtp_env_rcpt *r, struct smtp_answer *a)
+{
+	struct relay_session *s = x->arg;
+	struct relay_targets *t = arena_alloc(x->env.arena, sizeof *t);
+	policy_rcpt(&s->rs->policy, x->env.arena, may_relay(s, x), r, t, a);
+	if (!a->code) {
+		r->op = t;
+		return;
+	}
+	log_info("refuse rcpt=%s from=%s client=%s code=%d why=%s", log_quote(r->text), log_quote(x->env.from),
+	    x->peer_ip, a->code, log_quote(span_str(a->text)));
+}
+
+static void on_data(struct smtp_session *x, struct smtp_answer *a)
+{
+	deliver_prepare(x->arg, x, a);
+}
+
+static int on_chunk(struct smtp_session *x, struct span piece)
+{
+	struct relay_session *s = x->arg;
+	return content_add(&s->rs->content, piece);
+}
+
+static void on_done(struct smtp_session *x, struct smtp_answer *answers, size_t n)
+{
+	(void)n;
+	deliver_message(x->arg, x, &answers[0]);
+}
+
+static void on_reset(struct smtp_session *x)
+{
+	struct relay_session *s = x->arg;
+	content_reset(&s->rs->content);
+}
+
+static void on_authenticated(struct smtp_session *x, struct span mech, const struct err *why)
+{
+	if (why)
+		log_warn("auth failed client=%s mech=%s why=%s", x->peer_ip, log_quote(mech),
+		    log_quote(span_str(why->text)));
+	else
+		log_info("auth user=%s client=%s mech=%s", log_quote(x->user), x->peer_ip, log_quote(mech));
+}
+
+static enum users_result sasl_lookup(void *arg, struct span name, struct user *out, struct err *err)
+{
+	struct relay_session *s = arg;
+	enum users_result rc = users_lookup(s->rs->users, s->arena, name, "", out, err);
+	return rc == USERS_OK && out->nologin ? USERS_UNKNOWN : rc;
+}
+
+static const struct sasl_server_ops sasl = { .lookup = sasl_lookup };
+
+static struct smtp_server_config config_for(const struct relay_session *s, const struct conn *c)
+{
+	const struct relay_server *rs = s->rs;
+	bool msa = rs->o.role == ROLE_MSA;
+	return (struct smtp_server_config){
+		.hostname = rs->hostname,
+		.tls = rs->tls,
+		.implicit_tls = c->implicit_tls,
+		/* RFC 6409 4.3, RFC 8314 3.3: no submission without authentication, and that not in the clear. */
+		.require_tls = rs->o.require_tls || (msa && !s->trusted && !rs->o.auth_without_tls),
+		.require_auth = msa && !s->trusted,
+		.auth_without_tls = rs->o.auth_without_tls,
+		.max_size = rs->o.max_size,
+		.max_rcpt = rs->o.max_recipients,
+		.bare_lf_ok = stream_is_local(c->s),
+		.timeout_ms = rs->o.timeout,
+		.stopping = &serve_stopping,
+	};
+}
+
+/* The client's name as the DNS has it both ways; "" when it has none. */
+static const char *reverse_name(const struct relay_server *rs, struct arena *a, const struct conn *c)
+{
+	struct ptr_result ptr = { .name = SPAN("") };
+	if (!rs->dns || !c->peer.len)
+		return "";
+	dns_fcrdns(rs->dns, a, &c->peer, &ptr);
+	return ptr.confirmed ? arena_str(a, ptr.name) : "";
+}
+
+static void refresh_tables(struct relay_server *rs)
+{
+	struct err err = { 0 };
+	if (rs->aliases && aliases_refresh(rs->aliases, &err) < 0)
+		log_err("aliases: %s; the old ones stay", err.text);
+}
+
+int serve_conversation(struct conn *c, void *relay_server)
+{
+	static const struct smtp_server_ops with_auth = { .rcpt = on_rcpt,
+		.data = on_data,
+		.chunk = on_chunk,
+		.done = on_done,
+		.reset = on_reset,
+		.sasl = &sasl,
+		.authenticated = on_authenticated };
+	struct relay_server *rs = relay_server;
+	struct relay_session s = { .rs = rs, .arena = arena_new() };
+	struct smtp_server_ops ops = with_auth;
+	struct err err = { 0 };
+	char peer[80];
+	snprintf(peer, sizeof peer, c->peer_port ? "%s:%u" : "%s", c->peer_ip, c->peer_port);
+	s.trusted = rs->trust && c->peer.len && net_list_match(rs->trust, &c->peer);
+	refresh_tables(rs);
+	struct smtp_session x = { .s = c->s, .peer_ip = c->peer_ip, .peer = peer, .arg = &s };
+	x.peer_name = reverse_name(rs, s.arena, c);
+	struct smtp_server_config config = config_for(&s, c);
+	if (!rs->users)
+		ops.sasl = NULL;
+	int rc = smtp_server_run(&config, &ops, &x, &err);
+	if (rc < 0)
+		log_info("end client=%s why=%s", c->peer_ip, log_quote(span_str(err.text)));
+	arena_free(s.arena);
+	return rc < 0 ? err_exit_status(&err) : 0;
+}
