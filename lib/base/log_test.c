@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: ISC */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+static void quoting(void **state)
+{
+	static const struct {
+		struct span in;
+		const char *want;
+	} cases[] = {
+		{ SPAN(""), "\"\"" },
+		{ SPAN("plain text"), "\"plain text\"" },
+		{ SPAN("a\"b\\c"), "\"a\\\"b\\\\c\"" },
+		{ SPAN("a\r\n\0\x1b[2J"), "\"a\\x0d\\x0a\\x00\\x1b[2J\"" },
+		{ SPAN("\x7f\xc3\xa4"), "\"\\x7f\\xc3\\xa4\"" },
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+		assert_string_equal(log_quote(cases[i].in), cases[i].want);
+}
+
+static void cutting(void **state)
+{
+	(void)state;
+	for (int c = 0; c < 256; c++)
+		for (size_t n = 50; n < 300; n += 7) {
+			char text[300];
+			memset(text, c, n);
+			const char *q = log_quote(span_of(text, n));
+			size_t len = strlen(q);
+			assert_true(len < 256 && q[0] == '"' && q[len - 1] == '"');
+			assert_true(len == n + 2 || len == 2 * n + 2 || len == 4 * n + 2 || strstr(q, "...\""));
+		}
+}
+
+static void eight_at_once(void **state)
+{
+	const char *q[8];
+	(void)state;
+	for (int i = 0; i < 8; i++)
+		q[i] = log_quote(span_of(&"abcdefgh"[i], 1));
+	for (int i = 0; i < 8; i++)
+		assert_int_equal(q[i][1], "abcdefgh"[i]);
+}
+
+/* What a function writes to fd 2, which is an end of the given kind for that while. */
+static size_t capture(int fds[2], void (*write_lines)(void), char *out, size_t size)
+{
+	int keep = dup(STDERR_FILENO);
+	dup2(fds[1], STDERR_FILENO);
+	close(fds[1]);
+	write_lines();
+	dup2(keep, STDERR_FILENO);
+	close(keep);
+	size_t len = 0;
+	for (ssize_t n; len < size - 1 && (n = read(fds[0], out + len, size - 1 - len)) > 0;)
+		len += (size_t)n;
+	out[len] = '\0';
+	close(fds[0]);
+	return len;
+}
+
+static void some_lines(void)
+{
+	log_open("prog", LOG_TO_AUTO, LOG_LVL_WARN);
+	errno = EIO;
+	log_warn("event=x key=%d", 7);
+	log_info("not this one");
+	log_session("S1");
+	log_err("second");
+	log_session(NULL);
+	assert_int_equal(errno, EIO);
+}
+
+static void stderr_lines(void **state)
+{
+	int fds[2];
+	char out[1000], want[200];
+	(void)state;
+	unsetenv("JOURNAL_STREAM");
+	assert_int_equal(pipe(fds), 0);
+	capture(fds, some_lines, out, sizeof out);
+	snprintf(want, sizeof want, "prog[%ld]: event=x key=7\nprog[%ld]: second session=S1\n", (long)getpid(),
+	    (long)getpid());
+	assert_string_equal(out, want);
+	assert_int_equal(log_where(), LOG_TO_STDERR);
+	setenv("JOURNAL_STREAM", "8:1", 1);
+	assert_int_equal(pipe(fds), 0);
+	capture(fds, some_lines, out, sizeof out);
+	assert_string_equal(out, "<4>event=x key=7\n<3>second session=S1\n");
+	unsetenv("JOURNAL_STREAM");
+}
+
+static void long_line(void)
+{
+	static char text[5000];
+	memset(text, 'x', sizeof text - 1);
+	log_open("prog", LOG_TO_STDERR, LOG_LVL_INFO);
+	log_session("S2");
+	log_info("%s", text);
+	log_session(NULL);
+}
+
+static void long_lines(void **state)
+{
+	int fds[2];
+	char out[8000];
+	(void)state;
+	assert_int_equal(pipe(fds), 0);
+	size_t n = capture(fds, long_line, out, sizeof out);
+	assert_true(n > 2000 && n < 2300);
+	assert_int_equal(out[n - 1], '\n');
+}
+
+/* Under inetd fd 2 is the client's socket: nothing may go there. */
+static void never_to_a_socket(void **state)
+{
+	int fds[2];
+	char out[1000];
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+	assert_int_equal(capture(fds, some_lines, out, sizeof out), 0);
+	assert_int_equal(log_where(), LOG_TO_SYSLOG);
+	log_open("prog", LOG_TO_NONE, LOG_LVL_INFO);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(quoting),
+		cmocka_unit_test(cutting),
+		cmocka_unit_test(eight_at_once),
+		cmocka_unit_test(stderr_lines),
+		cmocka_unit_test(long_lines),
+		cmocka_unit_test(never_to_a_socket),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
