@@ -105,9 +105,7 @@ static void find_addresses(struct dns *d, struct arena *a, enum mx_family family
 	bool want4 = family != MX_V6_ONLY, want6 = family != MX_V4_ONLY;
 	if (want6)
 		add_family(d, a, h, ns_t_aaaa, &v6);
-	/* A name that does not exist has no address of the other family either (RFC 8020 2). */
-	if (want6 && v6.status == DNS_NXDOMAIN)
-		want4 = false;
+	/* Even when the name is said not to exist: servers err about AAAA (RFC 4074 4.2). */
 	if (want4)
 		add_family(d, a, h, ns_t_a, &v4);
 	struct dns_answer *p4 = want4 ? &v4 : NULL, *p6 = want6 ? &v6 : NULL;
