@@ -1,0 +1,324 @@
+#!/usr/bin/env bats
+# Somebody else's program in each place of the chain. A peer that is not installed is skipped.
+
+setup() {
+	TOP=$BATS_TEST_DIRNAME/..
+	BIN=${BUILD:-$TOP/build}/bin
+	CHAIN=$BATS_TEST_TMPDIR/chain
+	mkdir -p "$CHAIN"
+	PATH=$PATH:/usr/sbin:/sbin
+	CHAIN_RUN_OPTIONS=--retry-min=1s
+	. "$TOP/share/quickstart/chain.sh"
+}
+
+teardown() {
+	if [ -n "${DOVECOT-}" ]; then
+		doveadm -c "$DOVECOT/dovecot.conf" stop 2>/dev/null || true
+	fi
+	chain_down
+}
+
+needs() {
+	for program in "$@"; do
+		command -v "$program" >/dev/null || skip "needs $program"
+	done
+}
+
+up() {
+	needs dnsmasq "$@"
+	chain_up
+	MESSAGE=$TOP/share/quickstart/message.eml
+}
+
+# A message in bob's store, without the way there.
+store_one() {
+	"$BIN/mda-deliver" -f alice@sender.example -d bob@recipient.example --users="$CHAIN/etc/users.recipient" \
+		--mail="maildir:$CHAIN/mail/%d/%n" <"$MESSAGE"
+}
+
+files_in() { find "$1" -path '*/tmp' -prune -o -type f \( -path '*/new/*' -o -path '*/cur/*' \) -print; }
+
+@test "swaks submits with STARTTLS and AUTH PLAIN, LOGIN to the MSA" {
+	up swaks
+	n=0
+	for mech in PLAIN LOGIN; do
+		swaks --server 127.0.0.1 --port "$CHAIN_MSA_PORT" --tls --tls-ca-path "$CHAIN/tls/ca.pem" --auth "$mech" \
+			--auth-user alice@sender.example --auth-password "$CHAIN_SECRET" --from alice@sender.example \
+			--to bob@recipient.example --data "$MESSAGE" >"$CHAIN/swaks" 2>&1 || {
+			cat "$CHAIN/swaks"
+			return 1
+		}
+		n=$((n + 1))
+		chain_wait 30 chain_has $n
+	done
+}
+
+@test "swaks is refused with a wrong password, and without TLS" {
+	up swaks
+	run swaks --server 127.0.0.1 --port "$CHAIN_MSA_PORT" --tls --auth PLAIN --auth-user alice@sender.example \
+		--auth-password wrong --from alice@sender.example --to bob@recipient.example
+	[ "$status" -ne 0 ]
+	[[ $output == *535* ]]
+	run swaks --server 127.0.0.1 --port "$CHAIN_MSA_PORT" --from alice@sender.example --to bob@recipient.example
+	[ "$status" -ne 0 ]
+	[[ $output == *530* ]]
+}
+
+@test "curl submits, and reads by IMAP and POP3" {
+	up curl
+	curl -sS --cacert "$CHAIN/tls/ca.pem" --ssl-reqd --url "smtp://localhost:$CHAIN_MSA_PORT" \
+		--user "alice@sender.example:$CHAIN_SECRET" --mail-from alice@sender.example --mail-rcpt bob@recipient.example \
+		--upload-file "$MESSAGE"
+	chain_wait 30 chain_has 1
+	curl -sS --cacert "$CHAIN/tls/ca.pem" --user "bob@recipient.example:$CHAIN_SECRET" \
+		"imaps://localhost:$CHAIN_IMAP_PORT/INBOX;MAILINDEX=1" >"$CHAIN/by-imap"
+	chain_arrived "$MESSAGE" "$CHAIN/by-imap"
+	curl -sS --cacert "$CHAIN/tls/ca.pem" --user "bob@recipient.example:$CHAIN_SECRET" \
+		"pop3s://localhost:$CHAIN_POP3_PORT/1" >"$CHAIN/by-pop3"
+	chain_arrived "$MESSAGE" "$CHAIN/by-pop3"
+}
+
+@test "msmtp submits with SCRAM-SHA-256" {
+	up msmtp
+	msmtp --host=localhost --port="$CHAIN_MSA_PORT" --tls=on --tls-starttls=on --tls-trust-file="$CHAIN/tls/ca.pem" \
+		--auth=scram-sha-256 --user=alice@sender.example --passwordeval="cat $CHAIN/etc/secret" --from=alice@sender.example \
+		bob@recipient.example <"$MESSAGE"
+	chain_wait 30 chain_has 1
+}
+
+@test "mua-send submits to postfix's smtp-sink" {
+	needs smtp-sink
+	mkdir "$CHAIN/sink" "$CHAIN/run" "$CHAIN/log"
+	chmod 777 "$CHAIN" "$CHAIN/sink"
+	port=$((20000 + RANDOM % 20000))
+	cd "$CHAIN/sink"
+	user=()
+	[ "$(id -u)" -ne 0 ] || user=(-u nobody)
+	chain_spawn sink smtp-sink "${user[@]}" -d %M. 127.0.0.1:$port 10
+	chain_wait 5 bash -c "exec 3<>/dev/tcp/127.0.0.1/$port"
+	"$BIN/mua-send" --server=smtp://127.0.0.1:$port --starttls=never -f a@sender.example -i b@recipient.example c@recipient.example \
+		<"$TOP/share/quickstart/message.eml"
+	chain_wait 5 test -n "$(ls "$CHAIN/sink")"
+	run cat "$CHAIN"/sink/*
+	[[ $output == *'X-Rcpt-Args: <b@recipient.example>'* ]]
+	[[ $output == *'X-Rcpt-Args: <c@recipient.example>'* ]]
+}
+
+@test "mbsync fetches and files by IMAP" {
+	up mbsync
+	store_one
+	mkdir -p "$CHAIN/sync"
+	cat >"$CHAIN/mbsyncrc" <<-C
+		IMAPStore far
+		Host localhost
+		Port $CHAIN_IMAP_PORT
+		User bob@recipient.example
+		PassCmd "cat $CHAIN/etc/secret"
+		SSLType IMAPS
+		CertificateFile $CHAIN/tls/ca.pem
+		MaildirStore near
+		Path $CHAIN/sync/
+		Inbox $CHAIN/sync/INBOX
+		SubFolders Verbatim
+		Channel all
+		Far :far:
+		Near :near:
+		Patterns *
+		Create Both
+		Expunge Both
+		SyncState *
+	C
+	mbsync -c "$CHAIN/mbsyncrc" all
+	got=$(files_in "$CHAIN/sync/INBOX")
+	chain_arrived "$MESSAGE" "$got"
+	# And back: a message that is filed here, and a flag that is set here, get there.
+	printf 'From: x@y\nSubject: filed\n\nfiled by mbsync\n' >"$CHAIN/sync/INBOX/cur/1.filed:2,S"
+	mv "$got" "$CHAIN/sync/INBOX/cur/$(basename "$got" | sed 's/:2,.*//'):2,FS"
+	mbsync -c "$CHAIN/mbsyncrc" all
+	[ "$(chain_delivered)" -eq 2 ]
+	run ls "$(chain_box)/cur"
+	[[ $output == *:2,*F*S* ]]
+	grep -rq 'filed by mbsync' "$(chain_box)/cur"
+}
+
+@test "fetchmail fetches by IMAP and POP3" {
+	up fetchmail
+	store_one
+	for protocol in imap pop3; do
+		port=$CHAIN_IMAP_PORT
+		[ $protocol = imap ] || port=$CHAIN_POP3_PORT
+		(
+			umask 077
+			echo "poll localhost protocol $protocol port $port user \"bob@recipient.example\" password \"$CHAIN_SECRET\" ssl sslcertfile $CHAIN/tls/ca.pem keep fetchall mda \"cat >$CHAIN/by-$protocol\"" >"$CHAIN/fetchmailrc"
+		)
+		FETCHMAILHOME=$CHAIN fetchmail -f "$CHAIN/fetchmailrc" --nosyslog -N --idfile "$CHAIN/ids" --pidfile "$CHAIN/fm.pid"
+		sed '1,/^$/d' "$MESSAGE" >"$CHAIN/want"
+		sed '1,/^\r\{0,1\}$/d; s/\r$//' "$CHAIN/by-$protocol" | cmp - "$CHAIN/want"
+	done
+}
+
+@test "mutt reads by IMAP" {
+	up mutt
+	store_one
+	cat >"$CHAIN/muttrc" <<-C
+		set folder="imaps://bob%40recipient.example@localhost:$CHAIN_IMAP_PORT/"
+		set spoolfile=+INBOX
+		set imap_pass="$CHAIN_SECRET"
+		set certificate_file="$CHAIN/tls/ca.pem"
+		set ssl_ca_certificates_file="$CHAIN/tls/ca.pem"
+		set ssl_verify_host=no
+		set copy=no
+		set delete=yes
+		set move=no
+	C
+	TERM=xterm timeout 30 script -qec "mutt -n -F '$CHAIN/muttrc' -e 'push \"<copy-message>$CHAIN/by-mutt<enter>y<quit>\"'" /dev/null \
+		</dev/null >"$CHAIN/mutt.out" 2>&1 || true
+	grep -q 'eight small programs' "$CHAIN/by-mutt"
+}
+
+start_dovecot() {
+	needs dovecot doveadm
+	[ "$(id -u)" -eq 0 ] || skip "needs root to start dovecot"
+	DOVECOT=$CHAIN/dovecot
+	mkdir -p "$DOVECOT/run" "$DOVECOT/mail/joe"
+	dport=$((20000 + RANDOM % 20000))
+	getent passwd dovecot >/dev/null || skip "needs the dovecot user"
+	cat >"$DOVECOT/dovecot.conf" <<-C
+		base_dir = $DOVECOT/run
+		log_path = $DOVECOT/log
+		protocols = imap pop3
+		listen = 127.0.0.1
+		ssl = required
+		ssl_cert = <$CHAIN/tls/server.pem
+		ssl_key = <$CHAIN/tls/server.key
+		mail_location = maildir:$DOVECOT/mail/%u
+		first_valid_uid = 0
+		service imap-login {
+		  inet_listener imap {
+		    port = 0
+		  }
+		  inet_listener imaps {
+		    port = $dport
+		    ssl = yes
+		  }
+		}
+		service pop3-login {
+		  inet_listener pop3 {
+		    port = 0
+		  }
+		  inet_listener pop3s {
+		    port = $((dport + 1))
+		    ssl = yes
+		  }
+		}
+		passdb {
+		  driver = static
+		  args = password=dovecotsecret
+		}
+		userdb {
+		  driver = static
+		  args = uid=nobody gid=nogroup home=$DOVECOT/mail/%u
+		}
+	C
+	chmod -R a+rX "$CHAIN" "$BATS_TEST_TMPDIR"
+	chown -R nobody:nogroup "$DOVECOT/mail"
+	dovecot -c "$DOVECOT/dovecot.conf"
+	chain_wait 5 bash -c "exec 3<>/dev/tcp/127.0.0.1/$dport"
+}
+
+@test "mra-fetch fetches from dovecot by IMAP and POP3, once" {
+	mkdir -p "$CHAIN/tls" "$CHAIN/log" "$CHAIN/run" "$CHAIN/state"
+	chain_certificates
+	start_dovecot
+	export XDG_STATE_HOME=$CHAIN/state HOME=$CHAIN
+	mkdir -p "$DOVECOT/mail/joe/new" "$DOVECOT/mail/joe/cur" "$DOVECOT/mail/joe/tmp"
+	for i in 1 2 3; do
+		printf 'From: a@b\nSubject: %s\nMessage-ID: <%s@b>\n\nmessage %s\n.dot\n' $i $i $i >"$DOVECOT/mail/joe/new/$i.test"
+	done
+	chown -R nobody:nogroup "$DOVECOT/mail"
+	for scheme in imaps pop3s; do
+		port=$dport
+		[ $scheme = imaps ] || port=$((dport + 1))
+		for again in 1 2; do
+			"$BIN/mra-fetch" "$scheme://joe@localhost:$port" --to="maildir:$CHAIN/$scheme" --tls-ca="$CHAIN/tls/ca.pem" \
+				--password-command='echo dovecotsecret'
+			[ "$(files_in "$CHAIN/$scheme" | wc -l)" -eq 3 ] || {
+				echo "after run $again: $(files_in "$CHAIN/$scheme" | wc -l) messages"
+				return 1
+			}
+		done
+		for i in 1 2 3; do
+			printf 'From: a@b\nSubject: %s\nMessage-ID: <%s@b>\n\nmessage %s\n.dot\n' $i $i $i >"$CHAIN/want"
+			files_in "$CHAIN/$scheme" | xargs grep -l "^Subject: $i" >"$CHAIN/which"
+			cmp "$(cat "$CHAIN/which")" "$CHAIN/want"
+		done
+	done
+}
+
+@test "a Maildir that dovecot made is served with the same UIDs and handed back" {
+	mkdir -p "$CHAIN/tls" "$CHAIN/log" "$CHAIN/run" "$CHAIN/state"
+	chain_certificates
+	start_dovecot
+	needs curl
+	box=$DOVECOT/mail/joe
+	mkdir -p "$box/new" "$box/cur" "$box/tmp"
+	for i in 1 2 3; do printf 'From: a@b\nSubject: %s\n\nmessage %s\n' $i $i >"$box/new/$i.test"; done
+	chown -R nobody:nogroup "$DOVECOT/mail"
+	fetch='FETCH 1:* (UID BODY.PEEK[HEADER.FIELDS (SUBJECT)])'
+	by_dovecot() { curl -sSk --user joe:dovecotsecret "imaps://localhost:$dport/INBOX" -X "$1"; }
+	uids() { tr -d '\r' | grep -aoE 'UID [0-9]+|UIDVALIDITY [0-9]+'; }
+	by_dovecot 'UID STORE 2 +FLAGS.SILENT (\Deleted)' >/dev/null
+	by_dovecot EXPUNGE >/dev/null
+	before=$(by_dovecot "$fetch" | uids)
+	doveadm -c "$DOVECOT/dovecot.conf" stop
+	echo "joe:{PLAIN}dovecotsecret::::::" >"$CHAIN/users"
+	run bash -c "printf 'a SELECT INBOX\r\nb $fetch\r\nc LOGOUT\r\n' | '$BIN/maa-serve' --imap --preauth=joe --users='$CHAIN/users' --mail='maildir:$box'"
+	[ "$(echo "$output" | uids | grep -v VALIDITY)" = "$(echo "$before" | grep -v VALIDITY)" ]
+	validity=$(echo "$output" | grep -aoE 'UIDVALIDITY [0-9]+')
+	grep -q "V${validity#UIDVALIDITY } " "$box/dovecot-uidlist"
+	# Handed back with one more message.
+	printf 'From: a@b\nSubject: 4\n\nmessage 4\n' | "$BIN/mda-deliver" -f a@b --mail="maildir:$box" -d joe --users="$CHAIN/users"
+	printf 'a SELECT INBOX\r\nc LOGOUT\r\n' | "$BIN/maa-serve" --imap --preauth=joe --users="$CHAIN/users" --mail="maildir:$box" >/dev/null
+	chown -R nobody:nogroup "$DOVECOT/mail"
+	dovecot -c "$DOVECOT/dovecot.conf"
+	chain_wait 5 bash -c "exec 3<>/dev/tcp/127.0.0.1/$dport"
+	after=$(by_dovecot "$fetch" | uids)
+	[ "$after" = "$before"$'\n''UID 4' ]
+}
+
+@test "systemd hands over listening sockets (Accept=no) and connections (Accept=yes)" {
+	needs systemd-socket-activate curl
+	mkdir -p "$CHAIN/run" "$CHAIN/log"
+	port=$((20000 + RANDOM % 20000))
+	ask() { printf 'QUIT\r\n' | timeout 5 bash -c "exec 3<>/dev/tcp/127.0.0.1/$1; cat >&3; cat <&3"; }
+	answers() { ask "$1" | grep -q '^220 .*' && ask "$1" | grep -q '^221 '; }
+	chain_spawn accept-no systemd-socket-activate -l 127.0.0.1:$port --fdname=smtp \
+		"$BIN/mta-relay" serve --role=mta --domains=here.example --queue="$CHAIN/queue"
+	chain_wait 5 answers $port
+	answers $port
+	chain_spawn accept-yes systemd-socket-activate --accept -l 127.0.0.1:$((port + 1)) \
+		"$BIN/mta-relay" serve --role=mta --domains=here.example --queue="$CHAIN/queue"
+	chain_wait 5 answers $((port + 1))
+	answers $((port + 1))
+}
+
+@test "inetd starts the servers, and nothing but the protocol goes to the client" {
+	[ "$(id -u)" -eq 0 ] || skip "needs root to run inetd"
+	needs inetd
+	mkdir -p "$CHAIN/run" "$CHAIN/log" "$CHAIN/mail"
+	port=$((20000 + RANDOM % 20000))
+	echo "joe:{PLAIN}secret::::::" >"$CHAIN/users"
+	cat >"$CHAIN/inetd.conf" <<-C
+		127.0.0.1:$port stream tcp nowait root $BIN/mta-relay mta-relay serve --role=mta --domains=here.example --queue=$CHAIN/queue
+		127.0.0.1:$((port + 1)) stream tcp nowait root $BIN/maa-serve maa-serve --pop3 --users=$CHAIN/users --mail=maildir:$CHAIN/mail/%u --auth-without-tls
+	C
+	chain_spawn inetd inetd -d "$CHAIN/inetd.conf"
+	talk() { timeout 10 bash -c "exec 3<>/dev/tcp/127.0.0.1/$1; cat >&3; cat <&3"; }
+	chain_wait 5 bash -c "exec 3<>/dev/tcp/127.0.0.1/$port"
+	printf 'EHLO x\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<u@elsewhere.example>\r\nQUIT\r\n' | talk $port >"$CHAIN/smtp"
+	grep -q '^550 5.7.1 ' "$CHAIN/smtp"
+	! grep -vE '^[2-5][0-9][0-9][ -]' "$CHAIN/smtp"
+	printf 'CAPA\r\nUSER joe\r\nPASS secret\r\nSTAT\r\nQUIT\r\n' | talk $((port + 1)) >"$CHAIN/pop3"
+	grep -q '^+OK 0 0' "$CHAIN/pop3"
+	! grep -q 'event\|session=' "$CHAIN/pop3"
+}
