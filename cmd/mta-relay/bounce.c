@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: ISC */
+#include "mta-relay/bounce.h"
+
+#include "base/log.h"
+#include "io/trace.h"
+#include "msg/addr.h"
+#include "msg/header.h"
+
+enum {
+	FULL_BELOW = 51200,     /* bytes of content that go back whole although nobody asked for it */
+	RETURN_HEADER = 262144, /* at most of a header */
+	TEXT_MAX = 64 * 1024 * 1024,
+	COPY = 65536,
+};
+
+/* RFC 3461 4.1 */
+static bool notify_has(struct span notify, const char *what)
+{
+	while (notify.n)
+		if (span_ieqs(span_trim(span_cut(&notify, ',')), what))
+			return true;
+	return false;
+}
+
+static enum bounce_kind kind_of(const struct spool_msg *m, size_t rcpt, const struct bounce_config *c, int64_t now)
+{
+	const struct spool_rcpt_state *st = &m->file.state[rcpt];
+	struct span notify = m->file.env.rcpt[rcpt].notify;
+	switch (st->last.state) {
+	case SPOOL_FAILED:
+		return !notify.n || notify_has(notify, "FAILURE") ? BOUNCE_FAILED : BOUNCE_NOTHING;
+	case SPOOL_DEFERRED:
+		if (st->warned || !c->warn_after || now - m->file.env.arrived / 1000000 < c->warn_after)
+			return BOUNCE_NOTHING;
+		return !notify.n || notify_has(notify, "DELAY") ? BOUNCE_DELAYED : BOUNCE_NOTHING;
+	case SPOOL_DELIVERED:
+		return notify_has(notify, "SUCCESS") ? BOUNCE_DELIVERED : BOUNCE_NOTHING;
+	case SPOOL_RELAYED:
+		return notify_has(notify, "SUCCESS") ? BOUNCE_RELAYED : BOUNCE_NOTHING;
+	default:
+		return BOUNCE_NOTHING;
+	}
+}
+
+/* RFC 5321 6.1: nothing answers the null reverse-path, except that our own postmaster may want to know of failures. */
+static struct span told(const struct spool_msg *m, const struct bounce_config *c)
+{
+	const struct spool_envelope *env = &m->file.env;
+	if (env->from.n)
+		return env->from;
+	for (size_t i = 0; i < env->n_rcpt; i++)
+		if (span_ieqs(env->rcpt[i].addr, c->postmaster ? c->postmaster : ""))
+			return span_of(NULL, 0);
+	return span_str(c->postmaster);
+}
+
+enum bounce_kind bounce_due(const struct spool_msg *m, size_t rcpt, const struct bounce_config *c, int64_t now)
+{
+	if (m->file.state[rcpt].reported)
+		return BOUNCE_NOTHING;
+	enum bounce_kind kind = kind_of(m, rcpt, c, now);
+	if (!m->file.env.from.n && (kind != BOUNCE_FAILED || !told(m, c).n))
+		return BOUNCE_NOTHING;
+	return kind;
+}
+
+static bool needs_utf8(const struct bounce_text *t)
+{
+	const struct spool_envelope *env = &t->m->file.env;
+	bool yes = addr_needs_utf8(t->to);
+	for (size_t i = 0; i < env->n_rcpt && !yes; i++)
+		yes = t->kind[i] && (addr_needs_utf8(env->rcpt[i].addr) || addr_needs_utf8(env->rcpt[i].original));
+	return yes;
+}
+
+/* RFC 3461 4.3: FULL is about failures; without RET the choice is ours, and a short message goes back whole. */
+static bool wants_full(const struct spool_msg *m, const enum bounce_kind *kind)
+{
+	bool failed = false;
+	for (size_t i = 0; i < m->file.env.n_rcpt; i++)
+		failed |= kind[i] == BOUNCE_FAILED;
+	if (!failed || span_ieqs(m->file.env.ret, "HDRS"))
+		return false;
+	return m->file.size <= FULL_BELOW || span_ieqs(m->file.env.ret, "FULL");
+}
+
+static int copy_content(struct spool_msg *m, struct spool_writer *w, struct err *err)
+{
+	char piece[COPY];
+	uint64_t at = 0;
+	ssize_t n;
+	while ((n = spool_read(m, at, piece, sizeof piece, err)) > 0) {
+		spool_write(w, span_of(piece, (size_t)n));
+		at += (uint64_t)n;
+	}
+	return n < 0 ? -1 : 0;
+}
+
+static int write_text(struct bounce_text *t, struct spool_msg *m, struct spool_writer *w, struct err *err)
+{
+	struct buf text;
+	struct span head, body;
+	buf_init(&text, TEXT_MAX);
+	bounce_text_before(t, &text);
+	spool_write(w, buf_span(&text));
+	buf_reset(&text);
+	int rc;
+	if (t->full) {
+		rc = copy_content(m, w, err);
+	} else if ((rc = spool_read_head(m, RETURN_HEADER, &head, err)) == 0) {
+		spool_write(w, header_of(head, &body));
+	}
+	bounce_text_after(t, &text);
+	spool_write(w, buf_span(&text));
+	rc = text.bad ? err_set(err, ERR_LIMIT, "the notification is too long") : rc;
+	buf_free(&text);
+	return rc;
+}
+
+static int queue_it(struct bounce_text *t, struct spool_msg *m, char id[SPOOL_ID_SIZE], struct err *err)
+{
+	struct span none = span_of(NULL, 0);
+	/* RFC 3461 6.2: a notification about a notification is not wanted. */
+	struct spool_rcpt rcpt = { .addr = t->to, .notify = SPAN("NEVER"), .orcpt = none, .original = none };
+	struct spool_envelope env = { .from = none,
+		.ret = none,
+		.envid = none,
+		.client = SPAN("local"),
+		.helo = none,
+		.user = none,
+		.rcpt = &rcpt,
+		.n_rcpt = 1 };
+	t->utf8 = needs_utf8(t);
+	env.utf8 = t->utf8 || m->file.env.utf8;
+	env.eightbit = env.utf8 || m->file.env.eightbit;
+	struct spool_writer *w = spool_begin(m->s, &env, err);
+	if (!w)
+		return -1;
+	t->id = spool_writer_id(w);
+	if (write_text(t, m, w, err) == 0)
+		return spool_commit(w, id, err);
+	spool_abort(w);
+	return -1;
+}
+
+static int record_told(struct spool_msg *m, const enum bounce_kind *kind, int64_t now, const char *id, struct err *err)
+{
+	struct buf lines;
+	buf_init(&lines, TEXT_MAX);
+	for (size_t i = 0; i < m->file.env.n_rcpt; i++)
+		if (kind[i])
+			spool_format_note(
+			    i, kind[i] == BOUNCE_DELAYED ? SPOOL_WARNED : SPOOL_REPORTED, now, id, &lines);
+	int rc = spool_record(m, buf_span(&lines), err);
+	buf_free(&lines);
+	return rc;
+}
+
+int bounce_report(struct spool_msg *m, const struct bounce_config *c, int64_t now, size_t *untold, struct err *err)
+{
+	char id[SPOOL_ID_SIZE];
+	size_t n = m->file.env.n_rcpt, due = 0;
+	enum bounce_kind *kind = arena_alloc(m->arena, n * sizeof *kind);
+	*untold = 0;
+	for (size_t i = 0; i < n; i++) {
+		kind[i] = bounce_due(m, i, c, now);
+		due += kind[i] != BOUNCE_NOTHING;
+		*untold += !kind[i] && !m->file.env.from.n && !m->file.state[i].reported &&
+			   m->file.state[i].last.state == SPOOL_FAILED;
+	}
+	if (!due)
+		return 0;
+	struct bounce_text t = {
+		.m = m, .c = c, .kind = kind, .to = told(m, c), .now = now, .full = wants_full(m, kind)
+	};
+	if (queue_it(&t, m, id, err) < 0)
+		return -1;
+	trace_why("queue", "ok", "3461#6", "a notification about %zu recipients was put into the queue as %s", due, id);
+	log_info("notify qid=%s as=%s to=%s recipients=%zu", m->id, id, log_quote(t.to), due);
+	return record_told(m, kind, now, id, err);
+}
