@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: ISC
  *
  * How a server program gets its conversations: inetd's stdin/stdout, a connection or listening sockets from systemd
- * (sd_listen_fds(3): LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES), or sockets of its own (--listen). With listening sockets it pre-forks workers
- * that accept, serve one conversation, and accept again; the parent restarts those that end, and on SIGTERM
- * lets each finish its conversation's present command. SIGHUP runs `reload` in the parent and recycles the workers.
+ * (sd_listen_fds(3): LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES), or sockets of its own (--listen). With listening sockets
+ * it pre-forks workers that accept, serve one conversation, and accept again; the parent restarts those that end, and
+ * on SIGTERM lets each finish its conversation's present command. SIGHUP runs `reload` in the parent and recycles the
+ * workers.
  */
 #ifndef WP_IO_LISTEN_H
 #define WP_IO_LISTEN_H
@@ -17,28 +18,30 @@
 #include "io/stream.h"
 
 struct conn {
-	struct stream *s;    /* owned by the server loop, which closes it */
+	struct stream *s;            /* owned by the server loop, which closes it */
 	struct net_addr peer, local; /* len 0 when it is no socket */
-	char peer_ip[64];    /* "192.0.2.1", "2001:db8::1", "unix", or "local" for a terminal or pipe */
+	char peer_ip[64];            /* "192.0.2.1", "2001:db8::1", "unix", or "local" for a terminal or pipe */
 	uint16_t peer_port;
-	bool implicit_tls;   /* the listener says ",tls": the handler starts TLS before it greets */
-	const char *name;    /* LISTEN_FDNAMES' name or the --listen text; "" for stdin */
-	int worker;          /* index of the worker, 0 alone */
+	bool implicit_tls; /* the listener says ",tls" (or systemd's name of it is smtps, submissions, imaps, pop3s
+			    * or ends in "-tls"): the handler starts TLS before it greets */
+	const char *name;  /* LISTEN_FDNAMES' name or the --listen text; "" for stdin */
+	int worker;        /* index of the worker, 0 alone */
 };
 /* Serves one conversation; the result is the exit status when there is just one. */
 typedef int conn_fn(struct conn *c, void *arg);
 
 struct serve_options {
-	struct opt_list listen;    /* "ADDR:PORT[,tls]", "[::1]:25", ":25", "25", "unix:PATH[,mode=0660]" */
-	unsigned workers;          /* 0: as many as make sense (grows with load up to max_clients) */
-	unsigned max_clients;      /* conversations at once; 0: 100 */
-	unsigned max_per_client;   /* of one address; 0: no limit */
-	unsigned recycle;          /* a worker ends after this many conversations; 0: 1000 */
-	const char *too_many;      /* the protocol line for a client over max_per_client, with CRLF; NULL: just closed */
-	const char *ready_file;    /* written with the bound addresses, one a line, when all listen; NULL: none */
-	int (*reload)(void *arg);  /* NULL: nothing to read again */
+	/* "ADDR:PORT[,tls]", "[::1]:25", ":25", "25" (all addresses), "unix:PATH[,mode=0660]" */
+	struct opt_list listen;
+	unsigned workers;         /* 0: as many as make sense (grows with load up to max_clients) */
+	unsigned max_clients;     /* conversations at once; 0: 100 */
+	unsigned max_per_client;  /* of one address; 0: no limit */
+	unsigned recycle;         /* a worker ends after this many conversations; 0: 1000 */
+	const char *too_many;     /* the protocol line for a client over max_per_client, with CRLF; NULL: just closed */
+	const char *ready_file;   /* written with the bound addresses, one a line, when all listen; NULL: none */
+	int (*reload)(void *arg); /* NULL: nothing to read again */
 	int (*worker_start)(void *arg); /* in each worker (or the only process) before it reads from the network: open
-	                                 * children, sandbox; 0, or an exit status */
+					 * children, sandbox; 0, or an exit status */
 	void (*worker_stop)(void *arg); /* when it ends in good order */
 };
 /* Does what the header says; returns an exit status (0 after SIGTERM or when the single conversation went well). Port 0

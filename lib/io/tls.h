@@ -44,8 +44,8 @@ int tls_server_reload(struct tls_ctx *ctx, struct err *err);
  * verification; an IP address is verified as one and not sent as SNI. */
 int tls_accept(struct stream *s, struct tls_ctx *ctx, struct err *err);
 int tls_connect(struct stream *s, struct tls_ctx *ctx, const char *host, struct err *err);
-/* Both also write the trace event `tls` and put the summary on the events that follow. All failures are ERR_TEMP
- * (mail waits for a certificate to be mended) but a plaintext injection, which is ERR_PROTO. */
+/* All failures are ERR_TEMP (mail waits for a certificate to be mended) but a plaintext injection, which is
+ * ERR_PROTO. After a failed handshake nothing more is sent. The engines trace. */
 
 /* tls_connect with DANE for SMTP (RFC 7672) instead of the context's verification: usages DANE-TA(2) and DANE-EE(3).
  * With records but no usable one the handshake goes on unauthenticated (7672 2.2), usable is false then. */

@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: ISC
+ *
+ * The parent of pre-forked workers: keeps a few idle ones ready, grows to the limit under load, replaces those that
+ * end, reloads on SIGHUP and stops on SIGTERM.
+ */
+#include "io/listen.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "io/listen_int.h"
+
+enum {
+	MAX_CLIENTS = 100,
+	MIN_IDLE = 2,
+	STOP_MS = 60 * 1000,  /* for the commands in hand, then the workers are killed */
+	BACKOFF_MIN_MS = 100, /* after a worker that crashed, doubled up to */
+	BACKOFF_MAX_MS = 30000,
+	BACKOFF_CALM_MS = 60000, /* without a crash: forgotten */
+};
+
+static int parent_wake = -1;
+static volatile sig_atomic_t got_hup;
+
+static void wake_parent(int sig)
+{
+	int keep = errno;
+	uint64_t one = 1;
+	if (sig == SIGHUP)
+		got_hup = 1;
+	if (write(parent_wake, &one, sizeof one) < 0)
+		errno = keep;
+	errno = keep;
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* ---- telling others that we are ready ---- */
+
+/* sd_notify(3). */
+static void notify(const char *state)
+{
+	const char *path = getenv("NOTIFY_SOCKET");
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	size_t n = path ? strlen(path) : 0;
+	if (n < 2 || n >= sizeof sun.sun_path)
+		return;
+	memcpy(sun.sun_path, path, n);
+	if (sun.sun_path[0] == '@')
+		sun.sun_path[0] = '\0';
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return;
+	sendto(fd, state, strlen(state), MSG_NOSIGNAL, (const struct sockaddr *)&sun,
+	    (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n));
+	close(fd);
+}
+
+static int write_ready_file(const struct server *sv, struct err *err)
+{
+	const char *path = sv->o->ready_file;
+	char tmp[4096], text[256];
+	snprintf(tmp, sizeof tmp, "%s.%ld", path, (long)getpid());
+	FILE *f = fopen(tmp, "we");
+	if (!f)
+		return err_sys(err, "%s", tmp);
+	for (size_t i = 0; i < sv->l.n; i++) {
+		listener_text(&sv->l.v[i], text, sizeof text);
+		fprintf(f, "%s\n", text);
+	}
+	if (fclose(f) || rename(tmp, path)) {
+		err_sys(err, "%s", path);
+		unlink(tmp);
+		return -1;
+	}
+	return 0;
+}
+
+/* ---- workers ---- */
+
+struct parent {
+	struct server *sv;
+	int64_t backoff, next_start, last_crash;
+	int failed_start; /* the status of a first worker that could not start */
+};
+
+static unsigned alive(const struct board *b)
+{
+	return b->n - board_count(b, SLOT_FREE);
+}
+
+static int start_worker(struct parent *p)
+{
+	struct board *b = p->sv->board;
+	unsigned i = 0;
+	while (i < b->n && atomic_load(&b->slot[i].state) != SLOT_FREE)
+		i++;
+	if (i == b->n)
+		return -1;
+	sigset_t all, old;
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &old);
+	atomic_store(&b->slot[i].state, SLOT_STARTING);
+	pid_t pid = fork();
+	if (pid == 0)
+		worker_run(p->sv, i);
+	b->slot[i].pid = pid;
+	if (pid < 0) {
+		log_err("fork error=\"%m\"");
+		atomic_store(&b->slot[i].state, SLOT_FREE);
+		p->next_start = now_ms() + BACKOFF_MIN_MS;
+	}
+	sigprocmask(SIG_SETMASK, &old, NULL);
+	return pid < 0 ? -1 : 0;
+}
+
+/* How many more workers should be started now. */
+static unsigned shortage(const struct server *sv)
+{
+	const struct board *b = sv->board;
+	unsigned total = alive(b);
+	if (sv->o->workers)
+		return sv->max > total ? sv->max - total : 0;
+	unsigned idle = board_count(b, SLOT_IDLE) + board_count(b, SLOT_STARTING), want = board_want_idle(b);
+	if (want < sv->min_idle)
+		want = sv->min_idle;
+	unsigned lack = want > idle ? want - idle : 0;
+	return lack < sv->max - total ? lack : sv->max - total;
+}
+
+static void start_workers(struct parent *p)
+{
+	if (now_ms() < p->next_start)
+		return;
+	for (unsigned n = shortage(p->sv); n > 0 && start_worker(p) == 0; n--)
+		;
+}
+
+static void note_crash(struct parent *p, pid_t pid, int status)
+{
+	int64_t now = now_ms();
+	if (WIFSIGNALED(status))
+		log_err("worker pid=%ld signal=%d", (long)pid, WTERMSIG(status));
+	else
+		log_err("worker pid=%ld status=%d", (long)pid, WEXITSTATUS(status));
+	if (now - p->last_crash > BACKOFF_CALM_MS)
+		p->backoff = 0;
+	p->backoff = p->backoff ? p->backoff * 2 : BACKOFF_MIN_MS;
+	if (p->backoff > BACKOFF_MAX_MS)
+		p->backoff = BACKOFF_MAX_MS;
+	p->last_crash = now;
+	p->next_start = now + p->backoff;
+}
+
+static struct slot *slot_of(struct board *b, pid_t pid)
+{
+	for (unsigned i = 0; i < b->n; i++)
+		if (atomic_load(&b->slot[i].state) != SLOT_FREE && b->slot[i].pid == pid)
+			return &b->slot[i];
+	return NULL;
+}
+
+static void reap(struct parent *p)
+{
+	int status;
+	for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
+		struct slot *s = slot_of(p->sv->board, pid);
+		if (!s)
+			continue;
+		memset(s->client, 0, sizeof s->client);
+		atomic_store(&s->state, SLOT_FREE);
+		if (status == 0 || serve_stopping || p->failed_start)
+			continue;
+		note_crash(p, pid, status);
+		if (!atomic_load(&p->sv->board->ready) && WIFEXITED(status))
+			p->failed_start = WEXITSTATUS(status);
+	}
+}
+
+static void signal_workers(const struct board *b, int sig)
+{
+	for (unsigned i = 0; i < b->n; i++)
+		if (atomic_load(&b->slot[i].state) != SLOT_FREE && b->slot[i].pid > 0)
+			kill(b->slot[i].pid, sig);
+}
+
+static void reload(struct server *sv)
+{
+	char text[64];
+	got_hup = 0;
+	snprintf(text, sizeof text, "RELOADING=1\nMONOTONIC_USEC=%" PRId64, now_ms() * 1000);
+	notify(text);
+	if (sv->o->reload && sv->o->reload(sv->arg)) {
+		log_err("reload result=failed");
+	} else {
+		log_info("reload result=ok");
+		atomic_fetch_add(&sv->board->generation, 1);
+		signal_workers(sv->board, SIGHUP);
+	}
+	notify("READY=1");
+}
+
+/* Until something happened or ms passed. */
+static void pause_parent(int64_t ms)
+{
+	struct pollfd p[2] = { { .fd = parent_wake, .events = POLLIN },
+		{ .fd = stream_interrupt_fd, .events = POLLIN } };
+	poll(p, serve_stopping ? 1 : 2, ms > 1000 * 1000 ? 1000 * 1000 : (int)ms);
+	uint64_t n;
+	if (read(parent_wake, &n, sizeof n) < 0 && errno != EAGAIN)
+		log_err("wake error=\"%m\"");
+}
+
+static void stop_workers(struct parent *p)
+{
+	notify("STOPPING=1");
+	signal_workers(p->sv->board, SIGTERM);
+	int64_t end = now_ms() + STOP_MS;
+	for (reap(p); alive(p->sv->board); reap(p)) {
+		if (now_ms() >= end)
+			signal_workers(p->sv->board, SIGKILL);
+		pause_parent(1000);
+	}
+}
+
+static int parent_loop(struct parent *p)
+{
+	while (!serve_stopping && !p->failed_start) {
+		start_workers(p);
+		int64_t left = p->next_start - now_ms();
+		pause_parent(left > 0 ? left : 10 * 1000);
+		reap(p);
+		if (got_hup)
+			reload(p->sv);
+	}
+	listeners_close(&p->sv->l, true); /* the next server can bind while our workers finish */
+	stop_workers(p);
+	return p->failed_start;
+}
+
+static void parent_signals(void)
+{
+	struct sigaction sa = { .sa_handler = wake_parent, .sa_flags = SA_RESTART };
+	sigemptyset(&sa.sa_mask);
+	sigaction(SIGCHLD, &sa, NULL);
+	sigaction(SIGHUP, &sa, NULL);
+}
+
+static int setup(struct server *sv, struct err *err)
+{
+	unsigned max = sv->o->max_clients ? sv->o->max_clients : MAX_CLIENTS;
+	sv->max = sv->o->workers && sv->o->workers < max ? sv->o->workers : max;
+	sv->min_idle = sv->max < MIN_IDLE ? sv->max : MIN_IDLE;
+	sv->parent = getpid();
+	size_t size = sizeof *sv->board + sv->max * sizeof *sv->board->slot;
+	void *shared = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	sv->wake = parent_wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (shared == MAP_FAILED || parent_wake < 0 || stop_signals_init() < 0)
+		return err_sys(err, "cannot prepare for workers");
+	sv->board = shared;
+	sv->board->n = sv->max;
+	return sv->o->ready_file ? write_ready_file(sv, err) : 0;
+}
+
+static int serve_forked(struct server *sv, struct err *err)
+{
+	if (setup(sv, err)) {
+		listeners_close(&sv->l, true);
+		return err ? err_exit_status(err) : EX_OSERR;
+	}
+	parent_signals();
+	notify("READY=1");
+	struct parent p = { .sv = sv };
+	int status = parent_loop(&p);
+	if (sv->o->ready_file)
+		unlink(sv->o->ready_file);
+	munmap(sv->board, sizeof *sv->board + sv->max * sizeof *sv->board->slot);
+	close(parent_wake);
+	parent_wake = -1;
+	return status;
+}
+
+static int serve_single(const struct server *sv, int rfd, int wfd, const struct listener *l)
+{
+	struct conn c;
+	stop_signals_init();
+	conn_init(&c, rfd, wfd, l);
+	return server_single(sv->o, &c, sv->fn, sv->arg);
+}
+
+int serve(const struct serve_options *o, conn_fn *fn, void *arg, struct err *err)
+{
+	struct server sv = { .o = o, .fn = fn, .arg = arg };
+	int connected;
+	if (o->listen.n ? listeners_open(&sv.l, &o->listen, err) : listeners_from_systemd(&sv.l, &connected, err))
+		return err ? err_exit_status(err) : EX_CONFIG;
+	if (!sv.l.n && listener_is_listening(STDIN_FILENO)) { /* inetd's "wait" */
+		int fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
+		fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+		listeners_add(&sv.l, fd, "", false);
+	}
+	if (!sv.l.n)
+		return serve_single(&sv, STDIN_FILENO, STDOUT_FILENO, NULL);
+	if (o->listen.n || connected < 0)
+		return serve_forked(&sv, err);
+	int status = serve_single(&sv, connected, connected, &sv.l.v[0]);
+	sv.l.v[0].fd = -1; /* the stream closed it */
+	listeners_close(&sv.l, false);
+	return status;
+}
