@@ -1,0 +1,710 @@
+/* SPDX-License-Identifier: ISC
+ *
+ * Whole dialogues from memory: what the server says, what the client must have said, and what became of each recipient.
+ * Each runs whole and one byte at a time.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "smtp/client.h"
+
+enum {
+	RCPTS = 3
+};
+
+struct content {
+	const char *text;
+	bool given;
+};
+
+static int read_content(void *arg, struct span *out, struct err *err)
+{
+	struct content *c = arg;
+	if (!c->text)
+		return err_set(err, ERR_TEMP, "the disk is gone");
+	*out = span_str(c->text);
+	bool first = !c->given;
+	c->given = true;
+	return first && out->n;
+}
+
+struct dialogue {
+	const char *name, *server, *client;
+	const char *rcpt[RCPTS];
+	int code[RCPTS]; /* of each result: 250 delivered, 0 no code */
+	int rc;          /* of the transaction; 2: the session did not open */
+	enum err_class class;
+	const char *text; /* the content, "Subject: x\n\nhi\n" by default */
+	const char *from, *notify, *envid, *extra;
+	bool lmtp, utf8, eightbit, alive;
+	uint64_t size;
+};
+
+#define BASIC "220 mx.example ESMTP\r\n250 mx.example\r\n"
+#define PIPE "220 mx.example ESMTP\r\n250-mx.example\r\n250 PIPELINING\r\n"
+#define HELLO "EHLO me.example\r\n"
+#define CONTENT "Subject: x\r\n\r\nhi\r\n.\r\n"
+
+static const struct dialogue dialogues[] = {
+	{ .name = "one recipient, step by step",
+	    .rcpt = { "a@x" },
+	    .code = { 250 },
+	    .alive = true,
+	    .server = BASIC "250 ok\r\n250 ok\r\n354 go\r\n250 2.0.0 queued\r\n",
+	    .client = HELLO "MAIL FROM:<me@y>\r\nRCPT TO:<a@x>\r\nDATA\r\n" CONTENT },
+	{ .name = "pipelined",
+	    .rcpt = { "a@x", "b@x" },
+	    .code = { 250, 250 },
+	    .alive = true,
+	    .server = PIPE "250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n250 queued\r\n",
+	    .client = HELLO "MAIL FROM:<me@y>\r\nRCPT TO:<a@x>\r\nRCPT TO:<b@x>\r\nDATA\r\n" CONTENT },
+	{ .name = "one of three refused",
+	    .rcpt = { "a@x", "b@x", "c@x" },
+	    .code = { 250, 550, 250 },
+	    .alive = true,
+	    .server = PIPE "250 ok\r\n250 ok\r\n550 5.1.1 no\r\n251 ok\r\n354 go\r\n250 queued\r\n",
+	    .client = HELLO "MAIL FROM:<me@y>\r\nRCPT TO:<a@x>\r\nRCPT TO:<b@x>\r\nRCPT TO:<c@x>\r\nDATA\r\n" CONTENT },
+	{ .name = "all refused, DATA refused too",
+	    .rcpt = { "a@x", "b@x" },
+	    .code = { 550, 450 },
+	    .alive = true,
+	    .server = PIPE "250 ok\r\n550 no\r\n450 later\r\n503 no recipients\r\n",
+	    .client = HELLO "MAIL FROM:<me@y>\r\nRCPT TO:<a@x>\r\nRCPT TO:<b@x>\r\nDATA\r\n" },
+	{ .name = "all refused, DATA accepted: a lone dot",
+	    .rcpt = { "a@x" },
+	    .code = { 550 },
+	    .alive = true,
+	    .server = PIPE "250 ok\r\n550 no\r\n354 go\r\n554 no valid recipients\r\n",
+	    .client = HELLO "MAIL FROM:<me@y>\r\nRCPT TO:<a@x>\r\nDATA\r\n.\r\n" },
+	{ .name = "all refused, the lone dot accepted: still refused",
+	    .rcpt = { "a@x" },
+	    .code = { 550 },
+	    .alive = true,
+	    .server = PIPE "250 ok\r\n550 no\r\n354 go\r\n250 queued\r\n",
+	    .client = HELLO "MAIL FROM:<me@y>\r\nRCPT TO:<a@x>\r\nDATA\r\n.\r\n" },
+	{ .name = "without pipelining no DATA when all are refused",
+	    .rcpt = { "a@x" },
+	    .code = { 550 },
+	    .alive = true,
+	    .server = BASIC "250 ok\r\n550 no\r\n",
+	    .client = HELLO "MAIL FROM:<me@y>\r\nRCPT TO:<a@x>\r\n" },
+	{ .name = "without pipelining nothing after a refused MAIL",
+	    .rcpt = { "a@x" },
+	    .code = { 552 },
+	    .alive = true,
+	    .server = BASIC "552 too much\r\n",
+	    .client = HELLO "MAIL FROM:<me@y>\r\n" },
+	{ .name = "MAIL refused, RCPT accepted all the same",
+	    .rcpt = { "a@x", "b@x" },
+	    .code = { 451, 451 },
+	    .alive = true,
+	    .server = PIPE "451 4.7.1 later\r\n250 ok\r\n250 ok\r\n354 go\r\n250 queued\r\n",
+	    .client = HELLO "MAIL FROM:<me@y>\r\nRCPT TO:<a@x>\r\nRCPT TO:<b@x>\r\nDATA\r\n.\r\n" },
+	{ .name = "DATA refused",
+	    .rcpt = { "a@x" },
+	    .code = { 452 },
+	    .alive = true,
+	    .server = PIPE "250 ok\r\n250 ok\r\n452 disk full\r\n",
+	    .client = HELLO "MAIL FROM:<me@y>\r\nRCPT TO:<a@x>\r\nDATA\r\n" },
+	{ .name = "DATA answered 250: out of step",
+	    .rcpt = { "a@x" },
+	    .code = { 0 },
+	    .rc = -1,
+	    .class = ERR_PROTO,
+	    .server = PIPE "250 ok\r\n250 ok\r\n250 ok\r\n",
+	    .client = HELLO "MAIL FROM:<me@y>\r\nRCPT TO:<a@x>\r\nDATA\r\n" },
+	{ .name = "the message refused",
+	    .rcpt = { "a@x", "b@x" },
+	    .code = { 554, 554 },
+	    .alive = true,
+	    .server = PIPE "250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n554 5.6.0 spam\r\n",
+	    .client = HELLO "MAIL FROM:<me@y>\r\nRCPT TO:<a@x>\r\nRCPT TO:<b@x>\r\nDATA\r\n" CONTENT },
+	{ .name = "354 after the dot is no yes",
+	    .rcpt = { "a@x" },
+	    .code = { 354 },
+	    .alive = true,
+	    .server = PIPE "250 ok\r\n250 ok\r\n354 go\r\n354 go on\r\n",
+	    .client = HELLO "MAIL FROM:<me@y>\r\nRCPT TO:<a@x>\r\nDATA\r\n" CONTENT },
+	{ .name = "421 in place of the greeting",
+	    .rcpt = { "a@x" },
+	    .rc = 2,
+	    .class = ERR_TEMP,
+	    .server = "421 too busy\r\n" },
+	{ .name = "554 in place of the greeting",
+	    .rcpt = { "a@x" },
+	    .rc = 2,
+	    .class = ERR_PERM,
+	    .server = "554 no mail here\r\n" },
+	{ .name = "a greeting that is none",
+	    .rcpt = { "a@x" },
+	    .rc = 2,
+	    .class = ERR_PROTO,
+	    .server = "250 ok\r\n250 ok\r\n" },
+	{ .name = "another protocol's greeting",
+	    .rcpt = { "a@x" },
+	    .rc = 2,
+	    .class = ERR_PROTO,
+	    .server = "* OK IMAP4rev1\r\n" },
+	{ .name = "421 to EHLO", .rcpt = { "a@x" }, .rc = 2, .class = ERR_TEMP, .server = "220 hi\r\n421 bye\r\n" },
+	{ .name = "421 to RCPT",
+	    .rcpt = { "a@x", "b@x" },
+	    .code = { 421, 421 },
+	    .rc = -1,
+	    .class = ERR_TEMP,
+	    .server = PIPE "250 ok\r\n421 bye\r\n",
+	    .client = HELLO "MAIL FROM:<me@y>\r\nRCPT TO:<a@x>\r\nRCPT TO:<b@x>\r\nDATA\r\n" },
+	{ .name = "421 to the second RCPT: the first is not delivered",
+	    .rcpt = { "a@x", "b@x" },
+	    .code = { 421, 421 },
+	    .rc = -1,
+	    .class = ERR_TEMP,
+	    .server = PIPE "250 ok\r\n250 ok\r\n421 bye\r\n",
+	    .client = HELLO "MAIL FROM:<me@y>\r\nRCPT TO:<a@x>\r\nRCPT TO:<b@x>\r\nDATA\r\n" },
+	{ .name = "421 after the dot",
+	    .rcpt = { "a@x" },
+	    .code = { 421 },
+	    .server = PIPE "250 ok\r\n250 ok\r\n354 go\r\n421 shutting down\r\n",
+	    .client = HELLO "MAIL FROM:<me@y>\r\nRCPT TO:<a@x>\r\nDATA\r\n" CONTENT },
+	{ .name = "closed after the dot: not delivered",
+	    .rcpt = { "a@x" },
+	    .code = { 0 },
+	    .rc = -1,
+	    .class = ERR_TEMP,
+	    .server = PIPE "250 ok\r\n250 ok\r\n354 go\r\n",
+	    .client = HELLO "MAIL FROM:<me@y>\r\nRCPT TO:<a@x>\r\nDATA\r\n" CONTENT },
+	{ .name = "a broken reply after the dot",
+	    .rcpt = { "a@x" },
+	    .code = { 0 },
+	    .rc = -1,
+	    .class = ERR_TEMP,
+	    .server = PIPE "250 ok\r\n250 ok\r\n354 go\r\n250-queu",
+	    .client = HELLO "MAIL FROM:<me@y>\r\nRCPT TO:<a@x>\r\nDATA\r\n" CONTENT },
+	{ .name = "fewer replies than commands",
+	    .rcpt = { "a@x", "b@x" },
+	    .code = { 0, 550 },
+	    .rc = -1,
+	    .class = ERR_TEMP,
+	    .server = PIPE "250 ok\r\n250 ok\r\n550 no\r\n",
+	    .client = HELLO "MAIL FROM:<me@y>\r\nRCPT TO:<a@x>\r\nRCPT TO:<b@x>\r\nDATA\r\n" },
+	{ .name = "a malformed reply to RCPT",
+	    .rcpt = { "a@x" },
+	    .code = { 0 },
+	    .rc = -1,
+	    .class = ERR_PROTO,
+	    .server = PIPE "250 ok\r\n2500 ok\r\n354 go\r\n250 ok\r\n",
+	    .client = HELLO "MAIL FROM:<me@y>\r\nRCPT TO:<a@x>\r\nDATA\r\n" },
+	{ .name = "EHLO unknown: HELO",
+	    .rcpt = { "a@x" },
+	    .code = { 250 },
+	    .alive = true,
+	    .server = "220 hi\r\n502 what?\r\n250 hello\r\n250 ok\r\n250 ok\r\n354 go\r\n250 ok\r\n",
+	    .client = HELLO "HELO me.example\r\nMAIL FROM:<me@y>\r\nRCPT TO:<a@x>\r\nDATA\r\n" CONTENT },
+	{ .name = "EHLO and HELO refused",
+	    .rcpt = { "a@x" },
+	    .rc = 2,
+	    .class = ERR_PERM,
+	    .server = "220 hi\r\n502 what?\r\n550 go away\r\n221 bye\r\n" },
+	{ .name = "EHLO put off",
+	    .rcpt = { "a@x" },
+	    .rc = 2,
+	    .class = ERR_TEMP,
+	    .server = "220 hi\r\n451 not now\r\n221 bye\r\n" },
+	{ .name = "SIZE is told and kept",
+	    .rcpt = { "a@x" },
+	    .code = { 250 },
+	    .size = 1000,
+	    .alive = true,
+	    .server = "220 hi\r\n250-x\r\n250 SIZE 1000\r\n250 ok\r\n250 ok\r\n354 go\r\n250 ok\r\n",
+	    .client = HELLO "MAIL FROM:<me@y> SIZE=1000\r\nRCPT TO:<a@x>\r\nDATA\r\n" CONTENT },
+	{ .name = "too large for SIZE: nothing is sent",
+	    .rcpt = { "a@x" },
+	    .code = { 552 },
+	    .size = 1001,
+	    .alive = true,
+	    .server = "220 hi\r\n250-x\r\n250 SIZE 1000\r\n",
+	    .client = HELLO },
+	{ .name = "SIZE 0 is no limit",
+	    .rcpt = { "a@x" },
+	    .code = { 250 },
+	    .size = 1001,
+	    .alive = true,
+	    .server = "220 hi\r\n250-x\r\n250 size 0\r\n250 ok\r\n250 ok\r\n354 go\r\n250 ok\r\n",
+	    .client = HELLO "MAIL FROM:<me@y> SIZE=1001\r\nRCPT TO:<a@x>\r\nDATA\r\n" CONTENT },
+	{ .name = "8BITMIME lacking",
+	    .rcpt = { "a@x" },
+	    .code = { 554 },
+	    .eightbit = true,
+	    .alive = true,
+	    .server = BASIC,
+	    .client = HELLO },
+	{ .name = "8BITMIME offered",
+	    .rcpt = { "a@x" },
+	    .code = { 250 },
+	    .eightbit = true,
+	    .alive = true,
+	    .server = "220 hi\r\n250-x\r\n250 8BITMIME\r\n250 ok\r\n250 ok\r\n354 go\r\n250 ok\r\n",
+	    .client = HELLO "MAIL FROM:<me@y> BODY=8BITMIME\r\nRCPT TO:<a@x>\r\nDATA\r\n" CONTENT },
+	{ .name = "SMTPUTF8 lacking",
+	    .rcpt = { "\xc3\xa4@x" },
+	    .code = { 550 },
+	    .utf8 = true,
+	    .alive = true,
+	    .server = BASIC,
+	    .client = HELLO },
+	{ .name = "SMTPUTF8 offered",
+	    .rcpt = { "\xc3\xa4@x" },
+	    .code = { 250 },
+	    .utf8 = true,
+	    .alive = true,
+	    .server = "220 hi\r\n250-x\r\n250 SMTPUTF8\r\n250 ok\r\n250 ok\r\n354 go\r\n250 ok\r\n",
+	    .client = HELLO "MAIL FROM:<me@y> SMTPUTF8\r\nRCPT TO:<\xc3\xa4@x>\r\nDATA\r\n" CONTENT },
+	{ .name = "DSN parameters",
+	    .rcpt = { "a@x" },
+	    .code = { 250 },
+	    .notify = "NEVER",
+	    .envid = "e+2B1",
+	    .alive = true,
+	    .server = "220 hi\r\n250-x\r\n250 DSN\r\n250 ok\r\n250 ok\r\n354 go\r\n250 ok\r\n",
+	    .client = HELLO "MAIL FROM:<me@y> RET=HDRS ENVID=e+2B1\r\nRCPT TO:<a@x> NOTIFY=NEVER\r\nDATA\r\n" CONTENT },
+	{ .name = "DSN lacking: no parameters",
+	    .rcpt = { "a@x" },
+	    .code = { 250 },
+	    .notify = "NEVER",
+	    .envid = "e",
+	    .alive = true,
+	    .server = BASIC "250 ok\r\n250 ok\r\n354 go\r\n250 ok\r\n",
+	    .client = HELLO "MAIL FROM:<me@y>\r\nRCPT TO:<a@x>\r\nDATA\r\n" CONTENT },
+	{ .name = "further parameters",
+	    .rcpt = { "a@x" },
+	    .code = { 250 },
+	    .extra = "REQUIRETLS BY=1;R",
+	    .alive = true,
+	    .server = BASIC "250 ok\r\n250 ok\r\n354 go\r\n250 ok\r\n",
+	    .client = HELLO "MAIL FROM:<me@y> REQUIRETLS BY=1;R\r\nRCPT TO:<a@x>\r\nDATA\r\n" CONTENT },
+	{ .name = "the null sender",
+	    .rcpt = { "\"a b\\\"\"@x" },
+	    .code = { 250 },
+	    .from = "",
+	    .alive = true,
+	    .server = BASIC "250 ok\r\n250 ok\r\n354 go\r\n250 ok\r\n",
+	    .client = HELLO "MAIL FROM:<>\r\nRCPT TO:<\"a b\\\"\"@x>\r\nDATA\r\n" CONTENT },
+	{ .name = "dots",
+	    .rcpt = { "a@x" },
+	    .code = { 250 },
+	    .text = ".\n..\r\n.x\ny",
+	    .alive = true,
+	    .server = BASIC "250 ok\r\n250 ok\r\n354 go\r\n250 ok\r\n",
+	    .client = HELLO "MAIL FROM:<me@y>\r\nRCPT TO:<a@x>\r\nDATA\r\n..\r\n...\r\n..x\r\ny\r\n.\r\n" },
+	{ .name = "an empty message",
+	    .rcpt = { "a@x" },
+	    .code = { 250 },
+	    .text = "",
+	    .alive = true,
+	    .server = BASIC "250 ok\r\n250 ok\r\n354 go\r\n250 ok\r\n",
+	    .client = HELLO "MAIL FROM:<me@y>\r\nRCPT TO:<a@x>\r\nDATA\r\n.\r\n" },
+	{ .name = "injection in the sender",
+	    .rcpt = { "a@x" },
+	    .code = { 501 },
+	    .from = "me@y> SIZE=0",
+	    .alive = true,
+	    .server = BASIC,
+	    .client = HELLO },
+	{ .name = "a line end in the sender",
+	    .rcpt = { "a@x" },
+	    .code = { 501 },
+	    .from = "me@y\r\nRCPT TO:<z@x>",
+	    .alive = true,
+	    .server = BASIC,
+	    .client = HELLO },
+	{ .name = "a line end in a parameter",
+	    .rcpt = { "a@x" },
+	    .code = { 501 },
+	    .extra = "A=B\r\nRSET",
+	    .alive = true,
+	    .server = BASIC,
+	    .client = HELLO },
+	{ .name = "an unfinished quote",
+	    .rcpt = { "a@x" },
+	    .code = { 501 },
+	    .from = "\"me@y",
+	    .alive = true,
+	    .server = BASIC,
+	    .client = HELLO },
+	{ .name = "injection in recipients: only those fail",
+	    .rcpt = { "a@x\r\nDATA", "b@x", "c@x> NOTIFY=NEVER" },
+	    .code = { 501, 250, 501 },
+	    .alive = true,
+	    .server = PIPE "250 ok\r\n250 ok\r\n354 go\r\n250 queued\r\n",
+	    .client = HELLO "MAIL FROM:<me@y>\r\nRCPT TO:<b@x>\r\nDATA\r\n" CONTENT },
+	{ .name = "LMTP answers for each",
+	    .rcpt = { "a@x", "b@x", "c@x" },
+	    .code = { 250, 550, 452 },
+	    .lmtp = true,
+	    .alive = true,
+	    .server = PIPE "250 ok\r\n250 ok\r\n550 no\r\n250 ok\r\n354 go\r\n250 stored\r\n452 full\r\n",
+	    .client = "LHLO me.example\r\n"
+		      "MAIL FROM:<me@y>\r\nRCPT TO:<a@x>\r\nRCPT TO:<b@x>\r\nRCPT TO:<c@x>\r\nDATA\r\n" CONTENT },
+	{ .name = "LMTP breaks between two answers",
+	    .rcpt = { "a@x", "b@x" },
+	    .code = { 250, 0 },
+	    .lmtp = true,
+	    .rc = -1,
+	    .class = ERR_TEMP,
+	    .server = PIPE "250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n250 stored\r\n",
+	    .client = "LHLO me.example\r\n"
+		      "MAIL FROM:<me@y>\r\nRCPT TO:<a@x>\r\nRCPT TO:<b@x>\r\nDATA\r\n" CONTENT },
+	{ .name = "LMTP has no HELO",
+	    .rcpt = { "a@x" },
+	    .lmtp = true,
+	    .rc = 2,
+	    .class = ERR_PERM,
+	    .server = "220 hi\r\n500 what?\r\n221 bye\r\n" },
+};
+
+static void play(const struct dialogue *d, size_t chunk)
+{
+	struct stream *s = stream_from_mem(span_str(d->server), chunk);
+	struct smtp_client_config config = { .helo = "me.example", .starttls = STARTTLS_NEVER, .lmtp = d->lmtp };
+	struct err err = { 0 };
+	struct smtp_rcpt rcpt[RCPTS] = { 0 };
+	struct content content = { .text = d->text ? d->text : "Subject: x\n\nhi\n" };
+	struct smtp_message m = { .from = d->from ? d->from : "me@y",
+		.rcpt = rcpt,
+		.utf8 = d->utf8,
+		.eightbit = d->eightbit,
+		.size = d->size,
+		.envid = d->envid,
+		.ret = d->envid ? "HDRS" : NULL,
+		.extra = d->extra,
+		.read = read_content,
+		.arg = &content };
+	for (; m.n_rcpt < RCPTS && d->rcpt[m.n_rcpt]; m.n_rcpt++)
+		rcpt[m.n_rcpt] = (struct smtp_rcpt){ .address = d->rcpt[m.n_rcpt], .notify = d->notify };
+	struct smtp_client *c = smtp_client_open(s, &config, &err);
+	if (d->rc == 2) {
+		assert_null(c);
+		assert_int_equal(err.class, d->class);
+		return;
+	}
+	assert_non_null(c);
+	assert_int_equal(smtp_client_send(c, &m, &err), d->rc);
+	assert_int_equal(err.class, d->class);
+	struct span said = stream_mem_output(s);
+	assert_int_equal(said.n, strlen(d->client));
+	assert_memory_equal(said.p, d->client, said.n);
+	for (size_t i = 0; i < m.n_rcpt; i++) {
+		int code = d->code[i];
+		bool good = code / 100 == 2;
+		assert_int_equal(rcpt[i].result.class == ERR_NONE, good);
+		assert_int_equal(good ? rcpt[i].result.code / 100 : rcpt[i].result.code, good ? 2 : code);
+		if (!good && code)
+			assert_int_equal(rcpt[i].result.class, code >= 500   ? ERR_PERM
+							       : code >= 400 ? ERR_TEMP
+									     : ERR_PROTO);
+	}
+	assert_int_equal(smtp_client_alive(c), d->alive);
+	smtp_client_close(c, false);
+}
+
+static void all_dialogues(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof dialogues / sizeof *dialogues; i++) {
+		if (getenv("VERBOSE"))
+			print_message("%s\n", dialogues[i].name);
+		play(&dialogues[i], 0);
+		play(&dialogues[i], 1);
+	}
+}
+
+/* What a session that could not be opened has said: the stream is gone then, so a pipe keeps it. */
+static void open_says(const struct smtp_client_config *config, const char *server, const char *client,
+    enum err_class class, const char *enh)
+{
+	int fd[2];
+	char said[4096];
+	size_t n = 0;
+	struct err err = { 0 };
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
+	assert_int_equal(write(fd[1], server, strlen(server)), (ssize_t)strlen(server));
+	shutdown(fd[1], SHUT_WR);
+	struct smtp_client *c = smtp_client_open(stream_from_fds(fd[0], fd[0]), config, &err);
+	smtp_client_close(c, false);
+	for (ssize_t got; (got = read(fd[1], said + n, sizeof said - 1 - n)) > 0;)
+		n += (size_t)got;
+	close(fd[1]);
+	said[n] = '\0';
+	assert_string_equal(said, client);
+	assert_int_equal(c != NULL, class == ERR_NONE);
+	assert_int_equal(err.class, class);
+	if (enh)
+		assert_string_equal(err.enh, enh);
+}
+
+/* On a socket a server must not speak before it is asked: what it says in advance could pass for the reply to a
+ * command that was not yet sent. */
+static void early_talkers(void **state)
+{
+	(void)state;
+	struct smtp_client_config config = { .helo = "me.example", .starttls = STARTTLS_NEVER };
+	open_says(&config, "220 hi\r\n250-x\r\n250 AUTH LOGIN\r\n", "", ERR_PROTO, NULL);
+	open_says(&config, "220 hi\r\n421 busy\r\n", "", ERR_TEMP, NULL);
+	open_says(&config, "220 hi\n", "", ERR_PROTO, NULL);
+	open_says(&config, "", "", ERR_TEMP, NULL);
+	config.helo = "me example";
+	open_says(&config, "220 hi\r\n", "QUIT\r\n", ERR_CONFIG, NULL);
+}
+
+static struct smtp_client *open_mem(
+    const char *server, const struct smtp_client_config *config, struct stream **s, struct err *err)
+{
+	*s = stream_from_mem(span_str(server), 0);
+	return smtp_client_open(*s, config, err);
+}
+
+static void tls_required(void **state)
+{
+	(void)state;
+	static const char *const servers[] = {
+		"220 hi\r\n250-x\r\n250 PIPELINING\r\n221 bye\r\n",              /* not offered */
+		"220 hi\r\n250-x\r\n250 STARTTLS\r\n454 not now\r\n221 bye\r\n", /* refused */
+		"220 hi\r\n250-x\r\n250 STARTTLS\r\n502 never\r\n221 bye\r\n",
+		"220 hi\r\n502 no EHLO\r\n250 x\r\n221 bye\r\n",
+		/* Bytes after the reply in the clear, which must not pass for the EHLO reply inside TLS. */
+		"220 hi\r\n250-x\r\n250 STARTTLS\r\n220 go\r\n250-x\r\n250 AUTH LOGIN\r\n",
+	};
+	struct tls_client_config tls = { .verify = TLS_VERIFY_NONE };
+	struct tls_ctx *ctx = tls_client_new(&tls, NULL);
+	struct sasl_client_config auth = { .user = "u", .password = "p" };
+	for (size_t i = 0; i < sizeof servers / sizeof *servers; i++) {
+		struct smtp_client_config config = {
+			.helo = "me.example", .starttls = STARTTLS_REQUIRE, .tls = ctx, .host = "mx.example"
+		};
+		struct stream *s;
+		struct err err = { 0 };
+		assert_null(open_mem(servers[i], &config, &s, &err));
+		assert_int_equal(err.class, ERR_TEMP);
+		assert_true(!strcmp(err.enh, "4.7.4") || !strcmp(err.enh, "4.7.5"));
+		config.starttls = STARTTLS_TRY;
+		config.auth = &auth;
+		err_clear(&err);
+		assert_null(open_mem(servers[i], &config, &s, &err));
+	}
+	tls_ctx_free(ctx);
+}
+
+static void tls_tried(void **state)
+{
+	(void)state;
+	struct smtp_client_config config = { .helo = "me.example", .starttls = STARTTLS_TRY, .host = "mx.example" };
+	struct stream *s;
+	struct smtp_client *c = open_mem("220 hi\r\n250-x\r\n250 STARTTLS\r\n454 not now\r\n", &config, &s, NULL);
+	assert_non_null(c);
+	assert_true(span_eqs(stream_mem_output(s), HELLO "STARTTLS\r\n"));
+	smtp_client_close(c, false);
+}
+
+#define LONG_USER                                                                                                      \
+	"0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"         \
+	"0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"         \
+	"0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"         \
+	"0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"
+
+static void authentication(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *mech, *user, *server, *said; /* after the EHLO */
+		enum err_class class;
+	} cases[] = {
+		{ NULL, "u", "250-x\r\n250 AUTH LOGIN PLAIN\r\n235 yes\r\n", "AUTH PLAIN AHUAcA==\r\n", ERR_NONE },
+		{ NULL, "u", "250-x\r\n250 AUTH=PLAIN\r\n235 yes\r\n", "AUTH PLAIN AHUAcA==\r\n", ERR_NONE },
+		{ "LOGIN", "u", "250-x\r\n250 AUTH LOGIN\r\n334 VXNlcm5hbWU6\r\n334 UGFzc3dvcmQ6\r\n235 yes\r\n",
+		    "AUTH LOGIN\r\ndQ==\r\ncA==\r\n", ERR_NONE },
+		{ "LOGIN", "u", "250-x\r\n250 AUTH LOGIN\r\n334 Username:\r\n334 Password:\r\n235 yes\r\n",
+		    "AUTH LOGIN\r\ndQ==\r\ncA==\r\n", ERR_NONE },
+		{ "EXTERNAL", "", "250-x\r\n250 AUTH EXTERNAL\r\n235 yes\r\n", "AUTH EXTERNAL =\r\n", ERR_NONE },
+		{ NULL, "u", "250-x\r\n250 AUTH PLAIN\r\n535 5.7.8 no\r\n221 bye\r\n",
+		    "AUTH PLAIN AHUAcA==\r\nQUIT\r\n", ERR_ACCESS },
+		{ NULL, "u", "250-x\r\n250 AUTH PLAIN\r\n454 4.7.0 later\r\n221 bye\r\n",
+		    "AUTH PLAIN AHUAcA==\r\nQUIT\r\n", ERR_TEMP },
+		{ NULL, "u", "250-x\r\n250 AUTH GSSAPI\r\n221 bye\r\n", "QUIT\r\n", ERR_ACCESS },
+		{ NULL, "u", "250-x\r\n250 PIPELINING\r\n221 bye\r\n", "QUIT\r\n", ERR_ACCESS },
+		{ NULL, "u", "502 no EHLO\r\n221 bye\r\n", "QUIT\r\n", ERR_PERM },
+		/* More questions than the mechanism has, and what is not base64: cancelled. */
+		{ NULL, "u", "250-x\r\n250 AUTH PLAIN\r\n334 \r\n501 cancelled\r\n221 bye\r\n",
+		    "AUTH PLAIN AHUAcA==\r\n*\r\nQUIT\r\n", ERR_PROTO },
+		{ "SCRAM-SHA-256", "u", "250-x\r\n250 AUTH SCRAM-SHA-256\r\n334 !!!\r\n501 cancelled\r\n221 bye\r\n",
+		    NULL, ERR_PROTO },
+		{ "XOAUTH2", "u",
+		    "250-x\r\n250 AUTH XOAUTH2\r\n334 eyJzdGF0dXMiOiI0MDEifQ==\r\n535 5.7.8 no\r\n221 bye\r\n",
+		    "AUTH XOAUTH2 dXNlcj11AWF1dGg9QmVhcmVyIHABAQ==\r\n\r\nQUIT\r\n", ERR_ACCESS },
+		/* Said yes without the proof that SCRAM asks for. */
+		{ "SCRAM-SHA-256", "u", "250-x\r\n250 AUTH SCRAM-SHA-256\r\n235 yes\r\n", NULL, ERR_ACCESS },
+		/* An initial response too long for a command line waits for the challenge. */
+		{ "PLAIN", LONG_USER, "250-x\r\n250 AUTH PLAIN\r\n334 \r\n235 yes\r\n", NULL, ERR_NONE },
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct sasl_client_config auth = {
+			.user = cases[i].user, .password = "p", .mech = cases[i].mech, .allow_plaintext = true
+		};
+		struct smtp_client_config config = { .helo = "me.example", .starttls = STARTTLS_NEVER, .auth = &auth };
+		char server[1024];
+		struct stream *s;
+		struct err err = { 0 };
+		snprintf(server, sizeof server, "220 hi\r\n%s", cases[i].server);
+		struct smtp_client *c = open_mem(server, &config, &s, &err);
+		assert_int_equal(err.class, cases[i].class);
+		assert_int_equal(c != NULL, cases[i].class == ERR_NONE);
+		if (c && cases[i].said) {
+			struct span said = stream_mem_output(s);
+			assert_true(
+			    span_starts(said, HELLO) && span_eqs(span_from(said, strlen(HELLO)), cases[i].said));
+		} else if (c) {
+			assert_true(span_starts(stream_mem_output(s), HELLO "AUTH PLAIN\r\nADAx"));
+		}
+		smtp_client_close(c, false);
+	}
+}
+
+static void endless_challenges(void **state)
+{
+	(void)state;
+	struct buf server;
+	struct sasl_client_config auth = { .user = "u", .password = "p", .mech = "XOAUTH2", .allow_plaintext = true };
+	struct smtp_client_config config = { .helo = "me.example", .starttls = STARTTLS_NEVER, .auth = &auth };
+	struct stream *s;
+	struct err err = { 0 };
+	buf_init(&server, 1 << 22);
+	buf_adds(&server, "220 hi\r\n250-x\r\n250 AUTH XOAUTH2\r\n");
+	for (int i = 0; i < 1000; i++)
+		buf_adds(&server, "334 \r\n");
+	assert_null(open_mem(server.p, &config, &s, &err));
+	assert_int_equal(err.class, ERR_PROTO);
+	buf_reset(&server);
+	buf_adds(&server, "220 hi\r\n250-x\r\n250 AUTH XOAUTH2\r\n334 ");
+	for (int i = 0; i < 1 << 20; i++)
+		buf_addc(&server, 'A');
+	buf_adds(&server, "\r\n");
+	assert_null(open_mem(server.p, &config, &s, &err));
+	assert_int_equal(err.class, ERR_LIMIT);
+	buf_free(&server);
+}
+
+static void plaintext_is_not_shown(void **state)
+{
+	(void)state;
+	struct sasl_client_config auth = { .user = "u", .password = "p" };
+	struct smtp_client_config config = { .helo = "me.example", .starttls = STARTTLS_NEVER, .auth = &auth };
+	struct stream *s;
+	struct err err = { 0 };
+	assert_null(open_mem("220 hi\r\n250-x\r\n250 AUTH PLAIN LOGIN\r\n221 bye\r\n", &config, &s, &err));
+	assert_int_equal(err.class, ERR_ACCESS);
+	assert_int_equal(err.code, 0); /* it was us who refused */
+}
+
+static struct smtp_message one_message(struct smtp_rcpt *rcpt, struct content *content)
+{
+	*content = (struct content){ .text = "hi\n" };
+	*rcpt = (struct smtp_rcpt){ .address = "a@x" };
+	return (struct smtp_message){ .from = "me@y", .rcpt = rcpt, .n_rcpt = 1, .read = read_content, .arg = content };
+}
+
+static void several_transactions(void **state)
+{
+	(void)state;
+	struct smtp_client_config config = { .helo = "me.example", .starttls = STARTTLS_NEVER };
+	struct stream *s;
+	struct smtp_client *c = open_mem(BASIC "250 ok\r\n250 ok\r\n354 go\r\n250 queued\r\n"
+					       "250 ok\r\n550 no\r\n"
+					       "250 reset\r\n250 ok\r\n250 ok\r\n354 go\r\n250 queued\r\n"
+					       "221 bye\r\n",
+	    &config, &s, NULL);
+	struct smtp_rcpt rcpt;
+	struct content content;
+	static const bool good[] = { true, false, true };
+	for (int i = 0; i < 3; i++) {
+		struct smtp_message m = one_message(&rcpt, &content);
+		assert_int_equal(smtp_client_send(c, &m, NULL), 0);
+		assert_int_equal(rcpt.result.class == ERR_NONE, good[i]);
+	}
+	assert_true(
+	    span_eqs(stream_mem_output(s), HELLO "MAIL FROM:<me@y>\r\nRCPT TO:<a@x>\r\nDATA\r\nhi\r\n.\r\n"
+						 "MAIL FROM:<me@y>\r\nRCPT TO:<a@x>\r\n"
+						 "RSET\r\nMAIL FROM:<me@y>\r\nRCPT TO:<a@x>\r\nDATA\r\nhi\r\n.\r\n"));
+	smtp_client_close(c, true);
+}
+
+static void content_that_fails(void **state)
+{
+	(void)state;
+	struct smtp_client_config config = { .helo = "me.example", .starttls = STARTTLS_NEVER };
+	struct stream *s;
+	struct smtp_rcpt rcpt;
+	struct content content;
+	struct err err = { 0 };
+	struct smtp_client *c = open_mem(BASIC "250 ok\r\n250 ok\r\n354 go\r\n250 queued\r\n", &config, &s, NULL);
+	struct smtp_message m = one_message(&rcpt, &content);
+	content.text = NULL;
+	assert_int_equal(smtp_client_send(c, &m, &err), -1);
+	assert_int_equal(rcpt.result.class, ERR_TEMP);
+	assert_false(smtp_client_alive(c));
+	/* Neither the dot nor anything that could pass for content was sent. */
+	assert_true(span_ends(stream_mem_output(s), "DATA\r\n"));
+	assert_int_equal(smtp_client_send(c, &m, &err), -1);
+	smtp_client_close(c, true);
+}
+
+/* More recipients than the window: never more than it unanswered, all of them in order. */
+static void many_recipients(void **state)
+{
+	(void)state;
+	enum {
+		N = 1000
+	};
+	struct smtp_client_config config = { .helo = "me.example", .starttls = STARTTLS_NEVER };
+	struct smtp_rcpt *rcpt = calloc(N, sizeof *rcpt);
+	struct content content = { .text = "hi\n" };
+	struct buf server;
+	struct stream *s;
+	buf_init(&server, 1 << 20);
+	buf_adds(&server, PIPE "250 ok\r\n");
+	for (int i = 0; i < N; i++) {
+		rcpt[i].address = "a@x";
+		buf_adds(&server, i % 3 ? "250 ok\r\n" : "550 no\r\n");
+	}
+	buf_adds(&server, "354 go\r\n250 ok\r\n");
+	struct smtp_client *c = open_mem(server.p, &config, &s, NULL);
+	struct smtp_message m = { .from = "", .rcpt = rcpt, .n_rcpt = N, .read = read_content, .arg = &content };
+	assert_int_equal(smtp_client_send(c, &m, NULL), 0);
+	for (int i = 0; i < N; i++)
+		assert_int_equal(rcpt[i].result.class == ERR_NONE, i % 3 != 0);
+	smtp_client_close(c, true);
+	buf_free(&server);
+	free(rcpt);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(all_dialogues),
+		cmocka_unit_test(early_talkers),
+		cmocka_unit_test(tls_required),
+		cmocka_unit_test(tls_tried),
+		cmocka_unit_test(authentication),
+		cmocka_unit_test(endless_challenges),
+		cmocka_unit_test(plaintext_is_not_shown),
+		cmocka_unit_test(several_transactions),
+		cmocka_unit_test(content_that_fails),
+		cmocka_unit_test(many_recipients),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
