@@ -16,6 +16,7 @@ static const struct subcommand {
 	int (*run)(int argc, char **argv);
 	const char *help;
 } subcommands[] = {
+	{ "serve", "mta-relay serve", relay_serve, "takes mail over SMTP" },
 	{ NULL, NULL, NULL, NULL },
 };
 

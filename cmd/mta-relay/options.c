@@ -9,6 +9,7 @@
 #include "mta-relay/relay.h"
 
 const struct opt *const relay_tables[] = {
+	relay_serve_options,
 	NULL,
 };
 

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: ISC */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdlib.h>
+
+#include "base/xalloc.h"
+#include "mta-relay/content.h"
+
+static void read_all(struct content *c, struct buf *out)
+{
+	struct span piece;
+	struct err err = { 0 };
+	int rc;
+	buf_reset(out);
+	content_rewind(c);
+	while ((rc = content_read(c, &piece, &err)) > 0)
+		buf_addspan(out, piece);
+	assert_int_equal(rc, 0);
+}
+
+/* Pieces of odd sizes, on both sides of what stays in memory, come out as they went in, twice. */
+static void test_spill(void **state)
+{
+	static const size_t sizes[] = { 0, 1, CONTENT_MEMORY - 1, CONTENT_MEMORY, CONTENT_MEMORY + 1,
+		3 * CONTENT_MEMORY + 17 };
+	struct content c;
+	struct buf out;
+	char *data = xmalloc(sizes[5]);
+	(void)state;
+	for (size_t i = 0; i < sizes[5]; i++)
+		data[i] = (char)(i * 2654435761u >> 13);
+	content_init(&c);
+	buf_init(&out, 8 * CONTENT_MEMORY);
+	for (size_t k = 0; k < 6; k++) {
+		for (size_t at = 0; at < sizes[k]; at += 40009)
+			assert_int_equal(content_add(&c, span_slice(span_of(data, sizes[k]), at, at + 40009)), 0);
+		buf_adds(&c.prefix, "Received: x\r\n");
+		assert_int_equal(content_size(&c), sizes[k] + 13);
+		for (int turn = 0; turn < 2; turn++) {
+			read_all(&c, &out);
+			assert_int_equal(out.len, sizes[k] + 13);
+			assert_memory_equal(out.p + 13, data, sizes[k]);
+		}
+		content_reset(&c);
+	}
+	content_free(&c);
+	buf_free(&out);
+	free(data);
+}
+
+static void test_look(void **state)
+{
+	struct content c;
+	struct content_facts f;
+	(void)state;
+	content_init(&c);
+	content_add(&c, SPAN("received: a\r\nReceived: b\r\n\tc\r\nMessage-ID: <1@x> \r\nBcc: secret@x,\r\n other@x\r\n"
+			     "From: a@x\r\n\r\nReceived: not\r\nDate: not\r\n"));
+	content_look(&c, &f);
+	assert_int_equal(f.received, 2);
+	assert_true(span_eqs(f.mid, "<1@x>"));
+	assert_true(f.bcc && f.from && f.message_id && !f.date && !f.headless);
+	content_drop_bcc(&c);
+	assert_null(strstr(c.mem.p, "secret"));
+	assert_null(strstr(c.mem.p, "other"));
+	assert_non_null(strstr(c.mem.p, "From: a@x\r\n\r\nReceived: not\r\nDate: not\r\n"));
+	content_reset(&c);
+	content_add(&c, SPAN("just text\r\n"));
+	content_look(&c, &f);
+	assert_true(f.headless);
+	content_reset(&c);
+	content_add(&c, SPAN("\r\nbody\r\n"));
+	content_look(&c, &f);
+	assert_false(f.headless);
+	content_free(&c);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_spill), cmocka_unit_test(test_look) };
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
