@@ -14,7 +14,7 @@
 
 const struct opt relay_serve_options[] = {
 	{ "role", 0, OPT_CHOICE, AT(role), NULL, "server for other servers, or for users", "mta|msa", 0 },
-	{ "listen", 'l', OPT_LIST, AT(listen), "ADDR:PORT[,tls]", "listen here; also unix:PATH; repeatable", NULL, 0 },
+	{ "listen", 0, OPT_LIST, AT(listen), "ADDR:PORT[,tls]", "listen here; also unix:PATH; repeatable", NULL, 0 },
 	{ "tls-cert", 0, OPT_STR, AT(tls_cert), "FILE", "certificate and chain, PEM", NULL, 0 },
 	{ "tls-key", 0, OPT_STR, AT(tls_key), "FILE", "its key, when not in the same file", NULL, 0 },
 	{ "require-tls", 0, OPT_FLAG, AT(require_tls), NULL, "no mail before STARTTLS", NULL, 0 },

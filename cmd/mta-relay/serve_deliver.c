@@ -296,12 +296,24 @@ static struct tally tally_of(const struct load *l)
 	return t;
 }
 
+/* The MDA's words without the codes before them, which become ours. */
+static struct span words_of(const struct err *r)
+{
+	struct span text = span_str(r->text);
+	if (text.n > 4 && ascii_isdigit(text.p[0]) && ascii_isdigit(text.p[2]) && text.p[3] == ' ')
+		text = span_from(text, 4);
+	if (r->enh[0] && span_starts(text, r->enh))
+		text = span_trim(span_from(text, strlen(r->enh)));
+	return text;
+}
+
 static void pass_refusal(const struct load *l, const struct smtp_rcpt *r, struct smtp_answer *a)
 {
 	const char *fallback = r->result.code >= 500 ? "5.0.0" : "4.0.0";
 	log_info("refuse from=%s rcpts=%zu client=%s code=%d why=%s", log_quote(l->x->env.from), l->n, l->x->peer_ip,
 	    r->result.code, log_quote(span_str(r->result.text)));
-	smtp_answer(a, r->result.code, r->result.enh[0] ? r->result.enh : fallback, "%s", r->result.text);
+	struct span words = words_of(&r->result);
+	smtp_answer(a, r->result.code, r->result.enh[0] ? r->result.enh : fallback, "%.*s", SPAN_FMT(words));
 }
 
 static void to_mda(struct load *l, struct smtp_answer *a)
