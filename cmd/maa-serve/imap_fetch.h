@@ -49,6 +49,7 @@ struct fetch_items {
 	bool seen;    /* reading marks as read */
 	bool content; /* the file must be opened */
 	bool flags;   /* FLAGS were asked for */
+	bool uid;     /* the UID is among them */
 	bool body;    /* what is sent is more than the header: an event for the trace */
 };
 /* Macro, one item or a list, in the session's arena; false with s->in.bad set. */

@@ -19,6 +19,9 @@ static struct span word(struct imap_in *in)
 
 static bool add(struct imap *s, struct fetch_items *out, enum fetch_kind kind, const struct section *sec)
 {
+	if (kind == FETCH_UID && out->uid)
+		return true;
+	out->uid |= kind == FETCH_UID;
 	if (out->n == ITEMS_MAX)
 		return imap_fail(&s->in, "too many items");
 	/* Full whenever the count is a power of two. */

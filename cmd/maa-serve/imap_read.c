@@ -131,7 +131,7 @@ bool imap_read_tail(struct imap *s)
 	/* A second literal may be on its way already, which must not be taken for commands. */
 	if (!whole(s, &l) || (imap_line_literal(l.text, &s->literal) && !s->literal.sync)) {
 		bye(s, "only one message may be appended at a time");
-		return false;
+		return imap_fail(&s->in, "nothing may follow the message");
 	}
 	return l.text.n == 0 || imap_fail(&s->in, "nothing may follow the message");
 }

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: ISC
+ *
+ * maa-serve: the wiring of the mail access agent. Options, TLS, users, and serve() with the protocol's engine.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/opts.h"
+#include "imap.h"
+#include "io/listen.h"
+#include "io/trace.h"
+#include "maa.h"
+#include "pop3.h"
+
+struct options {
+	bool imap, pop3;
+	struct opt_list listen;
+	const char *tls_cert, *tls_key, *hostname;
+	const char *users, *checkpassword, *mail, *preauth;
+	bool auth_without_tls, explain, verbose;
+	unsigned workers, max_clients, max_per_client, login_attempts;
+	int64_t login_delay, timeout;
+	uint64_t max_size;
+	const char *trace, *ready_file;
+	int durability;
+};
+
+#define AT(member) offsetof(struct options, member)
+static const struct opt table[] = {
+	{ "imap", 0, OPT_FLAG, AT(imap), NULL, "serve IMAP4rev1", NULL, OPT_NO_CONFIG },
+	{ "pop3", 0, OPT_FLAG, AT(pop3), NULL, "serve POP3", NULL, OPT_NO_CONFIG },
+	{ "listen", 'l', OPT_LIST, AT(listen), "ADDR:PORT[,tls]", "listen here instead of serving stdin", NULL, 0 },
+	{ "tls-cert", 0, OPT_STR, AT(tls_cert), "FILE", "certificate chain (PEM)", NULL, 0 },
+	{ "tls-key", 0, OPT_STR, AT(tls_key), "FILE", "its key, when not in the same file", NULL, 0 },
+	{ "auth-without-tls", 0, OPT_FLAG, AT(auth_without_tls), NULL, "let passwords be sent in the clear", NULL, 0 },
+	{ "users", 'u', OPT_STR, AT(users), "FILE", "passwd-like file of users and secrets", NULL, 0 },
+	{ "checkpassword", 0, OPT_STR, AT(checkpassword), "CMD", "program that checks passwords", NULL, 0 },
+	{ "mail", 'm', OPT_STR, AT(mail), "LOCATION", "maildir:PATH with %u %n %d %h", NULL, 0 },
+	{ "preauth", 0, OPT_STR, AT(preauth), "USER", "this user is logged in already", NULL, OPT_NO_CONFIG },
+	{ "login-attempts", 0, OPT_UINT, AT(login_attempts), "N", "refused logins before the connection ends", NULL,
+	    0 },
+	{ "login-delay", 0, OPT_DURATION, AT(login_delay), "TIME", "after the first refused login; doubles", NULL, 0 },
+	{ "timeout", 0, OPT_DURATION, AT(timeout), "TIME", "silence that ends a conversation", NULL, 0 },
+	{ "max-size", 0, OPT_SIZE, AT(max_size), "SIZE", "largest message that APPEND takes", NULL, 0 },
+	{ "hostname", 0, OPT_STR, AT(hostname), "NAME", "name in the greeting", NULL, 0 },
+	{ "workers", 0, OPT_UINT, AT(workers), "N", "processes that wait for clients", NULL, 0 },
+	{ "max-clients", 0, OPT_UINT, AT(max_clients), "N", "conversations at once", NULL, 0 },
+	{ "max-per-client", 0, OPT_UINT, AT(max_per_client), "N", "of one address", NULL, 0 },
+	{ "durability", 0, OPT_CHOICE, AT(durability), NULL, "when a file counts as stored", "file|none", 0 },
+	{ "ready-file", 0, OPT_STR, AT(ready_file), "FILE", "written with the bound addresses", NULL, OPT_NO_CONFIG },
+	{ "trace", 0, OPT_STR, AT(trace), "FILE", "append events as JSON lines", NULL, 0 },
+	{ "explain", 0, OPT_FLAG, AT(explain), NULL, "say on stderr what happens and why", NULL, 0 },
+	{ "verbose", 'v', OPT_FLAG, AT(verbose), NULL, "log more", NULL, 0 },
+	{ NULL, 0, 0, 0, NULL, NULL, NULL, 0 },
+};
+
+typedef int engine_fn(struct maa_session *x, struct err *err);
+
+struct program {
+	struct maa_config config;
+	engine_fn *engine;
+	const char *protocol;
+};
+
+static int fail(const struct err *err)
+{
+	log_err("%s", err->text);
+	return err_exit_status(err);
+}
+
+static int serve_one(struct conn *c, void *arg)
+{
+	const struct program *p = arg;
+	struct maa_session x;
+	struct err err = { 0 };
+	char peer[96];
+	snprintf(peer, sizeof peer, c->peer_port ? "%s:%u" : "%s", c->peer_ip, (unsigned)c->peer_port);
+	trace_begin(peer);
+	log_session(trace_conv());
+	trace_why("conn.open", "ok", NULL, "%s conversation with %s", p->protocol, peer);
+	maa_session_begin(&x, &p->config, c->s, c->peer_ip);
+	int rc = c->implicit_tls ? maa_starttls(&x, &err) : 0;
+	if (rc == 0)
+		rc = p->engine(&x, &err);
+	if (rc < 0)
+		log_info("end peer=%s why=%s", c->peer_ip, log_quote(span_str(err.text)));
+	maa_session_end(&x);
+	trace_end();
+	log_session(NULL);
+	return rc == 0 ? EX_OK : err_exit_status(&err);
+}
+
+static int reload(void *arg)
+{
+	struct program *p = arg;
+	struct err err;
+	if (p->config.tls && tls_server_reload(p->config.tls, &err) < 0)
+		log_err("tls-reload why=\"%s\"", err.text);
+	return 0;
+}
+
+static int check_options(const struct options *o, struct err *err)
+{
+	bool tls_listener = false;
+	for (size_t i = 0; i < o->listen.n; i++)
+		tls_listener |= span_ends(span_str(o->listen.v[i]), ",tls");
+	if (o->imap == o->pop3)
+		return err_set(err, ERR_USAGE, "say either --imap or --pop3");
+	if (o->users && o->checkpassword)
+		return err_set(err, ERR_USAGE, "--users and --checkpassword exclude each other");
+	if (!o->users && !o->checkpassword && !o->preauth)
+		return err_set(err, ERR_USAGE, "nobody could log in: say --users, --checkpassword or --preauth");
+	if (o->tls_key && !o->tls_cert)
+		return err_set(err, ERR_USAGE, "--tls-key needs --tls-cert");
+	if (tls_listener && !o->tls_cert)
+		return err_set(err, ERR_USAGE, "a listener with ,tls needs --tls-cert");
+	return 0;
+}
+
+static int configure(const struct options *o, struct program *p, struct err *err)
+{
+	static const char *const alpn_imap[] = { "imap", NULL }, *const alpn_pop3[] = { "pop3", NULL };
+	static char host[256];
+	gethostname(host, sizeof host - 1);
+	p->engine = o->imap ? imap_run : pop3_run;
+	p->protocol = o->imap ? "IMAP" : "POP3";
+	p->config = (struct maa_config){
+		.hostname = o->hostname ? o->hostname : host,
+		.allow_plaintext = o->auth_without_tls,
+		.checkpassword = o->checkpassword,
+		.mail = span_str(o->mail),
+		.preauth = o->preauth,
+		.login_attempts = o->login_attempts,
+		.login_delay_ms = o->login_delay,
+		.idle_ms = o->timeout,
+		.max_size = o->max_size,
+		.durable = o->durability ? DURABLE_NONE : DURABLE_FILE,
+		.stopping = &serve_stopping,
+	};
+	if (o->users && !(p->config.users = users_open(o->users, err)))
+		return -1;
+	if (!o->tls_cert)
+		return 0;
+	struct tls_server_config tls = { .cert_file = o->tls_cert, .key_file = o->tls_key };
+	tls.alpn = o->imap ? alpn_imap : alpn_pop3;
+	p->config.tls = tls_server_new(&tls, err);
+	return p->config.tls ? 0 : -1;
+}
+
+static int run(const struct options *o, struct err *err)
+{
+	struct program p;
+	if (check_options(o, err) < 0 || configure(o, &p, err) < 0)
+		return fail(err);
+	/* LOGIN as root leaves root for good: such a process serves one conversation only. */
+	struct serve_options so = {
+		.listen = o->listen,
+		.workers = o->workers,
+		.max_clients = o->max_clients,
+		.max_per_client = o->max_per_client,
+		.recycle = geteuid() == 0 ? 1 : 0,
+		.too_many = o->imap ? "* BYE [LIMIT] too many connections from your address\r\n"
+				    : "-ERR [IN-USE] too many connections from your address\r\n",
+		.ready_file = o->ready_file,
+		.reload = reload,
+	};
+	err_clear(err);
+	int status = serve(&so, serve_one, &p, err);
+	if (err->class != ERR_NONE)
+		log_err("%s", err->text);
+	tls_ctx_free(p.config.tls);
+	if (p.config.users)
+		users_close(p.config.users);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	struct options o = {
+		.mail = "maildir:%h/Maildir",
+		.login_attempts = 5,
+		.login_delay = 2000,
+		.max_size = LIMIT_MESSAGE_DEFAULT,
+	};
+	struct opts opts = {
+		.prog = "maa-serve",
+		.synopsis = "--imap|--pop3 [OPTION]...",
+		.about = "Serves a Maildir by IMAP4rev1 or POP3: on stdin and stdout, to systemd's or its own sockets.",
+		.table = table,
+		.values = &o,
+	};
+	struct err err;
+	int first;
+	signal(SIGPIPE, SIG_IGN);
+	log_open("maa-serve", LOG_TO_AUTO, LOG_LVL_INFO);
+	enum opts_result r = opts_parse(&opts, argc, argv, &first, &err);
+	if (r == OPTS_DONE)
+		return EX_OK;
+	if (r == OPTS_ERROR)
+		return fail(&err);
+	if (o.verbose)
+		log_open("maa-serve", LOG_TO_AUTO, LOG_LVL_DEBUG);
+	if (first < argc) {
+		err_set(&err, ERR_USAGE, "unexpected argument '%s'", argv[first]);
+		return fail(&err);
+	}
+	if (trace_open("maa-serve", "maa", o.trace, o.explain, &err) < 0)
+		return fail(&err);
+	return run(&o, &err);
+}
