@@ -193,6 +193,7 @@ static bool layers_pending(const struct stream *s)
 static int write_down(struct stream *s, const char *p, size_t n)
 {
 	struct stream_below top = { s, s->layers };
+	s->held = s->layers > 0;
 	while (n) {
 		struct err err = { 0 };
 		ssize_t put = stream_below_write(&top, p, n, &err);
@@ -264,17 +265,16 @@ int stream_flush(struct stream *s)
 {
 	if (s->write_failed)
 		return -1;
-	if (!s->wlen)
-		return 0;
-	if (drain_wbuf(s))
+	if (s->wlen && drain_wbuf(s))
 		return -1;
-	for (unsigned i = s->layers; i-- > 0;) {
+	for (unsigned i = s->held ? s->layers : 0; i-- > 0;) {
 		struct err err = { 0 };
 		if (s->layer[i]->flush && s->layer[i]->flush(s->layer_ctx[i], &err)) {
 			fail(s, &err, &s->write_failed);
 			return -1;
 		}
 	}
+	s->held = false;
 	return 0;
 }
 
@@ -496,7 +496,7 @@ static bool layer_has_input(struct stream *s)
 int stream_wait(struct stream *s, int other_fd, int64_t ms)
 {
 	stream_flush(s);
-	if (stream_has_input(s) || s->rfd < 0 || s->read_failed)
+	if (s->rend > s->rpos || s->rfd < 0 || s->read_failed || (layers_pending(s) && layer_has_input(s)))
 		return STREAM_READY;
 	int64_t end = ms < 0 ? INT64_MAX : stream_now() + ms;
 	for (;;) {

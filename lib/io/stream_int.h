@@ -36,6 +36,7 @@ struct stream {
 	size_t rpos, rend, rcap, rscan;
 	char *wbuf;
 	size_t wlen;
+	bool held; /* layers may hold back what was written */
 
 	struct err err;
 	bool read_failed, write_failed;
