@@ -34,6 +34,8 @@ const struct opt relay_serve_options[] = {
 	{ "workers", 0, OPT_UINT, AT(workers), "N", "processes that serve; 0: as load asks", NULL, 0 },
 	{ "max-clients", 0, OPT_UINT, AT(max_clients), "N", "conversations at once", NULL, 0 },
 	{ "max-per-client", 0, OPT_UINT, AT(max_per_client), "N", "of one address; 0: no limit", NULL, 0 },
+	{ "early-input", 0, OPT_CHOICE, AT(early_input), NULL, "from who does not wait for our replies",
+	    "refuse|local|accept", 0 },
 	{ "timeout", 0, OPT_DURATION, AT(timeout), "TIME", "how long a client may take for a command", NULL, 0 },
 	{ "rdns", 0, OPT_FLAG, AT(rdns), NULL, "look up clients' names for Received", NULL, 0 },
 	{ "resolver", 0, OPT_STR, AT(resolver), "HOST[:PORT]", "DNS server, not resolv.conf's; implies --rdns", NULL,
@@ -145,6 +147,7 @@ static int set_up(struct relay_server *rs, struct err *err)
 	struct tables t;
 	struct tls_server_config tls = { .cert_file = o->tls_cert, .key_file = o->tls_key };
 	rs->hostname = relay_hostname(o->hostname);
+	rs->loopback = net_list_parse("127.0.0.0/8, ::1", err);
 	if (!o->tls_cert && (o->tls_key || any_tls_listener(&o->listen)))
 		return err_set(err, ERR_USAGE, "TLS needs --tls-cert");
 	if (o->trust && !(rs->trust = net_list_parse(o->trust, err)))
@@ -183,12 +186,14 @@ static void clean_up(struct relay_server *rs)
 	struct tables t = { rs->domains, rs->relay_to, rs->users, rs->aliases };
 	free_tables(&t);
 	net_list_free(rs->trust);
+	net_list_free(rs->loopback);
 	tls_ctx_free(rs->tls);
 }
 
 int relay_serve(int argc, char **argv)
 {
-	struct relay_server rs = { .o = { .queue = RELAY_DEFAULT_QUEUE,
+	struct relay_server rs = { .o = { .early_input = EARLY_LOCAL,
+				       .queue = RELAY_DEFAULT_QUEUE,
 				       .delimiter = "+",
 				       .max_size = LIMIT_MESSAGE_DEFAULT,
 				       .max_recipients = LIMIT_SMTP_RCPT,

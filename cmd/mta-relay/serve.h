@@ -17,9 +17,14 @@ enum serve_role {
 	ROLE_MTA,
 	ROLE_MSA
 };
+enum serve_early {
+	EARLY_REFUSE,
+	EARLY_LOCAL,
+	EARLY_ACCEPT
+};
 
 struct serve_settings {
-	int role;
+	int role, early_input;
 	struct opt_list listen;
 	const char *tls_cert, *tls_key, *hostname, *domains, *relay_to, *users, *aliases, *trust, *delimiter;
 	const char *mda, *queue, *resolver, *trace, *ready_file;
@@ -37,7 +42,7 @@ struct relay_server {
 	struct domains *domains, *relay_to;
 	struct users *users;
 	struct aliases *aliases;
-	struct net_list *trust;
+	struct net_list *trust, *loopback;
 	struct tls_ctx *tls;
 	struct mda *mda;     /* of this worker; NULL: local mail is queued */
 	struct spool *spool; /* opened when the first message needs it */

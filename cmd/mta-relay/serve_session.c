@@ -66,6 +66,15 @@ static enum users_result sasl_lookup(void *arg, struct span name, struct user *o
 
 static const struct sasl_server_ops sasl = { .lookup = sasl_lookup };
 
+/* A script on this host that sends everything at once does no harm; from elsewhere it is a sender of spam, or somebody
+ * who makes another program speak for him. */
+static bool early_ok(const struct relay_session *s, const struct conn *c)
+{
+	bool near =
+	    s->trusted || !strcmp(c->peer_ip, "unix") || (c->peer.len && net_list_match(s->rs->loopback, &c->peer));
+	return s->rs->o.early_input == EARLY_ACCEPT || (near && s->rs->o.early_input == EARLY_LOCAL);
+}
+
 static struct smtp_server_config config_for(const struct relay_session *s, const struct conn *c)
 {
 	const struct relay_server *rs = s->rs;
@@ -83,6 +92,7 @@ static struct smtp_server_config config_for(const struct relay_session *s, const
 		.bare_lf_ok = stream_is_local(c->s),
 		.timeout_ms = rs->o.timeout,
 		.stopping = &serve_stopping,
+		.early_input_ok = early_ok(s, c),
 	};
 }
 
