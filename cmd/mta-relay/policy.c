@@ -56,9 +56,12 @@ static void one_target(
 {
 	out->v = arena_alloc(j->arena, sizeof *out->v);
 	out->n = 1;
-	*out->v = (struct relay_target){
-		.addr = address(j->arena, r->addr.local, domain), .local = local, .notify = r->notify, .orcpt = r->orcpt
-	};
+	*out->v = (struct relay_target){ .addr = address(j->arena, r->addr.local, domain),
+		.local = local,
+		.owner = SPAN(""),
+		.notify = r->notify,
+		.orcpt = r->orcpt,
+		.original = SPAN("") };
 }
 
 static void fill(struct judge *j, const struct smtp_env_rcpt *r, const struct alias_list *l, struct relay_targets *out)

@@ -190,34 +190,36 @@ static void clean_up(struct relay_server *rs)
 	tls_ctx_free(rs->tls);
 }
 
+/* For as long as the process lives: so do the strings of options. */
+static struct relay_server server = { .o = { .early_input = EARLY_LOCAL,
+					  .queue = RELAY_DEFAULT_QUEUE,
+					  .delimiter = "+",
+					  .max_size = LIMIT_MESSAGE_DEFAULT,
+					  .max_recipients = LIMIT_SMTP_RCPT,
+					  .timeout = TIME_SMTP_COMMAND,
+					  .mda_timeout = TIME_SMTP_COMMAND } };
+
 int relay_serve(int argc, char **argv)
 {
-	struct relay_server rs = { .o = { .early_input = EARLY_LOCAL,
-				       .queue = RELAY_DEFAULT_QUEUE,
-				       .delimiter = "+",
-				       .max_size = LIMIT_MESSAGE_DEFAULT,
-				       .max_recipients = LIMIT_SMTP_RCPT,
-				       .timeout = TIME_SMTP_COMMAND,
-				       .mda_timeout = TIME_SMTP_COMMAND } };
 	const struct opts opts = { .prog = argv[0],
 		.synopsis = "[OPTION]...",
 		.about = "Takes mail over SMTP, on stdin and stdout or on sockets.",
 		.table = relay_serve_options,
-		.values = &rs.o };
+		.values = &server.o };
 	struct err err = { 0 };
 	int first, status;
 	if (relay_options(argc, argv, &opts, &first, &status) != OPTS_OK)
 		return status;
 	if (first < argc)
 		err_set(&err, ERR_USAGE, "unexpected argument '%s'", argv[first]);
-	if (err.class != ERR_NONE || set_up(&rs, &err) < 0) {
+	if (err.class != ERR_NONE || set_up(&server, &err) < 0) {
 		relay_complain(argv[0], &err);
-		clean_up(&rs);
+		clean_up(&server);
 		return err_exit_status(&err);
 	}
-	status = run(&rs, &err);
+	status = run(&server, &err);
 	if (err.class != ERR_NONE)
 		log_err("%s", err.text);
-	clean_up(&rs);
+	clean_up(&server);
 	return status;
 }

@@ -71,7 +71,10 @@ void server_reset(struct server *sv)
 	if (sv->ops->reset)
 		sv->ops->reset(sv->x);
 	arena_reset(sv->txn);
-	sv->x->env = (struct smtp_env){ .arena = sv->txn, .from = SPAN(""), .ret = SPAN(""), .envid = SPAN("") };
+	const struct span none = SPAN("");
+	sv->x->env = (struct smtp_env){
+		.arena = sv->txn, .from = none, .from_addr = { none, none, none, none }, .ret = none, .envid = none
+	};
 	sv->rcpt_cap = 0;
 	sv->rcpt_refused = sv->started = sv->chunk_failed = false;
 	sv->content = 0;

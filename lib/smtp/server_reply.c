@@ -48,7 +48,8 @@ static void send_text(struct server *sv, int code, const char *enh, struct span 
 	buf_free(&line);
 }
 
-static void sendf(struct server *sv, int code, const char *enh, bool more, const char *fmt, va_list ap)
+__attribute__((format(printf, 5, 0))) static void sendf(
+    struct server *sv, int code, const char *enh, bool more, const char *fmt, va_list ap)
 {
 	char text[1024];
 	vsnprintf(text, sizeof text, fmt, ap);
