@@ -4,9 +4,8 @@
 setup() {
 	TOP=$BATS_TEST_DIRNAME/..
 	MAA=${BUILD:-$TOP/build}/bin/maa-serve
-	MAA_PROTOCOL=imap
 	. "$BATS_TEST_DIRNAME/maa.bash"
-	maa_setup
+	maa_setup imap
 }
 
 teardown() { maa_teardown; }
@@ -26,7 +25,7 @@ imap() { curl -sS --max-time 10 -u bob:sesame "$@"; }
 	imap -T "$DIR/up" "imap://$ADDR/INBOX"
 	imap "imap://$ADDR/INBOX;UID=2" | cmp - "$DIR/up"
 	# Stored with LF, and with its sizes in the name.
-	find "$MAIL" -name '*,S=20,W=23*' | xargs cat | cmp - <(printf 'Subject: up\n\nloaded\n')
+	find "$MAIL" -name '*,S=20,W=23*' -exec cat {} + | cmp - <(printf 'Subject: up\n\nloaded\n')
 	imap "imap://$ADDR/" -X 'CREATE Work'
 	imap "imap://$ADDR/INBOX" -X 'UID MOVE 2 Work'
 	[ -n "$(find "$MAIL/.Work/cur" -type f)" ]

@@ -4,9 +4,8 @@
 setup() {
 	TOP=$BATS_TEST_DIRNAME/..
 	MAA=${BUILD:-$TOP/build}/bin/maa-serve
-	MAA_PROTOCOL=pop3
 	. "$BATS_TEST_DIRNAME/maa.bash"
-	maa_setup
+	maa_setup pop3
 }
 
 teardown() { maa_teardown; }
@@ -27,7 +26,7 @@ pop3() { curl -sS --max-time 10 -u bob:sesame "$@"; }
 	[[ $output =~ ^1\ 00000002[0-9a-f]{8} ]]
 	# What was read by POP3 is read for IMAP too.
 	pop3 "pop3://$ADDR/1" >/dev/null
-	ls "$MAIL/cur" | grep -q ':2,S$'
+	[ -e "$MAIL/cur/two:2,S" ]
 }
 
 @test "a connection that is dropped deletes nothing" {

@@ -1,6 +1,8 @@
 # Shared by maa-pop3.bats and maa-imap.bats: a store, a server on a free port, ways to talk to it.
 
+# maa_setup imap|pop3
 maa_setup() {
+	MAA_PROTOCOL=$1
 	DIR=$BATS_TEST_TMPDIR
 	MAIL=$DIR/mail
 	PIDS=()

@@ -154,6 +154,9 @@ static int open_store(struct maa_session *x, struct err *err)
 		x->store = maildir_open(buf_cstr(&path), true, x->c->durable, err);
 		rc = x->store ? 0 : -1;
 	}
+	if (rc == 0) {
+		maildir_limit(x->store, x->user.quota);
+	}
 	buf_free(&path);
 	return rc;
 }

@@ -38,7 +38,7 @@ enum {
 	/* IMAP: RFC 7162 and RFC 2683 3.2.1.5 ask 8000 at least */
 	LIMIT_IMAP_LINE = 65536,
 	LIMIT_IMAP_LITERAL = 104857600,
-	LIMIT_IMAP_NONAUTH = 8192, /* everything before login, literals included */
+	LIMIT_IMAP_NONAUTH = 8192,    /* everything before login, literals included */
 	LIMIT_IMAP_COMMAND = 1048576, /* a command after login with its literals, but the message of APPEND */
 	LIMIT_IMAP_DEPTH = 50,
 	LIMIT_POP3_LINE = 4096, /* RFC 2449 4 asks 255; AUTH responses are longer */
