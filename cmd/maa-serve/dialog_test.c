@@ -9,36 +9,30 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <fcntl.h>
-#include <ftw.h>
 #include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/config.h"
 #include "base/log.h"
 #include "imap.h"
 #include "pop3.h"
+#include "testbed.h"
 
 enum {
 	MAX = 1 << 22,
-	MAILS = 20,
-	ARRIVED = 1700000000
+	MAILS = 20
 };
 
 struct dialogue {
 	bool imap;
 	struct buf in, want;
 	struct maa_config c;
-	struct {
-		char name[40];
-		struct buf text;
-	} mail[MAILS];
+	struct testbed_mail mail[MAILS];
+	struct buf text[MAILS]; /* theirs */
 	size_t n_mail;
-	char title[200], root[64];
+	char title[200];
 };
 
 static int unescape_one(struct span *s)
@@ -80,8 +74,10 @@ static void option(struct dialogue *d, struct span s)
 		assert_true(d->n_mail < MAILS);
 		struct span file = span_word(&s);
 		snprintf(d->mail[d->n_mail].name, sizeof d->mail[0].name, "%.*s", SPAN_FMT(file));
-		buf_init(&d->mail[d->n_mail].text, MAX);
-		unescape(span_trim(s), &d->mail[d->n_mail++].text);
+		buf_init(&d->text[d->n_mail], MAX);
+		unescape(span_trim(s), &d->text[d->n_mail]);
+		d->mail[d->n_mail].text = buf_span(&d->text[d->n_mail]);
+		d->n_mail++;
 	} else {
 		fail_msg("%s: unknown option %.*s", d->title, SPAN_FMT(name));
 	}
@@ -122,61 +118,14 @@ static void compare(const struct dialogue *d, size_t step, struct span got)
 	}
 }
 
-static void write_file(const char *path, struct span text)
-{
-	struct timespec when[2] = { { .tv_sec = ARRIVED }, { .tv_sec = ARRIVED } };
-	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0600);
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, text.p, text.n), text.n);
-	assert_int_equal(futimens(fd, when), 0);
-	close(fd);
-}
-
-/* A store with fixed UIDs: those of the mail in order, from 1. */
-static void make_store(struct dialogue *d)
-{
-	static const char *const dirs[] = { "", "/cur", "/new", "/tmp" };
-	struct buf list;
-	char path[256];
-	snprintf(d->root, sizeof d->root, "/tmp/dialog.XXXXXX");
-	assert_non_null(mkdtemp(d->root));
-	for (size_t i = 0; i < 4; i++) {
-		snprintf(path, sizeof path, "%s/m%s", d->root, dirs[i]);
-		assert_int_equal(mkdir(path, 0700), 0);
-	}
-	buf_init(&list, MAX);
-	buf_addf(&list, "3 V%d N%zu G00112233445566778899aabbccddeeff\n", ARRIVED, d->n_mail + 1);
-	for (size_t i = 0; i < d->n_mail; i++) {
-		struct span name = span_str(d->mail[i].name), base = span_cut(&name, ':');
-		buf_addf(&list, "%zu :%.*s\n", i + 1, SPAN_FMT(base));
-		snprintf(path, sizeof path, "%s/m/cur/%s", d->root, d->mail[i].name);
-		write_file(path, buf_span(&d->mail[i].text));
-	}
-	snprintf(path, sizeof path, "%s/m/dovecot-uidlist", d->root);
-	write_file(path, buf_span(&list));
-	buf_free(&list);
-	snprintf(path, sizeof path, "%s/users", d->root);
-	write_file(path, SPAN("bob:{PLAIN}sesame\n"));
-}
-
-static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *at)
-{
-	(void)st;
-	(void)kind;
-	(void)at;
-	return remove(path);
-}
-
 static void play(struct dialogue *d, size_t step)
 {
 	struct maa_session x;
 	struct err err = { 0 };
-	char path[128], mail[128];
-	make_store(d);
-	snprintf(path, sizeof path, "%s/users", d->root);
-	snprintf(mail, sizeof mail, "maildir:%s/m", d->root);
-	d->c.mail = span_str(mail);
-	d->c.users = users_open(path, &err);
+	struct testbed bed;
+	testbed_make(&bed, d->mail, d->n_mail);
+	d->c.mail = span_str(bed.mail);
+	d->c.users = users_open(bed.users, &err);
 	assert_non_null(d->c.users);
 	struct stream *s = stream_from_mem(buf_span(&d->in), step);
 	maa_session_begin(&x, &d->c, s, "local");
@@ -185,7 +134,7 @@ static void play(struct dialogue *d, size_t step)
 	maa_session_end(&x);
 	stream_close(s);
 	users_close(d->c.users);
-	nftw(d->root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	testbed_remove(&bed);
 }
 
 static void play_both(const char *file, int n, struct span script)
@@ -206,7 +155,7 @@ static void play_both(const char *file, int n, struct span script)
 	buf_free(&d.in);
 	buf_free(&d.want);
 	for (size_t i = 0; i < d.n_mail; i++)
-		buf_free(&d.mail[i].text);
+		buf_free(&d.text[i]);
 }
 
 static void play_file(const char *path)
