@@ -222,7 +222,8 @@ imap() { curl -sS --max-time 10 -u bob:sesame "$@"; }
 
 @test "floods: literals, patterns and sets cost no memory and little time" {
 	for i in 1 2 3; do maa_message "m$i" "$i"$'\n'; done
-	ulimit -v 400000 2>/dev/null || true
+	# AddressSanitizer reserves terabytes of addresses.
+	case $MAA in */san/*) ;; *) ulimit -v 400000 ;; esac
 	perl -e '
 		print "a SELECT INBOX\r\n";
 		print "b FETCH ", join(",", ("1:*") x 9000), " UID\r\n";

@@ -155,7 +155,7 @@ static int configure(const struct options *o, struct program *p, struct err *err
 
 static int run(const struct options *o, struct err *err)
 {
-	struct program p;
+	static struct program p;
 	if (check_options(o, err) < 0 || configure(o, &p, err) < 0)
 		return fail(err);
 	/* LOGIN as root leaves root for good: such a process serves one conversation only. */
@@ -182,7 +182,8 @@ static int run(const struct options *o, struct err *err)
 
 int main(int argc, char **argv)
 {
-	struct options o = {
+	/* Static, since their strings live as long as the process. */
+	static struct options o = {
 		.mail = "maildir:%h/Maildir",
 		.login_attempts = 5,
 		.login_delay = 2000,

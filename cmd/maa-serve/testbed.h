@@ -24,7 +24,7 @@ struct testbed_mail {
 	struct span text;
 };
 struct testbed {
-	char root[64], mail[80], users[80]; /* mail: a LOCATION */
+	char root[32], mail[64], users[64]; /* mail: a LOCATION */
 };
 
 static inline void testbed_file(const char *path, struct span text)
