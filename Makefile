@@ -14,7 +14,8 @@ WARN  := -Wall -Wextra -Wshadow -Wconversion -Wmissing-prototypes -Wstrict-proto
 HARDEN := -fstack-protector-strong -fPIE $(if $(filter x86_64,$(shell uname -m)),-fcf-protection)
 ifdef SAN
 OPT := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
-LDOPT := -fsanitize=address,undefined
+# ASan itself defines crypt_r, which is why the linker would leave the real one out.
+LDOPT := -fsanitize=address,undefined -Wl,--push-state,--no-as-needed -lcrypt -Wl,--pop-state
 else
 OPT := -O2 -g -D_FORTIFY_SOURCE=2
 endif
