@@ -54,27 +54,44 @@ static int64_t fraction(struct span s, size_t *at)
 	return us;
 }
 
+/* "2026-11-22": days since 1970. */
+static bool parse_date(struct span s, size_t *at, int64_t *days)
+{
+	int y, mo, d;
+	if (!digits(s, at, 4, &y) || !mark(s, at, "-") || !digits(s, at, 2, &mo) || !mark(s, at, "-") ||
+	    !digits(s, at, 2, &d))
+		return false;
+	*days = date_days(y, mo, d);
+	return mo >= 1 && mo <= 12 && d >= 1 && d <= 31;
+}
+
+/* "03:10": minutes. */
+static bool parse_minutes(struct span s, size_t *at, int *minutes)
+{
+	int h, mi;
+	if (!digits(s, at, 2, &h) || !mark(s, at, ":") || !digits(s, at, 2, &mi))
+		return false;
+	*minutes = h * 60 + mi;
+	return h <= 23 && mi <= 59;
+}
+
 /* RFC 3339 5.6; UTC ("Z") or with an offset. */
 static bool parse_time(struct span s, int64_t *us)
 {
-	int y, mo, d, h, mi, sec, zh = 0, zm = 0, sign = 1;
+	int64_t days;
+	int minutes, seconds, zone = 0, sign = 1;
 	size_t at = 0;
-	if (!digits(s, &at, 4, &y) || !mark(s, &at, "-") || !digits(s, &at, 2, &mo) || !mark(s, &at, "-") ||
-	    !digits(s, &at, 2, &d) || !mark(s, &at, "Tt "))
+	if (!parse_date(s, &at, &days) || !mark(s, &at, "Tt ") || !parse_minutes(s, &at, &minutes))
 		return false;
-	if (!digits(s, &at, 2, &h) || !mark(s, &at, ":") || !digits(s, &at, 2, &mi) || !mark(s, &at, ":") ||
-	    !digits(s, &at, 2, &sec))
-		return false;
-	if (mo < 1 || mo > 12 || d < 1 || d > 31 || h > 23 || mi > 59 || sec > 60)
+	if (!mark(s, &at, ":") || !digits(s, &at, 2, &seconds) || seconds > 60)
 		return false;
 	int64_t micro = fraction(s, &at);
 	if (!mark(s, &at, "Zz")) {
 		sign = at < s.n && s.p[at] == '-' ? -1 : 1;
-		if (!mark(s, &at, "+-") || !digits(s, &at, 2, &zh) || !mark(s, &at, ":") || !digits(s, &at, 2, &zm))
+		if (!mark(s, &at, "+-") || !parse_minutes(s, &at, &zone))
 			return false;
 	}
-	int64_t minutes = date_days(y, mo, d) * 1440 + h * 60 + mi - sign * (zh * 60 + zm);
-	*us = (minutes * 60 + sec) * 1000000 + micro;
+	*us = ((days * 1440 + minutes - sign * zone) * 60 + seconds) * 1000000 + micro;
 	return at == s.n;
 }
 

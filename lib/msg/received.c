@@ -25,6 +25,7 @@ struct reader {
 	struct received *r;
 	enum clause clause;
 	bool more;         /* the clause has a value already; VIA and WITH take further words */
+	unsigned seen;     /* a bit for each: what comes again ("by authid x with cram_md5") is no clause */
 	struct span first; /* what stood behind "from" */
 };
 
@@ -100,7 +101,10 @@ static struct span find_ip(struct span word)
 		s = span_slice(s, (size_t)open + 1, (size_t)close);
 	if (span_istarts(s, "IPv6:"))
 		s = span_from(s, 5);
-	return is_v4(s) || is_v6(s) ? s : span_str("");
+	struct span port = s, v4 = span_cut(&port, ':');
+	if (is_v4(v4))
+		return v4;
+	return is_v6(s) ? s : span_str("");
 }
 
 static void set_once(struct span *slot, struct span value)
@@ -126,7 +130,7 @@ static struct span value_after(struct span s, const char *key)
  */
 static bool read_tls(struct received *r, struct span c)
 {
-	static const char *const starts[] = { "using ", "version=", "" };
+	static const char *const starts[] = { "using ", "version=", "cipher ", "" };
 	for (size_t i = 0; i < sizeof starts / sizeof *starts; i++) {
 		ptrdiff_t at = *starts[i] ? span_ifind(c, span_str(starts[i])) : 0;
 		struct span version = at < 0 ? span_str("") : value_after(span_from(c, (size_t)at), starts[i]);
@@ -155,7 +159,7 @@ static void read_client(struct received *r, struct span c)
 		struct span ip = find_ip(word);
 		if (ip.n)
 			set_once(&r->ip, ip);
-		bool name = first && !ip.n && span_chr(word, '=') < 0 && span_chr(word, '.') >= 0;
+		bool name = first && !ip.n && word.p[0] != '[' && span_chr(word, '=') < 0 && span_chr(word, '.') >= 0;
 		if (name)
 			set_once(&r->rdns, word);
 	}
@@ -177,6 +181,8 @@ static void read_client(struct received *r, struct span c)
 static void read_comment(struct reader *rd, struct span c)
 {
 	struct received *r = rd->r;
+	if (rd->clause == CLAUSE_WITH || rd->clause == CLAUSE_VIA)
+		rd->clause = CLAUSE_NONE; /* a value of several words ends here */
 	struct span from = value_after(c, "envelope-from ");
 	if (from.n)
 		set_once(&r->envelope_from, without_brackets(from));
@@ -184,7 +190,7 @@ static void read_comment(struct reader *rd, struct span c)
 		return;
 	else if (rd->clause == CLAUSE_FROM)
 		read_client(r, c);
-	else if (rd->clause == CLAUSE_BY || span_istarts(c, "exim") || (rd->clause == CLAUSE_NONE && !r->by.n))
+	else if (rd->clause == CLAUSE_BY || span_istarts(c, "exim ") || span_istarts(c, "qmail "))
 		set_once(&r->software, !c.n || !ascii_isalnum(c.p[0]) || find_ip(c).n ? span_str("") : c);
 }
 
@@ -261,7 +267,8 @@ static void read_word(struct reader *rd, struct span word)
 		read_value(rd, word);
 		return;
 	}
-	rd->clause = k;
+	rd->clause = rd->seen & 1u << k ? CLAUSE_NONE : k;
+	rd->seen |= 1u << k;
 	rd->more = false;
 }
 

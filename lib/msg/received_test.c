@@ -44,7 +44,7 @@ static const struct want cases[] = {
 	    "a.example", "a.example", "192.0.2.1", "b.example", "8.17.1/8.17.1", "ESMTPS", "3A0", "x@b.example", "",
 	    "TLSv1.3/TLS_AES_256_GCM_SHA384", true, false, true },
 	{ "(from joe@localhost) by b.example (8.8.8/8.8.0) id TAA03097; Mon, 6 Jul 1998 11:24:27 -0400 (EDT)", "", "",
-	    "", "b.example", "from joe@localhost", "", "TAA03097", "", "", "/", false, false, true },
+	    "", "b.example", "8.8.8/8.8.0", "", "TAA03097", "", "", "/", false, false, true },
 	{ "(qmail 46768 invoked by uid 1289); 25 May 2008 14:38:46 -0000", "", "", "", "",
 	    "qmail 46768 invoked by uid 1289", "", "", "", "", "/", false, false, true },
 	{ "from unknown (HELO client.example) (joe@192.0.2.9) by 0 with SMTP; 4 Apr 2002 21:41:45 -0000",
@@ -74,6 +74,11 @@ static const struct want cases[] = {
 	    "\"a b\"@example.org", "", "/", false, false, false },
 	{ "from a (b.example [192.0.2.1] by c; Sun, 22 Nov 2026 03:10:00 +0000", "a", "b.example", "192.0.2.1", "", "",
 	    "", "", "", "", "/", false, false, true },
+	{ "from a ([192.0.2.1:59154]) by b with esmtpsa (Cipher TLS-1.0:RSA_AES_256_CBC_SHA1:32) (Exim 4.63 #1) id 1N "
+	  "by authid "
+	  "<x@y> with cram_md5; Sun, 22 Nov 2026 03:10:00 +0000",
+	    "a", "", "192.0.2.1", "b", "Exim 4.63 #1", "esmtpsa", "1N", "", "", "TLS-1.0/RSA_AES_256_CBC_SHA1", true,
+	    true, true },
 	{ "from a by b with UTF8SMTPSA; nonsense", "a", "", "", "b", "", "UTF8SMTPSA", "", "", "", "/", true, true,
 	    false },
 };
