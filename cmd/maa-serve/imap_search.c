@@ -8,6 +8,7 @@
 #include <errno.h>
 
 #include "base/limits.h"
+#include "msg/addr.h"
 #include "msg/date.h"
 #include "msg/encword.h"
 #include "msg/header.h"
@@ -64,6 +65,27 @@ static bool in_fields(struct search *x, struct span header, struct span name, st
 	return false;
 }
 
+/* Comments and folding may stand anywhere in an address: what is meant is looked through too. */
+static bool in_addresses(struct search *x, struct span header, const struct search_key *k)
+{
+	struct header_field f;
+	struct addr_list list;
+	if (in_fields(x, header, k->field, k->text))
+		return true;
+	while (header_next(&header, &f)) {
+		if (!span_ieq(f.name, k->field))
+			continue;
+		addr_parse_list(x->arena, f.value, &list);
+		for (size_t i = 0; i < list.n; i++) {
+			buf_reset(&x->text);
+			addr_format(&list.v[i], &x->text);
+			if (contains(x, k->text))
+				return true;
+		}
+	}
+	return false;
+}
+
 static bool in_body(struct search *x, struct span needle)
 {
 	if (!x->root)
@@ -89,6 +111,8 @@ static bool in_message(struct search *x, const struct search_key *k)
 		return false;
 	if (k->kind == SEARCH_HEADER)
 		return in_fields(x, header_of(x->content, &body), k->field, k->text);
+	if (k->kind == SEARCH_ADDRESS)
+		return in_addresses(x, header_of(x->content, &body), k);
 	if (k->kind == SEARCH_TEXT && in_fields(x, header_of(x->content, &body), span_of("", 0), k->text))
 		return true;
 	return in_body(x, k->text);
@@ -190,6 +214,7 @@ static bool fits(struct search *x, const struct search_key *k)
 	case SEARCH_SMALLER:
 		return fits_size(x, k);
 	case SEARCH_HEADER:
+	case SEARCH_ADDRESS:
 	case SEARCH_BODY:
 	case SEARCH_TEXT:
 		return in_message(x, k);

@@ -30,6 +30,7 @@ enum search_kind {
 	SEARCH_SENTON,
 	SEARCH_SENTSINCE,
 	SEARCH_HEADER,
+	SEARCH_ADDRESS, /* FROM, TO, CC, BCC: the field as it reads, and each address without its decoration */
 	SEARCH_BODY,
 	SEARCH_TEXT,
 };
