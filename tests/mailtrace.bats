@@ -104,6 +104,22 @@ harmless() {
 	[ "$status" -eq 65 ]
 }
 
+@test "the client's MAIL line begins its message, with or without the event behind it" {
+	{
+		event 00.1 r mta 1 c conn.open '"dir":"<"'
+		for i in 1 2; do
+			event 00.${i}1 r mta 1 c line '"dir":"<","line":"MAIL FROM:<a@x>"'
+			event 00.${i}2 r mta 1 c check '"result":"ok"'
+			event 00.${i}3 r mta 1 c smtp.mail '"why":"<a@x>: ok"'
+			event 00.${i}4 r mta 1 c accept '"mid":"<'$i'@x>"'
+			event 00.${i}5 r mta 1 c line '"dir":">","line":"250 ok"'
+		done
+	} >t
+	run "$bin/mailtrace" --json t
+	[ "$(jq -c '[.messages[] | [.events[].ev] | join(" ")]' <<<"$output")" = \
+		'["conn.open line check smtp.mail accept line","conn.open line check smtp.mail accept line"]' ]
+}
+
 @test "a queue id that stands for two messages joins neither" {
 	{
 		event 00.1 r mta 1 a accept '"mid":"<1@x>","qid":"Q"'

@@ -12,6 +12,10 @@
 
 /* Sorting instead of hashing: n log n, whatever the ids are. */
 
+enum {
+	MAX_BETWEEN = 8 /* events between the line MAIL and its smtp.mail: look-ups, checks */
+};
+
 /* qid or env to Message-ID. */
 struct alias {
 	struct span id, mid;
@@ -126,9 +130,22 @@ static struct span own_key(struct joiner *j, const struct event *e)
 	return e->env.n ? make_key(j, 'e', e->env) : span_str("");
 }
 
-static bool is_transaction(const struct event *e)
+static bool is_mail_line(const struct event *e)
 {
-	return span_eqs(e->ev, "smtp.mail");
+	return span_eqs(e->ev, "line") && span_istarts(e->line, "MAIL FROM:");
+}
+
+/* A transaction begins with the client's line, or, where lines are not traced, with the event that follows it. */
+static bool begins_transaction(struct event **v, size_t i)
+{
+	if (is_mail_line(v[i]))
+		return true;
+	if (!span_eqs(v[i]->ev, "smtp.mail"))
+		return false;
+	for (size_t back = 1; back <= MAX_BETWEEN && back <= i && !span_eqs(v[i - back]->ev, "smtp.mail"); back++)
+		if (is_mail_line(v[i - back]))
+			return false;
+	return true;
 }
 
 /* Keys of the events i to n-1 of one transaction: an event without a message of its own belongs to the next that is
@@ -159,7 +176,7 @@ static void spread_keys(struct joiner *j, struct event **v, struct span *key, si
 static size_t preamble_length(struct event **v, const struct span *key, size_t n)
 {
 	size_t i = 0;
-	while (i < n && i < MAX_SHARED && !key[i].n && !is_transaction(v[i]))
+	while (i < n && i < MAX_SHARED && !key[i].n && !begins_transaction(v, i))
 		i++;
 	return i;
 }
@@ -187,7 +204,7 @@ static void join_conversation(struct joiner *j, struct event **v, size_t n)
 		key[i] = own_key(j, v[i]);
 	size_t shared = preamble_length(v, key, n);
 	for (size_t from = shared, to; from < n; from = to) {
-		for (to = from + 1; to < n && !is_transaction(v[to]);)
+		for (to = from + 1; to < n && !begins_transaction(v, to);)
 			to++;
 		spread_keys(j, v + from, key + from, to - from);
 	}

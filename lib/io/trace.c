@@ -151,19 +151,34 @@ void trace_tls(const char *summary)
 		copy_text(state.top->tls, sizeof state.top->tls, span_str(summary));
 }
 
-/* Length of the UTF-8 sequence at p (RFC 3629 4), 0 when it is none. */
+/* Length of the UTF-8 sequence at p, 0 when it is none: RFC 3629 4's table of first and second bytes. */
 static size_t utf8_len(const unsigned char *p, size_t n)
 {
-	size_t len = p[0] < 0x80 ? 1 : p[0] >= 0xc2 && p[0] < 0xe0 ? 2 : p[0] >= 0xe0 && p[0] < 0xf0 ? 3 : 4;
-	if ((p[0] >= 0x80 && p[0] < 0xc2) || p[0] > 0xf4 || len > n)
+	static const struct {
+		unsigned char first, last, low, high;
+		size_t len;
+	} forms[] = {
+		{ 0x00, 0x7f, 0x00, 0xff, 1 },
+		{ 0xc2, 0xdf, 0x80, 0xbf, 2 },
+		{ 0xe0, 0xe0, 0xa0, 0xbf, 3 },
+		{ 0xe1, 0xec, 0x80, 0xbf, 3 },
+		{ 0xed, 0xed, 0x80, 0x9f, 3 },
+		{ 0xee, 0xef, 0x80, 0xbf, 3 },
+		{ 0xf0, 0xf0, 0x90, 0xbf, 4 },
+		{ 0xf1, 0xf3, 0x80, 0xbf, 4 },
+		{ 0xf4, 0xf4, 0x80, 0x8f, 4 },
+	};
+	size_t f = 0, count = sizeof forms / sizeof *forms;
+	while (f < count && (p[0] < forms[f].first || p[0] > forms[f].last))
+		f++;
+	if (f == count || forms[f].len > n)
 		return 0;
-	for (size_t i = 1; i < len; i++)
+	if (forms[f].len > 1 && (p[1] < forms[f].low || p[1] > forms[f].high))
+		return 0;
+	for (size_t i = 2; i < forms[f].len; i++)
 		if ((p[i] & 0xc0) != 0x80)
 			return 0;
-	if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf0 && p[1] < 0x90) ||
-	    (p[0] == 0xf4 && p[1] > 0x8f))
-		return 0;
-	return len;
+	return forms[f].len;
 }
 
 /* One character of a JSON string (RFC 8259 7) into out; the bytes of s it took. Bytes that are no UTF-8 become \u00XX,
