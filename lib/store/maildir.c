@@ -50,10 +50,11 @@ struct maildir *maildir_open(const char *path, bool create, enum durable_mode mo
 	struct maildir *m = xcalloc(1, sizeof *m);
 	struct stat st;
 	m->path = absolute(path);
+	if (create && stat(m->path, &st) < 0 && errno == ENOENT && make_root(m->path, mode, err) < 0)
+		goto out;
 	if (stat(m->path, &st) < 0) {
 		err_sys(err, "%s", m->path);
-		if (errno != ENOENT || !create || make_root(m->path, mode, err) < 0 || stat(m->path, &st) < 0)
-			goto out;
+		goto out;
 	}
 	m->dir_mode = st.st_mode & 0777;
 	m->file_mode = st.st_mode & 0666;

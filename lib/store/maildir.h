@@ -41,6 +41,8 @@ const char *maildir_path(const struct maildir *m);
 /* The user's quota in bytes, from the users file; 0: the limit is what the store's own maildirsize says, if it has one.
  */
 void maildir_limit(struct maildir *m, uint64_t bytes);
+/* Would that many bytes more still fit? ERR_TEMP, 452 4.2.2, when not. A commit asks by itself. */
+int maildir_quota_check(struct maildir *m, uint64_t bytes, struct err *err);
 
 /* Folders, named as IMAP does: "INBOX", "Work/2026" with '/' as separator, UTF-8. On disk ".Work.2026" in modified
  * UTF-7. */

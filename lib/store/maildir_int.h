@@ -63,9 +63,7 @@ int keywords_find(const struct keywords *k, struct span name);
 /* The same, added to the file and to k when missing; -1 with err. */
 int keywords_add(struct maildir *m, const char *dir, struct keywords *k, struct span name, struct err *err);
 
-/* maildir_quota.c: maildirsize. check: would bytes more still fit? ERR_TEMP 452 4.2.2 when not. add: what happened; an
- * estimate, so failures are not told. */
-int maildir_quota_check(struct maildir *m, uint64_t bytes, struct err *err);
+/* maildir_quota.c: tells maildirsize what happened; it is an estimate, so failures are not told. */
 void maildir_quota_add(struct maildir *m, int64_t bytes, int64_t messages);
 
 /* maildir_scan.c: a folder's files as they are now, each base name once. */

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: ISC
+ *
+ * What the parts of mda-deliver share: the configuration, a recipient on its way to a mailbox, and the steps of a
+ * delivery.
+ */
+#ifndef MDA_DELIVER_MDA_H
+#define MDA_DELIVER_MDA_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/opts.h"
+#include "base/span.h"
+#include "io/durable.h"
+#include "mda-deliver/letter.h"
+#include "users/users.h"
+
+struct mda_options {
+	const char *sender, *original, *user, *mailbox; /* one delivery's */
+	const char *mail, *users, *delimiters, *hostname, *tmp, *trace, *ready_file;
+	bool detail_mailbox, create, lmtp, explain, sync;
+	uint64_t quota, max_size;
+	struct opt_list listen;
+	unsigned workers, max_clients, max_rcpt;
+};
+struct mda {
+	struct mda_options o;
+	struct users *users; /* NULL: no users file */
+	struct boxes *boxes;
+};
+
+/* A recipient. Everything is the transaction arena's. */
+struct target {
+	struct span rcpt; /* for Delivered-To and the logs */
+	struct user user;
+	uid_t uid; /* (uid_t)-1: as we are */
+	gid_t gid;
+	enum location_kind kind;
+	const char *path;
+	struct span mailbox; /* the folder, "INBOX" */
+	/* out */
+	struct err err;    /* class ERR_NONE: it is filed */
+	const char *place; /* "new/NAME" below the mailbox, "" for an mbox */
+};
+
+/* Who is this, and where is the mail kept? ERR_NOUSER 550 5.1.1, ERR_TEMP 451, ERR_CONFIG. address NULL n: whoever runs
+ * us. */
+int target_find(struct mda *m, struct arena *a, struct span address, struct target *t, struct err *err);
+
+/* Files one letter for all targets whose err is unset; sets err and place of each. top: how the trace fields begin.
+ * What can be is made durable together. Targets with another uid are served by a child of that uid (only root can). */
+struct filing {
+	struct mda *m;
+	struct arena *a;
+	const struct letter *letter;
+	struct letter_trace top; /* rcpt is set for each target */
+	int64_t when;
+	struct target *target;
+	size_t n;
+};
+void filing_run(struct filing *f);
+
+/* Becomes the target's user for good; for the process that delivers one message. */
+int become_user(const struct target *t, struct err *err);
+
+/* Stores kept open between deliveries. */
+struct boxes;
+struct boxes *boxes_new(enum durable_mode mode);
+void boxes_free(struct boxes *b);
+struct maildir;
+/* Opened and created if needed; borrowed until drop or the next get. */
+struct maildir *boxes_get(struct boxes *b, const char *path, struct err *err);
+void boxes_drop(struct boxes *b, const char *path);
+
+/* Serves LMTP on stdin or on sockets; an exit status. */
+int lmtp_serve(struct mda *m, struct err *err);
+
+/* Logs and traces what became of a target. */
+void target_report(const struct target *t, struct span sender);
+
+#endif
