@@ -169,6 +169,21 @@ dnsmasq_serve() {
 	[[ ${lines[1]} == 'ok.test: '* ]]
 }
 
+@test "hosts that nobody answers about don't hold up the rest for ever" {
+	{
+		echo 'example.test MX 1 mx.test'
+		echo 'mx.test A 192.0.2.1'
+		for i in 2 3 4 5 6; do printf 'example.test MX %d s%d.test\ns%d.test drop\n' $i $i $i; done
+	} >"$BATS_TEST_TMPDIR/in"
+	zone <"$BATS_TEST_TMPDIR/in"
+	mx --family=ipv4 --json example.test
+	[ "$status" -eq 0 ]
+	json '[.hosts[].status] | join(" ")' 'ok timeout timeout timeout timeout timeout'
+	grep -q '^s3.test 1 udp' "$BATS_TEST_TMPDIR/port.log"
+	run grep -c '^s[456].test' "$BATS_TEST_TMPDIR/port.log"
+	[ "$output" -eq 0 ]
+}
+
 @test "nobody listens: 75" {
 	zone </dev/null
 	for pid in $pids; do kill "$pid" && wait "$pid" || true; done
@@ -189,6 +204,8 @@ dnsmasq_serve() {
 	json '.hosts | length' 50
 	json '.hosts[49].name' host-number-50.with-a-long-name.test
 	json '.hosts[49].addresses[0].ip' 192.0.2.50
+	grep -q '^big.test 15 udp' "$BATS_TEST_TMPDIR/port.log"
+	grep -q '^big.test 15 tcp' "$BATS_TEST_TMPDIR/port.log"
 }
 
 @test "equal preferences come in another order from time to time" {

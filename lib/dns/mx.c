@@ -12,6 +12,10 @@
 #include "dns/dns.h"
 #include "io/trace.h"
 
+enum {
+	SILENT_HOSTS = 2 /* in a row that nobody answers about: then the rest isn't asked for */
+};
+
 static const char *result_of(enum dns_status st)
 {
 	return st == DNS_OK ? "ok" : st == DNS_SERVFAIL || st == DNS_TIMEOUT ? "temp" : "perm";
@@ -132,6 +136,17 @@ static void describe_host(const struct mx_host *h)
 		trace_why("dns", NULL, "2181#10.3", "%.*s is an alias: an MX must not point at one", SPAN_FMT(h->name));
 }
 
+/* Each look-up that is not answered takes seconds, and there may be many hosts: a domain must not hold us for minutes.
+ */
+static bool nobody_answers(const struct mx_result *out)
+{
+	size_t silent = 0;
+	while (silent < out->n && out->host[out->n - 1 - silent].status == DNS_TIMEOUT)
+		silent++;
+	return silent >= SILENT_HOSTS;
+}
+
+/* h.status: DNS_OK to look for its addresses. */
 static void add_host(struct dns *d, struct arena *a, enum mx_family family, struct mx_host h, struct mx_result *out)
 {
 	struct buf ascii;
@@ -140,7 +155,7 @@ static void add_host(struct dns *d, struct arena *a, enum mx_family family, stru
 	if (!dns_to_ascii(h.name, &ascii)) {
 		h.status = DNS_BADNAME;
 		trace_why("dns", "perm", "5321#5.1", "the MX record's \"%.*s\" is no host name", SPAN_FMT(h.name));
-	} else {
+	} else if (h.status != DNS_TIMEOUT) {
 		find_addresses(d, a, family, &h);
 		describe_host(&h);
 	}
@@ -161,7 +176,11 @@ static void use_records(
 			trace_why("dns", NULL, "7505#3", "a null MX beside other MX records means nothing");
 		else if (!seen_before(out, rr->name))
 			add_host(d, a, family,
-			    (struct mx_host){ .preference = rr->preference, .name = rr->name, .ad = out->ad }, out);
+			    (struct mx_host){ .preference = rr->preference,
+				.name = rr->name,
+				.ad = out->ad,
+				.status = nobody_answers(out) ? DNS_TIMEOUT : DNS_OK },
+			    out);
 	}
 }
 
