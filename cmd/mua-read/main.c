@@ -17,7 +17,6 @@
 
 #include "base/log.h"
 #include "base/opts.h"
-#include "base/xalloc.h"
 #include "io/trace.h"
 #include "mua-read/mua.h"
 
@@ -102,7 +101,7 @@ static bool looks_like_location(const char *word)
 }
 
 /* Standard input when something is piped into it; else $MAIL, $MAILDIR, ~/Maildir, the first that is there. */
-static const char *default_location(void)
+static const char *default_location(struct arena *a)
 {
 	const char *mail = getenv("MAIL"), *maildir = getenv("MAILDIR"), *home = getenv("HOME");
 	struct stat st;
@@ -111,17 +110,17 @@ static const char *default_location(void)
 	if (mail && *mail && (has_kind(mail) || exists(mail)))
 		return mail;
 	if (maildir && *maildir)
-		return xasprintf("maildir:%s", maildir);
-	return xasprintf("maildir:%s/Maildir", home ? home : "");
+		return arena_printf(a, "maildir:%s", maildir);
+	return arena_printf(a, "maildir:%s/Maildir", home ? home : "");
 }
 
 /* "maildir:~/Mail": the shell does not see this '~'. */
-static const char *expanded(const char *location)
+static const char *expanded(struct arena *a, const char *location)
 {
 	const char *colon = strchr(location, ':'), *home = getenv("HOME");
 	if (!has_kind(location) || !colon || strncmp(colon + 1, "~/", 2) != 0 || !home)
 		return location;
-	return xasprintf("%.*s:%s%s", (int)(colon - location), location, home, colon + 2);
+	return arena_printf(a, "%.*s:%s%s", (int)(colon - location), location, home, colon + 2);
 }
 
 static size_t terminal_width(unsigned wanted)
@@ -166,12 +165,14 @@ static int take_expression(struct mua *m, int *argc, char ***argv, struct err *e
 			buf_addc(&text, ' ');
 		buf_adds(&text, **argv);
 	}
+	int rc = 0;
 	if (!text.len)
-		return err_set(err, ERR_USAGE, "what is to be searched?");
-	if (!buf_cstr(&text))
-		return err_set(err, ERR_USAGE, "the expression is too long");
-	m->expression = buf_steal(&text);
-	return 0;
+		rc = err_set(err, ERR_USAGE, "what is to be searched?");
+	else if (!buf_cstr(&text))
+		rc = err_set(err, ERR_USAGE, "the expression is too long");
+	m->expression = arena_str(m->arena, buf_span(&text));
+	buf_free(&text);
+	return rc;
 }
 
 static int take_operands(struct mua *m, enum operand operand, int *argc, char ***argv, struct err *err)
@@ -229,7 +230,7 @@ static int start(struct mua *m, int argc, char **argv, struct err *err)
 		return -1;
 	if (argc > 1)
 		return err_set(err, ERR_USAGE, "'%s' is one operand too many", argv[1]);
-	m->where = expanded(argc ? argv[0] : default_location());
+	m->where = expanded(m->arena, argc ? argv[0] : default_location(m->arena));
 	if (trace_open("mua-read", "mua", m->options->trace, false, err) < 0)
 		return -1;
 	trace_begin(NULL);
@@ -240,7 +241,7 @@ static int start(struct mua *m, int argc, char **argv, struct err *err)
 
 int main(int argc, char **argv)
 {
-	struct mua_options values = { .folder = "INBOX" };
+	static struct mua_options values = { .folder = "INBOX" }; /* its strings live as long as the process */
 	const struct opts o = {
 		.prog = "mua-read",
 		.synopsis = "[OPTION...] [list | thread] [LOCATION]\n[OPTION...] show [N] [LOCATION]\n"
@@ -264,9 +265,9 @@ int main(int argc, char **argv)
 	case OPTS_OK:
 		break;
 	}
-	struct mua m = { .options = &values };
+	struct mua m = { .options = &values, .arena = arena_new() };
 	m.term = (struct term){ stdout, nl_langinfo(CODESET), terminal_width(values.width) };
-	if (start(&m, argc - first, argv + first, &err) < 0)
-		return fail(&err);
-	return EX_OK;
+	int rc = start(&m, argc - first, argv + first, &err);
+	arena_free(m.arena);
+	return rc < 0 ? fail(&err) : EX_OK;
 }

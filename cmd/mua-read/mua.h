@@ -17,7 +17,8 @@ struct mua_options {
 
 struct mua {
 	const struct mua_options *options;
-	const char *where; /* the location, for messages and traces */
+	const char *where;   /* the location, for messages and traces */
+	struct arena *arena; /* operands */
 	struct box box;
 	struct term term;
 	size_t number;          /* show, export: which message */
