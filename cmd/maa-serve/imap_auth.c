@@ -106,7 +106,7 @@ void imap_cmd_starttls(struct imap *s)
 	stream_printf(s->s, "%.*s OK begin TLS\r\n", SPAN_FMT(tag));
 	s->answered = true;
 	if (maa_starttls(s->x, &why) < 0) {
-		trace_why("refuse", err_result(&why), "3501#6.2.1", "TLS: %s", why.text);
+		trace_why("tls", err_result(&why), "3501#6.2.1", "TLS: %s", why.text);
 		s->state = IMAP_LOGOUT;
 	}
 }

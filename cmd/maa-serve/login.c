@@ -183,12 +183,12 @@ bool maa_login_result(struct maa_session *x, struct span name, const struct err 
 {
 	if (!err) {
 		log_info("login user=%s peer=%s tls=%s", log_quote(name), x->peer, x->tls ? "yes" : "no");
-		trace_why("accept", "ok", NULL, "%.*s logged in", SPAN_FMT(span_slice(name, 0, 100)));
+		trace_why("auth", "ok", NULL, "%.*s logged in", SPAN_FMT(span_slice(name, 0, 100)));
 		return false;
 	}
 	log_warn("login-refused user=%s peer=%s why=\"%s\"", log_quote(name), x->peer, err->text);
-	trace_why("refuse", err_result(err), NULL, "login of %.*s refused: %s", SPAN_FMT(span_slice(name, 0, 100)),
-	    err->text);
+	trace_why(
+	    "auth", err_result(err), NULL, "login of %.*s refused: %s", SPAN_FMT(span_slice(name, 0, 100)), err->text);
 	int64_t delay = x->c->login_delay_ms << (x->refused < 5 ? x->refused : 5);
 	x->refused++;
 	if (delay > 0) {

@@ -43,7 +43,7 @@ void pop3_stls(struct pop3 *p, struct span arg)
 	pop3_ok(p, "begin TLS");
 	p->have_name = false;
 	if (maa_starttls(p->x, &why) < 0) {
-		trace_why("refuse", err_result(&why), "2595#4", "TLS: %s", why.text);
+		trace_why("tls", err_result(&why), "2595#4", "TLS: %s", why.text);
 		p->state = POP3_ENDED;
 	}
 }
