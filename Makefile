@@ -104,7 +104,7 @@ fuzz: $(FUZZERS)
 	tests/fuzz/run $(FUZZ_SECONDS) $(FUZZERS)
 
 bench: all
-	@for b in bench/*; do [ -x $$b ] && [ -f $$b ] && BUILD=$(BUILD) $$b || exit 1; done
+	@for b in bench/*; do if [ -f $$b ] && [ -x $$b ]; then BUILD=$(BUILD) $$b || exit 1; fi; done
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man
