@@ -151,12 +151,13 @@ static int run(struct mda *m, struct err *err)
 
 int main(int argc, char **argv)
 {
-	struct mda m = { .o = { .sender = "",
-			     .delimiters = "+",
-			     .tmp = "/var/tmp",
-			     .sync = true,
-			     .max_size = LIMIT_MESSAGE_DEFAULT,
-			     .max_rcpt = LIMIT_SMTP_RCPT } };
+	/* What options give lives as long as the process. */
+	static struct mda m = { .o = { .sender = "",
+				    .delimiters = "+",
+				    .tmp = "/var/tmp",
+				    .sync = true,
+				    .max_size = LIMIT_MESSAGE_DEFAULT,
+				    .max_rcpt = LIMIT_SMTP_RCPT } };
 	struct opts opts = { .prog = "mda-deliver",
 		.synopsis = "[-f SENDER] [-a ORIGINAL-RCPT] [-d USER] [-m MAILBOX] [--mail=LOCATION] <message\n"
 			    "--lmtp [--listen=SOCKET]... [--users=FILE] [--mail=LOCATION]",

@@ -31,7 +31,8 @@ one_delivery() {
 	137) [ "$(visible | wc -l)" -le 1 ] || return 1 ;;
 	*) echo "# status $status"; return 1 ;;
 	esac
-	local before=$(visible | wc -l)
+	local before
+	before=$(visible | wc -l)
 	"$BIN/mda-deliver" --config=/dev/null -f a@example.org -d bob --mail="maildir:$T/m" <"$T/msg" || return 1
 	[ "$(visible | wc -l)" -eq $((before + 1)) ]
 }
@@ -61,7 +62,8 @@ lmtp_delivery() {
 		faulty "$BIN/mda-deliver" --config=/dev/null --lmtp --users="$T/users" --mail="maildir:$T/m/%n" 2>/dev/null |
 		cat >"$T/replies"
 	for user in bob ann; do
-		local n=$(find "$T/m/$user/new" -type f 2>/dev/null | wc -l) yes=0
+		local n yes=0
+		n=$(find "$T/m/$user/new" -type f 2>/dev/null | wc -l)
 		grep -q "^250 2.1.5 <$user@example.org> Ok, id" "$T/replies" && yes=1
 		case $1$FAULT_WHAT in
 		*kill*) [ "$n" -ge $yes ] || { echo "# $user: $n files, said $yes"; return 1; } ;;
