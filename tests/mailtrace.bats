@@ -111,13 +111,14 @@ harmless() {
 			event 00.${i}1 r mta 1 c line '"dir":"<","line":"MAIL FROM:<a@x>"'
 			event 00.${i}2 r mta 1 c check '"result":"ok"'
 			event 00.${i}3 r mta 1 c smtp.mail '"why":"<a@x>: ok"'
+			event 00.${i}35 r mta 1 c line '"dir":">","line":"MAIL FROM:<a@x>"'
 			event 00.${i}4 r mta 1 c accept '"mid":"<'$i'@x>"'
 			event 00.${i}5 r mta 1 c line '"dir":">","line":"250 ok"'
 		done
 	} >t
 	run "$bin/mailtrace" --json t
 	[ "$(jq -c '[.messages[] | [.events[].ev] | join(" ")]' <<<"$output")" = \
-		'["conn.open line check smtp.mail accept line","conn.open line check smtp.mail accept line"]' ]
+		'["conn.open line check smtp.mail line accept line","conn.open line check smtp.mail line accept line"]' ]
 }
 
 @test "a queue id that stands for two messages joins neither" {

@@ -135,17 +135,26 @@ static bool is_mail_line(const struct event *e)
 	return span_eqs(e->ev, "line") && span_istarts(e->line, "MAIL FROM:");
 }
 
-/* A transaction begins with the client's line, or, where lines are not traced, with the event that follows it. */
-static bool begins_transaction(struct event **v, size_t i)
+/* A transaction begins with the client's line, or, where lines are not traced, with the event that follows it. dir: the
+ * way of the conversation's first such line; what goes the other way is about handing the same message on. */
+static bool begins_transaction(struct event **v, size_t i, char dir)
 {
 	if (is_mail_line(v[i]))
-		return true;
+		return v[i]->dir == dir;
 	if (!span_eqs(v[i]->ev, "smtp.mail"))
 		return false;
 	for (size_t back = 1; back <= MAX_BETWEEN && back <= i && !span_eqs(v[i - back]->ev, "smtp.mail"); back++)
 		if (is_mail_line(v[i - back]))
 			return false;
 	return true;
+}
+
+static char first_direction(struct event **v, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (is_mail_line(v[i]))
+			return v[i]->dir;
+	return 0;
 }
 
 /* Keys of the events i to n-1 of one transaction: an event without a message of its own belongs to the next that is
@@ -173,10 +182,10 @@ static void spread_keys(struct joiner *j, struct event **v, struct span *key, si
 }
 
 /* Events before the first that names a message, or before the first transaction: connection, TLS, login. */
-static size_t preamble_length(struct event **v, const struct span *key, size_t n)
+static size_t preamble_length(struct event **v, const struct span *key, size_t n, char dir)
 {
 	size_t i = 0;
-	while (i < n && i < MAX_SHARED && !key[i].n && !begins_transaction(v, i))
+	while (i < n && i < MAX_SHARED && !key[i].n && !begins_transaction(v, i, dir))
 		i++;
 	return i;
 }
@@ -202,9 +211,10 @@ static void join_conversation(struct joiner *j, struct event **v, size_t n)
 	struct span *key = xreallocarray(NULL, n + 1, sizeof *key);
 	for (size_t i = 0; i < n; i++)
 		key[i] = own_key(j, v[i]);
-	size_t shared = preamble_length(v, key, n);
+	char dir = first_direction(v, n);
+	size_t shared = preamble_length(v, key, n, dir);
 	for (size_t from = shared, to; from < n; from = to) {
-		for (to = from + 1; to < n && !begins_transaction(v, to);)
+		for (to = from + 1; to < n && !begins_transaction(v, to, dir);)
 			to++;
 		spread_keys(j, v + from, key + from, to - from);
 	}
