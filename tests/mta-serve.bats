@@ -385,6 +385,18 @@ SEQ
 	tail -n 1 <<<"$out" | grep -q '^421 4.7.0 '
 }
 
+@test "a crypt(3) secret among the users: SCRAM is not offered, PLAIN is verified" {
+	command -v openssl >/dev/null || skip "needs openssl"
+	echo "alice@here.example:$(openssl passwd -6 secret)::::::" >"$T/crypted"
+	auth='AUTH PLAIN AGFsaWNlQGhlcmUuZXhhbXBsZQBzZWNyZXQ='
+	out=$(printf '%s\n' 'EHLO x' "$auth" QUIT | serve --role=msa --users="$T/crypted" --auth-without-tls)
+	grep -q '^250-AUTH PLAIN LOGIN$' <<<"$out"
+	grep -q '^235 2.7.0 ' <<<"$out"
+	out=$(printf '%s\n' 'EHLO x' "$auth" QUIT | serve --role=msa --users="$T/users" --auth-without-tls)
+	grep -q '^250-AUTH .*SCRAM-SHA-256' <<<"$out"
+	grep -q '^235 2.7.0 ' <<<"$out"
+}
+
 @test "trusted networks may relay, others not" {
 	listen --trust=127.0.0.0/8
 	mail a@b.example x@far.example | session | sed 's/$/\r/' | talk "$port" | grep -q 'queued as'

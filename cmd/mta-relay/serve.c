@@ -79,6 +79,8 @@ static void use_tables(struct relay_server *rs, const struct tables *t)
 	rs->relay_to = t->relay_to;
 	rs->users = t->users;
 	rs->aliases = t->aliases;
+	if (t->users)
+		sasl_server_offer_scram(users_scram_ready(t->users));
 	rs->policy = (struct relay_policy){ .hostname = rs->hostname,
 		.domains_text = rs->o.domains ? rs->o.domains : "",
 		.domains = t->domains,

@@ -345,9 +345,20 @@ static bool line_ok(struct server *sv, const struct line *line, size_t max)
 	return false;
 }
 
+static int64_t command_time(const struct server *sv)
+{
+	return sv->c->timeout_ms ? sv->c->timeout_ms : TIME_SMTP_COMMAND;
+}
+
+void server_command_clock(struct server *sv)
+{
+	stream_set_timeout(sv->x->s, command_time(sv));
+	stream_set_min_rate(sv->x->s, 0, 0);
+}
+
 bool server_line(struct server *sv, size_t max, struct line *line)
 {
-	stream_set_deadline(sv->x->s, sv->c->timeout_ms ? sv->c->timeout_ms : TIME_SMTP_COMMAND);
+	stream_set_deadline(sv->x->s, command_time(sv));
 	enum line_end end = stream_line(sv->x->s, LIMIT_SMTP_AUTH_LINE, line);
 	if (end == LINE_EOF || end == LINE_TIMEOUT || end == LINE_ERROR) {
 		no_line(sv, end);
@@ -418,6 +429,7 @@ static void begin(struct server *sv)
 	x->esmtp = x->tls = false;
 	trace_begin(x->peer ? x->peer : x->peer_ip);
 	trace_event(&(struct trace_event){ .ev = "conn.open", .dir = '<', .why = "a client connected" });
+	server_command_clock(sv);
 	server_reset(sv);
 }
 

@@ -33,12 +33,18 @@ static void lost(struct server *sv)
 	err_set(sv->err, ERR_TEMP, "the content broke off: %s", why->class == ERR_NONE ? "end of file" : why->text);
 }
 
+/* Within the content each block has its own time (RFC 5321 4.5.3.2.5) and there is a least rate; a command has its
+ * deadline. */
 static void data_clock(struct server *sv, bool on)
 {
 	struct stream *s = sv->x->s;
+	if (!on) {
+		server_command_clock(sv);
+		return;
+	}
 	stream_set_deadline(s, 0);
 	stream_set_timeout(s, sv->c->data_timeout_ms ? sv->c->data_timeout_ms : TIME_SMTP_DATA_BLOCK);
-	stream_set_min_rate(s, on ? LIMIT_SMTP_DATA_RATE : 0, on ? TIME_SMTP_DATA_GRACE : 0);
+	stream_set_min_rate(s, LIMIT_SMTP_DATA_RATE, TIME_SMTP_DATA_GRACE);
 }
 
 /* Reads the content to its end; false when the connection broke. */

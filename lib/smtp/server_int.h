@@ -41,6 +41,8 @@ struct server {
 /* The one way back to idle: forgets the transaction, tells the ops. */
 void server_reset(struct server *sv);
 void server_enter(struct server *sv, enum server_state state);
+/* How long the client may take for what is no content. */
+void server_command_clock(struct server *sv);
 /* A line of the client's; false when none came (closing then) or after the reply that it is a bad one. */
 bool server_line(struct server *sv, size_t max, struct line *line);
 

@@ -203,3 +203,13 @@ enum users_result users_lookup(
 	out->mail = arena_span(a, row->mail);
 	return USERS_OK;
 }
+
+bool users_scram_ready(const struct users *u)
+{
+	for (size_t i = 0; i < u->n; i++) {
+		struct span secret = u->row[i].secret;
+		if (secret.n && !span_istarts(secret, "{PLAIN}") && !span_istarts(secret, "{SCRAM-SHA-256}"))
+			return false;
+	}
+	return true;
+}

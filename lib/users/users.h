@@ -54,6 +54,9 @@ struct scram_keys {
 	unsigned char stored_key[32], server_key[32];
 };
 bool users_scram_keys(struct span secret, struct scram_keys *out);
+/* Could everyone who has a secret log in by SCRAM? A client takes the strongest mechanism that is offered, so one
+ * crypt(3) secret in the file is a reason not to offer it (sasl_server_offer_scram). */
+bool users_scram_ready(const struct users *u);
 
 /* LOCATION: "maildir:PATH" or "mbox:PATH" (a bare path is a Maildir when it is a directory or ends in '/'), with %u
  * user, %n local part, %d domain, %h home, %%. A value that would add a '/' or be "." or ".." is refused (ERR_DATA). */
