@@ -145,6 +145,8 @@ static int configure(const struct options *o, struct program *p, struct err *err
 	};
 	if (o->users && !(p->config.users = users_open(o->users, err)))
 		return -1;
+	if (p->config.users)
+		sasl_server_offer_scram(users_scram_ready(p->config.users));
 	if (!o->tls_cert)
 		return 0;
 	struct tls_server_config tls = { .cert_file = o->tls_cert, .key_file = o->tls_key };
