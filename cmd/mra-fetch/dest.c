@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: ISC */
+#include "mra-fetch/dest.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/limits.h"
+#include "base/xalloc.h"
+#include "mra-fetch/dest_int.h"
+#include "msg/header.h"
+
+static const struct scheme {
+	const char *prefix;
+	deliver_fn *deliver; /* NULL: Maildir */
+	bool to_lf, lmtp;
+} schemes[] = {
+	{ "maildir:", NULL, false, false },
+	{ "mbox:", dest_to_mbox, false, false },
+	{ "|", dest_to_command, true, false },
+	{ "lmtp:", dest_to_smtp, false, true },
+	{ "smtp://", dest_to_smtp, false, false },
+};
+
+static const struct scheme *find_scheme(const char *spec)
+{
+	for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
+		if (span_starts(span_str(spec), schemes[i].prefix) && strlen(spec) > strlen(schemes[i].prefix))
+			return &schemes[i];
+	return NULL;
+}
+
+struct dest *dest_open(const struct dest_config *c, struct err *err)
+{
+	const struct scheme *s = find_scheme(c->spec);
+	if (!s) {
+		err_set(err, ERR_USAGE,
+		    "'%s' is no destination: maildir:DIR, mbox:FILE, '|COMMAND', lmtp:HOST:PORT, lmtp:unix:PATH, "
+		    "smtp://HOST",
+		    c->spec);
+		return NULL;
+	}
+	struct dest *d = xcalloc(1, sizeof *d);
+	d->config = *c;
+	d->target = c->spec + strlen(s->prefix);
+	d->deliver = s->deliver;
+	d->to_lf = s->to_lf;
+	d->lmtp = s->lmtp;
+	d->spool = -1;
+	buf_init(&d->head, HEAD_MAX);
+	buf_init(&d->mid, LIMIT_SMTP_REPLY_LINE);
+	buf_init(&d->out, LIMIT_STREAM_READ * 2);
+	if (!s->deliver && !(d->maildir = maildir_open(d->target, true, DURABLE_FILE, err))) {
+		dest_close(d);
+		return NULL;
+	}
+	return d;
+}
+
+void dest_close(struct dest *d)
+{
+	if (!d)
+		return;
+	dest_abort(d);
+	if (d->maildir)
+		maildir_close(d->maildir);
+	smtp_client_close(d->smtp, true);
+	tls_ctx_free(d->tls);
+	buf_free(&d->head);
+	buf_free(&d->mid);
+	buf_free(&d->out);
+	free(d);
+}
+
+const char *dest_name(const struct dest *d)
+{
+	return d->config.spec;
+}
+
+/* ---- taking a message in ---- */
+
+static int open_spool(struct err *err)
+{
+	const char *dir = getenv("TMPDIR");
+	char *path = xasprintf("%s/waypost-XXXXXX", dir && *dir ? dir : "/tmp");
+	int fd = mkostemp(path, O_CLOEXEC);
+	if (fd < 0)
+		err_sys(err, "%s", path);
+	else
+		unlink(path);
+	free(path);
+	return fd;
+}
+
+int dest_begin(struct dest *d, struct err *err)
+{
+	buf_reset(&d->head);
+	buf_reset(&d->mid);
+	d->mid_known = d->cr = false;
+	d->size = 0;
+	if (!d->deliver)
+		return (d->writer = maildir_begin(d->maildir, SPAN("INBOX"), err)) ? 0 : -1;
+	return (d->spool = open_spool(err)) < 0 ? -1 : 0;
+}
+
+static int write_all(int fd, struct span data, struct err *err)
+{
+	while (data.n) {
+		ssize_t n = write(fd, data.p, data.n);
+		if (n < 0 && errno != EINTR)
+			return err_sys(err, "temporary file");
+		if (n > 0)
+			data = span_from(data, (size_t)n);
+	}
+	return 0;
+}
+
+/* A CR that ends a piece is held back until it is known what follows. */
+static void add_as_lf(struct dest *d, struct span piece)
+{
+	if (d->cr && !span_starts(piece, "\n"))
+		buf_addc(&d->out, '\r');
+	d->cr = span_ends(piece, "\r");
+	if (d->cr)
+		piece.n--;
+	ptrdiff_t at;
+	while ((at = span_find(piece, SPAN("\r\n"))) >= 0) {
+		buf_add(&d->out, piece.p, (size_t)at);
+		buf_addc(&d->out, '\n');
+		piece = span_from(piece, (size_t)at + 2);
+	}
+	buf_addspan(&d->out, piece);
+}
+
+static int spool_piece(struct dest *d, struct span piece, struct err *err)
+{
+	if (!d->to_lf)
+		return write_all(d->spool, piece, err);
+	while (piece.n) {
+		struct span part = span_slice(piece, 0, LIMIT_STREAM_READ);
+		add_as_lf(d, part);
+		if (write_all(d->spool, buf_span(&d->out), err))
+			return -1;
+		buf_reset(&d->out);
+		piece = span_from(piece, part.n);
+	}
+	return 0;
+}
+
+int dest_write(struct dest *d, struct span piece, struct err *err)
+{
+	d->size += piece.n;
+	buf_addspan(&d->head, span_slice(piece, 0, HEAD_MAX - d->head.len));
+	if (d->deliver)
+		return spool_piece(d, piece, err);
+	return maildir_write(d->writer, piece) ? err_set(err, ERR_TEMP, "%s: cannot write", d->config.spec) : 0;
+}
+
+static void end_message(struct dest *d)
+{
+	if (d->spool >= 0)
+		close(d->spool);
+	d->spool = -1;
+	d->writer = NULL;
+}
+
+void dest_abort(struct dest *d)
+{
+	if (d->writer)
+		maildir_abort(d->writer);
+	end_message(d);
+}
+
+/* ---- giving it on ---- */
+
+static int to_maildir(struct dest *d, const struct dest_meta *meta, struct err *err)
+{
+	struct maildir_commit c = { .flags = meta->flags, .internal_date = meta->date };
+	struct maildir_writer *w = d->writer;
+	d->writer = NULL;
+	int rc = maildir_commit(w, &c, err);
+	free(c.name);
+	return rc;
+}
+
+int dest_commit(struct dest *d, const struct dest_meta *meta, struct err *err)
+{
+	int rc = d->cr ? write_all(d->spool, SPAN("\r"), err) : 0;
+	if (rc == 0)
+		rc = d->deliver ? d->deliver(d, meta, err) : to_maildir(d, meta, err);
+	if (d->writer)
+		maildir_abort(d->writer);
+	end_message(d);
+	return rc;
+}
+
+struct span dest_message_id(struct dest *d)
+{
+	struct header_field f;
+	if (!d->mid_known && header_find(buf_span(&d->head), "Message-ID", &f))
+		header_unfold(f.value, &d->mid);
+	d->mid_known = true;
+	return d->mid.bad ? SPAN("") : buf_span(&d->mid);
+}
+
+uint64_t dest_size(const struct dest *d)
+{
+	return d->size;
+}
