@@ -315,6 +315,21 @@ static int make_one(struct durable_dir *d, const char *path, mode_t mode, struct
 	return err_sys(err, "%s", path);
 }
 
+int durable_link(struct durable_dir *d, const char *from, const char *to, struct err *err)
+{
+	if (check_below(d, to, err) < 0)
+		return -1;
+	return fs_link(from, to) < 0 ? err_sys(err, "%s", to) : 0;
+}
+
+int durable_sync_dir(struct durable_dir *d, const char *dir, struct err *err)
+{
+	char *inside = xasprintf("%s/.", dir);
+	int rc = sync_parent(d, inside, err);
+	free(inside);
+	return rc;
+}
+
 int durable_mkdir(struct durable_dir *d, const char *path, mode_t mode, struct err *err)
 {
 	if (strcmp(path, d->root) == 0)

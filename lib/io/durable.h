@@ -56,6 +56,10 @@ int durable_replace(struct durable_dir *d, const char *path, struct span content
 /* Appends to a file that one writer owns (queue outcomes), then fdatasync. All of data or, on failure, none of it
  * (truncated back). */
 int durable_append(struct durable_dir *d, const char *path, struct span data, struct err *err);
+/* Another name for a file that is durable already (err->sys EEXIST when the name is taken). Counts only once
+ * durable_sync_dir has been through its directory: one sync for many names. */
+int durable_link(struct durable_dir *d, const char *from, const char *to, struct err *err);
+int durable_sync_dir(struct durable_dir *d, const char *dir, struct err *err);
 /* Removal and renaming that stay done after a crash. ENOENT is success for unlink. */
 int durable_unlink(struct durable_dir *d, const char *path, struct err *err);
 /* Removal that a crash may undo without harm, because what the file says makes it be removed again; no sync of its own.

@@ -115,6 +115,16 @@ int maildir_set_flags(
 /* Index of a keyword, added to dovecot-keywords when new; -1 with err: ERR_LIMIT when the folder
  * has MAILDIR_KEYWORDS already, ERR_PERM when the name is empty, too long or holds blanks or controls. */
 int maildir_keyword(struct maildir_folder *f, struct span name, bool add, struct err *err);
+/* Copies messages into another folder, or the same: flags, keywords and dates kept, all or none, and there for good
+ * when it returns. Messages never change, so a copy is another name for the same file where the file system can do
+ * that. A message that is gone is an error (sys ENOENT) and marked so; a folder that is not there is ENOENT too. */
+struct maildir_copy {
+	struct maildir_msg **msg;
+	size_t n;
+	bool moving;                /* the originals go afterwards: what is there already passes the quota */
+	uint32_t *uid, uidvalidity; /* out: a UID for each, in order; 0 if none could be allotted */
+};
+int maildir_copy(struct maildir_folder *f, struct span folder, struct maildir_copy *c, struct err *err);
 int maildir_expunge(struct maildir_folder *f, struct maildir_msg *msg, struct err *err);
 
 #endif
