@@ -17,6 +17,10 @@ static const struct subcommand {
 	const char *help;
 } subcommands[] = {
 	{ "serve", "mta-relay serve", relay_serve, "takes mail over SMTP" },
+	{ "inject", "mta-relay inject", relay_inject, "accepts a message on stdin" },
+	{ "run", "mta-relay run", relay_run, "delivers the queue" },
+	{ "queue", "mta-relay queue", relay_queue, "lists and changes the queue" },
+	{ "explain", "mta-relay explain", relay_explain, "tells where mail for an address would go" },
 	{ NULL, NULL, NULL, NULL },
 };
 

@@ -10,6 +10,10 @@
 
 const struct opt *const relay_tables[] = {
 	relay_serve_options,
+	relay_inject_options,
+	relay_run_options,
+	relay_queue_options,
+	relay_explain_options,
 	NULL,
 };
 

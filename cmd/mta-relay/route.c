@@ -65,6 +65,8 @@ static int parse_url_target(struct arena *a, struct span text, struct route *out
 static int parse_target(struct arena *a, struct span text, struct route *out, struct err *err)
 {
 	*out = (struct route){ .key = arena_str(a, text) };
+	if (text.n >= ROUTE_KEY_MAX)
+		return err_set(err, ERR_CONFIG, "the destination is too long");
 	if (span_starts(text, "error:")) {
 		out->kind = ROUTE_ERROR;
 		parse_error(a, span_from(text, 6), out);

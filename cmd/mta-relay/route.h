@@ -30,6 +30,10 @@ struct route {
 	const char *why, *rfc;     /* for --explain and the trace */
 };
 
+enum {
+	ROUTE_KEY_MAX = 2048
+};
+
 struct route_config {
 	const char *domains;   /* as --domains; NULL: none are ours */
 	const char *mda;       /* "lmtp:..."; NULL: none */

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: ISC
+ *
+ * `mta-relay inject`: a message on stdin into the queue.
+ */
+#include <errno.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/xalloc.h"
+#include "io/trace.h"
+#include "msg/addr.h"
+#include "mta-relay/received.h"
+#include "mta-relay/relay.h"
+#include "mta-relay/spool_dir.h"
+#include "smtp/param.h"
+
+enum {
+	PIECE = 65536
+};
+
+struct inject_options {
+	const char *from, *queue, *hostname, *ret, *envid, *notify, *trace;
+	uint64_t max_size;
+};
+
+#define AT(member) offsetof(struct inject_options, member)
+const struct opt relay_inject_options[] = {
+	{ "from", 'f', OPT_STR, AT(from), "ADDRESS", "reverse-path, '' for the null one (default: USER@HOSTNAME)", NULL,
+	    OPT_NO_CONFIG },
+	{ "queue", 0, OPT_STR, AT(queue), "DIR", "the queue (default " RELAY_DEFAULT_QUEUE ")", NULL, 0 },
+	{ "hostname", 0, OPT_STR, AT(hostname), "NAME", "our name in the Received field", NULL, 0 },
+	{ "max-size", 0, OPT_SIZE, AT(max_size), "SIZE", "largest message (default 100M)", NULL, 0 },
+	{ "ret", 0, OPT_STR, AT(ret), "FULL|HDRS", "what a report of failure returns (RFC 3461)", NULL, OPT_NO_CONFIG },
+	{ "envid", 0, OPT_STR, AT(envid), "TEXT", "what reports call this message", NULL, OPT_NO_CONFIG },
+	{ "notify", 0, OPT_STR, AT(notify), "LIST", "NEVER, or some of SUCCESS,FAILURE,DELAY", NULL, OPT_NO_CONFIG },
+	{ "trace", 0, OPT_STR, AT(trace), "FILE", "append events to FILE", NULL, 0 },
+	{ NULL, 0, 0, 0, NULL, NULL, NULL, 0 },
+};
+
+static const struct opts program = {
+	.prog = "mta-relay inject",
+	.synopsis = "[OPTION]... RECIPIENT... <MESSAGE",
+	.about = "Accepts the message on stdin into the queue.",
+	.table = relay_inject_options,
+};
+
+static int check_address(const char *text, struct arena *a, struct err *err)
+{
+	struct addr parsed;
+	if (addr_parse_mailbox(span_str(text), true, true, &parsed, a))
+		return 0;
+	return err_set(err, ERR_USAGE, "%s is not an address", log_quote(span_str(text)));
+}
+
+static const char *sender(const struct inject_options *o, struct arena *a)
+{
+	const struct passwd *pw = getpwuid(getuid());
+	char number[32];
+	if (o->from)
+		return strcmp(o->from, "<>") ? o->from : "";
+	snprintf(number, sizeof number, "uid%lu", (unsigned long)getuid());
+	return arena_printf(a, "%s@%s", pw ? pw->pw_name : number, relay_hostname(o->hostname));
+}
+
+static int check_dsn(const struct inject_options *o, struct arena *a, struct spool_envelope *env, struct err *err)
+{
+	struct smtp_args args = { .n = 0 };
+	struct smtp_mail_params mail;
+	struct smtp_rcpt_params rcpt;
+	struct buf xtext;
+	buf_init(&xtext, LIMIT_SMTP_COMMAND);
+	if (o->ret)
+		args.v[args.n++] = (struct smtp_param){ SPAN("RET"), span_str(o->ret), true };
+	if (o->envid) {
+		xtext_encode(span_str(o->envid), &xtext);
+		args.v[args.n++] = (struct smtp_param){ SPAN("ENVID"), arena_span(a, buf_span(&xtext)), true };
+	}
+	buf_free(&xtext);
+	if (smtp_mail_params(&args, &mail, err) < 0)
+		return -1;
+	env->ret = mail.ret;
+	env->envid = mail.envid;
+	args.n = 0;
+	if (o->notify)
+		args.v[args.n++] = (struct smtp_param){ SPAN("NOTIFY"), span_str(o->notify), true };
+	if (smtp_rcpt_params(&args, false, &rcpt, err) < 0)
+		return -1;
+	for (size_t i = 0; i < env->n_rcpt; i++)
+		env->rcpt[i].notify = rcpt.notify;
+	return 0;
+}
+
+static int make_envelope(
+    const struct inject_options *o, char **rcpt, size_t n, struct arena *a, struct spool_envelope *env, struct err *err)
+{
+	struct span none = span_of(NULL, 0);
+	const char *from = sender(o, a);
+	/* Whether it has 8-bit content is not known yet: that 7-bit content may be said to be 8BITMIME hurts nobody. */
+	*env = (struct spool_envelope){ .from = span_str(from),
+		.ret = none,
+		.envid = none,
+		.client = SPAN("local"),
+		.helo = none,
+		.user = none,
+		.n_rcpt = n };
+	if (*from && check_address(from, a, err) < 0)
+		return -1;
+	if (n == 0)
+		return err_set(err, ERR_USAGE, "no recipient");
+	env->rcpt = arena_alloc(a, n * sizeof *env->rcpt);
+	env->utf8 = addr_needs_utf8(env->from);
+	for (size_t i = 0; i < n; i++) {
+		if (check_address(rcpt[i], a, err) < 0)
+			return -1;
+		env->rcpt[i] = (struct spool_rcpt){ span_str(rcpt[i]), none, none, none };
+		env->utf8 |= addr_needs_utf8(env->rcpt[i].addr);
+	}
+	if (check_dsn(o, a, env, err) < 0) {
+		err->class = ERR_USAGE;
+		return -1;
+	}
+	return 0;
+}
+
+static void write_received(const struct inject_options *o, struct spool_writer *w)
+{
+	struct buf line;
+	buf_init(&line, LIMIT_SMTP_COMMAND);
+	buf_addf(&line, "Received: by %s (waypost, from uid %lu)\r\n\tid %s; %s\r\n", relay_hostname(o->hostname),
+	    (unsigned long)getuid(), spool_writer_id(w), received_date(spool_now() / 1000000));
+	spool_write(w, buf_span(&line));
+	buf_free(&line);
+}
+
+/* A "From " line that a mailbox put before the message is no part of it. */
+static struct span without_from_line(struct span first)
+{
+	if (span_starts(first, "From ") && span_chr(first, '\n') >= 0)
+		span_cut(&first, '\n');
+	return first;
+}
+
+static int copy_message(const struct inject_options *o, struct spool_writer *w, struct err *err)
+{
+	static char piece[PIECE];
+	uint64_t total = 0;
+	ssize_t n;
+	while ((n = read(STDIN_FILENO, piece, sizeof piece)) != 0) {
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_sys(err, "stdin");
+		struct span s = span_of(piece, (size_t)n);
+		spool_write(w, total ? s : without_from_line(s));
+		total += (uint64_t)n;
+		if (total > o->max_size)
+			return err_set(
+			    err, ERR_LIMIT, "the message is larger than %llu bytes", (unsigned long long)o->max_size);
+	}
+	return total ? 0 : err_set(err, ERR_DATA, "the message is empty");
+}
+
+static int inject(const struct inject_options *o, const struct spool_envelope *env, struct err *err)
+{
+	char id[SPOOL_ID_SIZE];
+	struct spool *s = spool_open(o->queue, err);
+	struct spool_writer *w = s ? spool_begin(s, env, err) : NULL;
+	int rc = -1;
+	if (w) {
+		write_received(o, w);
+		rc = copy_message(o, w, err);
+		if (rc == 0)
+			rc = spool_commit(w, id, err);
+		else
+			spool_abort(w);
+	}
+	if (rc == 0) {
+		trace_qid(id);
+		trace_why("queue", "ok", NULL, "accepted from stdin for %zu recipients, queued as %s", env->n_rcpt, id);
+		log_info("queue qid=%s from=%s recipients=%zu", id, log_quote(env->from), env->n_rcpt);
+	}
+	spool_close(s);
+	return rc;
+}
+
+int relay_inject(int argc, char **argv)
+{
+	struct inject_options o = { .queue = RELAY_DEFAULT_QUEUE, .max_size = LIMIT_MESSAGE_DEFAULT };
+	struct opts own = program;
+	struct spool_envelope env;
+	struct err err = { 0 };
+	struct arena *a = arena_new();
+	int first, status;
+	own.values = &o;
+	if (relay_options(argc, argv, &own, &first, &status) == OPTS_OK &&
+	    (trace_open("mta-relay", "mta", o.trace, false, &err) < 0 ||
+		make_envelope(&o, argv + first, (size_t)(argc - first), a, &env, &err) < 0 ||
+		inject(&o, &env, &err) < 0)) {
+		relay_complain(own.prog, &err);
+		status = err_exit_status(&err);
+	}
+	arena_free(a);
+	return status;
+}

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: ISC
+ *
+ * `mta-relay run`: delivers what is in the queue.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/xalloc.h"
+#include "io/trace.h"
+#include "mta-relay/relay.h"
+#include "mta-relay/run_int.h"
+
+enum {
+	STARTTLS_AS_FITS = 3, /* after enum starttls_policy */
+	LOCK_WAIT = 100,      /* tenths of a second for the workers of a runner that was killed */
+	MINUTE = 60 * 1000,
+	HOUR = 60 * MINUTE,
+};
+
+#define AT(member) offsetof(struct run_options, member)
+const struct opt relay_run_options[] = {
+	{ "queue", 0, OPT_STR, AT(queue), "DIR", "the queue (default " RELAY_DEFAULT_QUEUE ")", NULL, 0 },
+	{ "node", 0, OPT_STR, AT(node), "NAME", "another node's part of the queue (default: the host's name)", NULL,
+	    0 },
+	{ "once", 0, OPT_FLAG, AT(once), NULL, "deliver what is due, then exit", NULL, OPT_NO_CONFIG },
+	{ "now", 0, OPT_FLAG, AT(now), NULL, "with --once: what is not yet due as well", NULL, OPT_NO_CONFIG },
+	{ "hostname", 0, OPT_STR, AT(hostname), "NAME", "our name in EHLO and in reports", NULL, 0 },
+	{ "domains", 0, OPT_STR, AT(domains), "LIST|FILE", "domains whose mail goes to the MDA", NULL, 0 },
+	{ "mda", 0, OPT_STR, AT(mda), "SPEC", "lmtp:unix:PATH, lmtp:HOST:PORT or lmtp:|COMMAND", NULL, 0 },
+	{ "mda-timeout", 0, OPT_DURATION, AT(mda_timeout), "TIME", "how long the MDA may take to answer", NULL, 0 },
+	{ "routes", 0, OPT_STR, AT(routes), "FILE", "where mail for some domains goes", NULL, 0 },
+	{ "smarthost", 0, OPT_STR, AT(smarthost), "URL", "smtp[s]://[USER@]HOST[:PORT] for all other mail", NULL, 0 },
+	{ "starttls", 0, OPT_CHOICE, AT(starttls), "require|try|never",
+	    "towards a smarthost (default: require with a user, else try)", "require|try|never", 0 },
+	{ "tls-ca", 0, OPT_STR, AT(tls_ca), "FILE", "certificates that verify a smarthost's", NULL, 0 },
+	{ "password-file", 0, OPT_STR, AT(password_file), "FILE", "the smarthost's password, readable by nobody else",
+	    NULL, 0 },
+	{ "password-command", 0, OPT_STR, AT(password_command), "CMD", "a command that prints it", NULL, 0 },
+	{ "resolver", 0, OPT_STR, AT(resolver), "HOST[:PORT]", "DNS server instead of the system's", NULL, 0 },
+	{ "port", 0, OPT_UINT, AT(port), "PORT", "of MX hosts (default 25)", NULL, 0 },
+	{ "concurrency", 0, OPT_UINT, AT(concurrency), "N", "deliveries at once (default 20)", NULL, 0 },
+	{ "destination-concurrency", 0, OPT_UINT, AT(per_destination), "N", "of them to one destination (default 10)",
+	    NULL, 0 },
+	{ "retry-min", 0, OPT_DURATION, AT(retry_min), "TIME", "until the second attempt (default 10m)", NULL, 0 },
+	{ "retry-max", 0, OPT_DURATION, AT(retry_max), "TIME", "between later attempts at most (default 3h)", NULL, 0 },
+	{ "expire", 0, OPT_DURATION, AT(expire), "TIME", "until a recipient is given up (default 5d)", NULL, 0 },
+	{ "warn-after", 0, OPT_DURATION, AT(warn_after), "TIME",
+	    "until the sender is told of a delay (default 4h; 0: never)", NULL, 0 },
+	{ "postmaster", 0, OPT_STR, AT(postmaster), "ADDRESS", "gets the bounces that can't be delivered", NULL, 0 },
+	{ "trace", 0, OPT_STR, AT(trace), "FILE", "append events to FILE", NULL, 0 },
+	{ "explain", 0, OPT_FLAG, AT(explain), NULL, "say why on stderr", NULL, 0 },
+	{ NULL, 0, 0, 0, NULL, NULL, NULL, 0 },
+};
+
+static const struct opts program = {
+	.prog = "mta-relay run",
+	.synopsis = "[OPTION]...",
+	.about = "Delivers the messages of the queue.",
+	.table = relay_run_options,
+};
+
+static volatile sig_atomic_t stopping, reloading;
+
+static void on_signal(int sig)
+{
+	if (sig == SIGHUP)
+		reloading = 1;
+	else
+		stopping = 1;
+}
+
+static void hear_signals(void)
+{
+	struct sigaction sa = { .sa_handler = on_signal };
+	sigemptyset(&sa.sa_mask);
+	sigaction(SIGTERM, &sa, NULL);
+	sigaction(SIGINT, &sa, NULL);
+	sigaction(SIGHUP, &sa, NULL);
+}
+
+static int check_numbers(const struct run_options *o, struct err *err)
+{
+	if (!o->concurrency || o->concurrency > 1000 || !o->per_destination)
+		return err_set(err, ERR_USAGE, "--concurrency is 1 to 1000, --destination-concurrency at least 1");
+	if (!o->port || o->port > 65535)
+		return err_set(err, ERR_USAGE, "--port is 1 to 65535");
+	if (o->retry_min < 1000 || o->retry_max < o->retry_min || o->expire < 1000)
+		return err_set(
+		    err, ERR_USAGE, "--retry-min and --expire are 1s at least, --retry-max is not below --retry-min");
+	if (o->now && !o->once)
+		return err_set(err, ERR_USAGE, "--now needs --once");
+	return 0;
+}
+
+/* Everything that is derived from the options, once. */
+static int configure(struct run *r, struct err *err)
+{
+	const struct run_options *o = &r->o;
+	if (check_numbers(o, err) < 0)
+		return -1;
+	r->hostname = relay_hostname(o->hostname);
+	r->route_config =
+	    (struct route_config){ .domains = o->domains, .mda = o->mda, .file = o->routes, .smarthost = o->smarthost };
+	r->hop = (struct hop_config){ .hostname = r->hostname,
+		.resolver = o->resolver,
+		.port = (uint16_t)o->port,
+		.starttls = o->starttls == STARTTLS_AS_FITS ? -1 : o->starttls,
+		.tls_ca = o->tls_ca,
+		.password_file = o->password_file,
+		.password_command = o->password_command,
+		.mda_timeout = o->mda_timeout };
+	r->routes = routes_open(&r->route_config, err);
+	r->worker = xcalloc(o->concurrency, sizeof *r->worker);
+	r->stop = &stopping;
+	r->reload = &reloading;
+	return r->routes ? 0 : -1;
+}
+
+static int open_queue(struct run *r, struct err *err)
+{
+	const struct run_options *o = &r->o;
+	r->spool = o->node ? spool_open_node(o->queue, o->node, err) : spool_open(o->queue, err);
+	if (!r->spool)
+		return -1;
+	r->deliver = (struct deliver){ .s = r->spool,
+		.retry_min = o->retry_min / 1000,
+		.retry_max = o->retry_max / 1000,
+		.bounce = { .hostname = r->hostname,
+		    .postmaster = o->postmaster,
+		    .warn_after = o->warn_after / 1000,
+		    .expire = o->expire / 1000 } };
+	return 0;
+}
+
+static bool alive(int fd)
+{
+	char text[32] = "";
+	uint64_t pid;
+	ssize_t n = pread(fd, text, sizeof text - 1, 0);
+	return n > 0 && span_u64(span_trim(span_of(text, (size_t)n)), INT32_MAX, &pid) &&
+	       (kill((pid_t)pid, 0) == 0 || errno == EPERM);
+}
+
+/* Two runners on one queue would deliver twice. The lock is shared with the workers, so that it lasts until
+ * the last of them has ended; they die with their parent, and are waited for when it is gone. */
+static int lock_queue(const struct run *r, struct err *err)
+{
+	char *path = xasprintf("%s/lock", spool_dir(r->spool)), pid[32];
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600), rc = fd;
+	for (int i = 0; fd >= 0 && (rc = flock(fd, LOCK_EX | LOCK_NB)) < 0 && i < LOCK_WAIT && !alive(fd); i++)
+		usleep(100000);
+	if (rc < 0 && errno == EWOULDBLOCK)
+		err_set(err, ERR_TEMP, "%s: another mta-relay run works on this queue", path);
+	else if (rc < 0)
+		err_sys(err, "%s", path);
+	int n = snprintf(pid, sizeof pid, "%ld\n", (long)getpid());
+	if (rc == 0 && (ftruncate(fd, 0) < 0 || pwrite(fd, pid, (size_t)n, 0) < 0))
+		rc = err_sys(err, "%s", path);
+	free(path);
+	return rc < 0 ? -1 : fd;
+}
+
+static void release(struct run *r, int lock)
+{
+	if (lock >= 0 && ftruncate(lock, 0) == 0)
+		close(lock);
+	routes_close(r->routes);
+	spool_close(r->spool);
+	free(r->worker);
+}
+
+int relay_run(int argc, char **argv)
+{
+	struct run r = { .o = { .queue = RELAY_DEFAULT_QUEUE,
+			     .starttls = STARTTLS_AS_FITS,
+			     .port = 25,
+			     .concurrency = 20,
+			     .per_destination = 10,
+			     .retry_min = 10 * MINUTE,
+			     .retry_max = 3 * HOUR,
+			     .expire = (int64_t)5 * 24 * HOUR,
+			     .warn_after = 4 * HOUR,
+			     .mda_timeout = TIME_SMTP_COMMAND } };
+	struct opts own = program;
+	struct err err = { 0 };
+	int first, status, lock = -1;
+	own.values = &r.o;
+	if (relay_options(argc, argv, &own, &first, &status) != OPTS_OK)
+		return status;
+	if (first < argc)
+		err_set(&err, ERR_USAGE, "'%s' is not expected", argv[first]);
+	hear_signals();
+	if (err.class || configure(&r, &err) < 0 || trace_open("mta-relay", "mta", r.o.trace, r.o.explain, &err) < 0 ||
+	    open_queue(&r, &err) < 0 || (lock = lock_queue(&r, &err)) < 0) {
+		relay_complain(own.prog, &err);
+		status = err_exit_status(&err);
+	} else {
+		int swept = spool_sweep(r.spool);
+		if (swept)
+			log_info("sweep files=%d", swept);
+		status = run_loop(&r);
+	}
+	release(&r, lock);
+	return status;
+}

@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: ISC */
+#include "mta-relay/run_deliver.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "io/trace.h"
+#include "msg/addr.h"
+#include "msg/header.h"
+
+enum {
+	BATCH = 100, /* recipients of one transaction: RFC 5321 4.5.3.1.8 promises no more */
+	PIECE = 65536,
+	HEADER_LOOK = 262144,
+	LINES_MAX = 16 * 1024 * 1024,
+};
+
+/* One attempt at one message. */
+struct attempt {
+	struct deliver *d;
+	struct spool_msg *m;
+	struct deliver_done *out;
+	int64_t now; /* seconds */
+	uint64_t at; /* in the content */
+	bool begun;
+	bool unrecorded; /* an outcome could not be written */
+	char *piece;     /* PIECE bytes */
+};
+
+static int content_read(void *arg, struct span *out, struct err *err)
+{
+	struct attempt *x = arg;
+	x->begun = true;
+	ssize_t n = spool_read(x->m, x->at, x->piece, PIECE, err);
+	if (n <= 0)
+		return (int)n;
+	x->at += (uint64_t)n;
+	*out = span_of(x->piece, (size_t)n);
+	return 1;
+}
+
+static void content_rewind(void *arg)
+{
+	struct attempt *x = arg;
+	x->at = 0;
+	x->begun = false;
+}
+
+static bool has_eightbit(struct span s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if ((unsigned char)s.p[i] > 127)
+			return true;
+	return false;
+}
+
+static bool content_has_eightbit(void *arg)
+{
+	struct attempt *x = arg;
+	struct span piece = { 0 };
+	struct err err;
+	bool found = false;
+	content_rewind(x);
+	while (!found && content_read(x, &piece, &err) > 0)
+		found = has_eightbit(piece);
+	content_rewind(x);
+	return found;
+}
+
+/* RFC 6531 3.1: the parameter is needed when an address or the header is not ASCII. */
+static bool needs_utf8(struct attempt *x)
+{
+	const struct spool_envelope *env = &x->m->file.env;
+	struct span head, body;
+	struct err err;
+	bool yes = has_eightbit(env->from);
+	for (size_t i = 0; i < env->n_rcpt && !yes; i++)
+		yes = has_eightbit(env->rcpt[i].addr);
+	if (!yes && env->utf8 && spool_read_head(x->m, HEADER_LOOK, &head, &err) == 0)
+		yes = has_eightbit(header_of(head, &body));
+	return yes;
+}
+
+static const char *text_or_null(struct arena *a, struct span s)
+{
+	return s.n ? arena_str(a, s) : NULL;
+}
+
+static void fill_message(struct attempt *x, struct hop_message *msg)
+{
+	const struct spool_envelope *env = &x->m->file.env;
+	struct arena *a = x->m->arena;
+	*msg =
+	    (struct hop_message){ .rewind = content_rewind, .has_eightbit = content_has_eightbit, .begun = &x->begun };
+	msg->m = (struct smtp_message){ .from = arena_str(a, env->from),
+		.ret = text_or_null(a, env->ret),
+		.envid = text_or_null(a, env->envid),
+		.utf8 = needs_utf8(x),
+		.eightbit = env->eightbit,
+		.size = x->m->file.size,
+		.read = content_read,
+		.arg = x };
+}
+
+static enum spool_state state_of(const struct err *result, const struct hop_result *hop)
+{
+	if (result->class == ERR_PERM)
+		return SPOOL_FAILED;
+	if (result->class != ERR_NONE)
+		return SPOOL_DEFERRED;
+	return hop->final ? SPOOL_DELIVERED : hop->dsn ? SPOOL_HANDED : SPOOL_RELAYED;
+}
+
+static void tell(const struct attempt *x, size_t rcpt, const struct spool_outcome *o)
+{
+	char why[900];
+	struct span to = x->m->file.env.rcpt[rcpt].addr;
+	const char *relay = log_quote(o->relay), *text = log_quote(o->text);
+	log_info("deliver qid=%s to=%s relay=%s delay=%lld status=%s code=%d dsn=%s reply=%s", x->m->id, log_quote(to),
+	    o->relay.n ? relay : "none", (long long)(x->now - x->m->file.env.arrived / 1000000),
+	    spool_state_name(o->state), o->code, *o->enh ? o->enh : "-", text);
+	snprintf(why, sizeof why, "<%.250s> %s by %.200s: %.400s", to.p, spool_state_name(o->state),
+	    o->relay.n ? o->relay.p : "ourselves", o->text.p);
+	struct trace_event e = { .ev = "deliver",
+		.code = o->code,
+		.why = why,
+		.result = o->state == SPOOL_FAILED     ? "perm"
+			  : o->state == SPOOL_DEFERRED ? "temp"
+						       : "ok" };
+	trace_event(&e);
+}
+
+/* Writes the outcomes of these recipients. When the disk refuses, what was delivered is at least known until the
+ * message is finished: it may still be removed whole. */
+static void record(struct attempt *x, const size_t *rcpt, const struct spool_outcome *o, size_t n)
+{
+	struct buf lines;
+	struct err err = { 0 };
+	bool final = false;
+	buf_init(&lines, LINES_MAX);
+	for (size_t i = 0; i < n; i++) {
+		spool_format_outcome(rcpt[i], &o[i], &lines);
+		final |= spool_state_final(o[i].state);
+		tell(x, rcpt[i], &o[i]);
+	}
+	int rc =
+	    final ? spool_record(x->m, buf_span(&lines), &err) : spool_record_lightly(x->m, buf_span(&lines), &err);
+	if (rc < 0) {
+		log_err("record qid=%s reason=%s", x->m->id, log_quote(span_str(err.text)));
+		x->unrecorded = true;
+		for (struct span rest = buf_span(&lines); rest.n;)
+			spool_parse_line(span_cut(&rest, '\n'), x->m->arena, &x->m->file);
+	}
+	buf_free(&lines);
+}
+
+static void outcome(const struct attempt *x, const struct err *result, const char *reply, const struct hop_result *hop,
+    struct spool_outcome *o)
+{
+	struct span text = span_str(*reply ? reply : result->text), word = text;
+	uint64_t code;
+	*o = (struct spool_outcome){ .state = state_of(result, hop), .when = x->now, .code = result->code };
+	memcpy(o->enh, result->enh, sizeof o->enh);
+	/* The code and the status are fields of their own. */
+	struct span first = span_word(&word);
+	if (first.n == 3 && span_u64(first, 599, &code) && (int)code == o->code)
+		text = span_trim(word);
+	word = text;
+	if (*o->enh && span_eqs(span_word(&word), o->enh))
+		text = span_trim(word);
+	o->text = text;
+	o->relay = span_str(hop->relay);
+}
+
+/* At most BATCH recipients in one transaction. */
+static int send_batch(struct attempt *x, const struct route *r, struct hop_message *msg, const size_t *rcpt, size_t n)
+{
+	struct smtp_rcpt to[BATCH] = { 0 };
+	struct spool_outcome o[BATCH];
+	struct hop_result hop;
+	struct err err = { 0 };
+	struct arena *a = x->m->arena;
+	for (size_t i = 0; i < n; i++) {
+		const struct spool_rcpt *e = &x->m->file.env.rcpt[rcpt[i]];
+		to[i] = (struct smtp_rcpt){ .address = arena_str(a, e->addr),
+			.notify = text_or_null(a, e->notify),
+			.orcpt = text_or_null(a, e->orcpt) };
+	}
+	msg->m.rcpt = to;
+	msg->m.n_rcpt = n;
+	content_rewind(x);
+	int rc = hop_send(x->d->hop, r, msg, &hop, &err);
+	for (size_t i = 0; i < n; i++) {
+		/* The conversation failed before this one was answered, or it never began. */
+		bool unanswered = rc < 0 && !*to[i].reply;
+		outcome(x, unanswered ? &err : &to[i].result, to[i].reply, &hop, &o[i]);
+	}
+	record(x, rcpt, o, n);
+	x->out->unreachable |= hop.unreachable;
+	if (rc < 0)
+		snprintf(x->out->why, sizeof x->out->why, "%.390s", err.text);
+	return hop.unreachable ? -1 : 0;
+}
+
+/* The same outcome for all, without a transaction. */
+static void settle_all(struct attempt *x, const struct err *result, const size_t *rcpt, size_t n)
+{
+	static const struct hop_result nowhere;
+	struct spool_outcome *o = arena_alloc(x->m->arena, (n + 1) * sizeof *o);
+	for (size_t i = 0; i < n; i++)
+		outcome(x, result, "", &nowhere, &o[i]);
+	record(x, rcpt, o, n);
+}
+
+static void send_all(struct attempt *x, const struct route *r, const size_t *rcpt, size_t n)
+{
+	struct hop_message msg;
+	struct err err = { 0 };
+	size_t done = 0;
+	if (r->kind == ROUTE_ERROR || spool_reserve(x->m, n, &err) < 0) {
+		settle_all(x, r->kind == ROUTE_ERROR ? &r->error : &err, rcpt, n);
+		return;
+	}
+	fill_message(x, &msg);
+	while (done < n) {
+		size_t batch = n - done < BATCH ? n - done : BATCH;
+		int rc = send_batch(x, r, &msg, rcpt + done, batch);
+		done += batch;
+		if (rc < 0)
+			break;
+	}
+	if (done < n) {
+		err_set(&err, ERR_TEMP, "%s", x->out->why);
+		settle_all(x, &err, rcpt + done, n - done);
+	}
+}
+
+/* The unsettled recipients whose route has this key; the route in *out. */
+static size_t select_rcpts(struct attempt *x, const char *key, size_t *rcpt, struct route *out)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < x->m->file.env.n_rcpt; i++) {
+		struct route r;
+		if (spool_state_final(x->m->file.state[i].last.state))
+			continue;
+		route_find(x->d->routes, x->m->arena, x->m->file.env.rcpt[i].addr, &r);
+		if (strcmp(r.key, key) != 0)
+			continue;
+		if (!n)
+			*out = r;
+		rcpt[n++] = i;
+	}
+	return n;
+}
+
+/* RFC 5321 4.5.4.1: a message older than the limit is given up. */
+static void expire(struct attempt *x)
+{
+	int64_t age = x->now - x->m->file.env.arrived / 1000000;
+	if (age < x->d->bounce.expire)
+		return;
+	for (size_t i = 0; i < x->m->file.env.n_rcpt; i++) {
+		const struct spool_outcome *last = &x->m->file.state[i].last;
+		struct spool_outcome o = *last;
+		char text[SPOOL_TEXT_MAX];
+		if (last->state != SPOOL_DEFERRED)
+			continue;
+		snprintf(text, sizeof text, "not delivered within %lld hours; the last reason was: %.*s",
+		    (long long)(x->d->bounce.expire / 3600), (int)(last->text.n < 800 ? last->text.n : 800),
+		    last->text.p);
+		o.state = SPOOL_FAILED;
+		o.when = x->now;
+		o.text = span_str(text);
+		memcpy(o.enh, "5.4.7", 6);
+		record(x, &i, &o, 1);
+	}
+}
+
+static bool all_done(const struct attempt *x)
+{
+	for (size_t i = 0; i < x->m->file.env.n_rcpt; i++)
+		if (!spool_state_final(x->m->file.state[i].last.state))
+			return false;
+	return true;
+}
+
+/* As long again as it has waited already: the first attempts follow quickly, the later ones seldom. */
+static void set_due(struct attempt *x)
+{
+	struct err err = { 0 };
+	int64_t age = x->now - x->m->file.env.arrived / 1000000;
+	int64_t wait = age < x->d->retry_min ? x->d->retry_min : age < x->d->retry_max ? age : x->d->retry_max;
+	int64_t end = x->m->file.env.arrived / 1000000 + x->d->bounce.expire;
+	x->out->left = true;
+	x->out->due = x->now + wait;
+	if (x->out->due > end && end > x->now)
+		x->out->due = end;
+	if (spool_set_due(x->m, x->out->due, &err) < 0)
+		log_err("due qid=%s reason=%s", x->m->id, log_quote(span_str(err.text)));
+}
+
+static void finish(struct attempt *x)
+{
+	struct err err = { 0 };
+	size_t untold = 0;
+	expire(x);
+	bool told = bounce_report(x->m, &x->d->bounce, x->now, &untold, &err) == 0;
+	if (!told) {
+		log_err("notify qid=%s reason=%s", x->m->id, log_quote(span_str(err.text)));
+	} else if (all_done(x)) {
+		if (untold)
+			log_warn(
+			    "drop qid=%s recipients=%zu reason=\"a bounce that can't be delivered\"", x->m->id, untold);
+		int rc = x->unrecorded ? spool_remove(x->m, &err) : spool_remove_done(x->m, &err);
+		if (rc == 0) {
+			log_info("remove qid=%s", x->m->id);
+			return;
+		}
+		log_err("remove qid=%s reason=%s", x->m->id, log_quote(span_str(err.text)));
+	}
+	set_due(x);
+}
+
+/* What stands in bad/ is not lost: somebody has to look at it. */
+static void cannot_open(struct deliver *d, const char *id, const struct err *why, struct deliver_done *out)
+{
+	struct err err = { 0 };
+	if (why->sys == ENOENT)
+		return;
+	log_err("open qid=%s reason=%s", id, log_quote(span_str(why->text)));
+	if (why->class == ERR_DATA && spool_set_aside(d->s, id, &err) == 0)
+		return;
+	out->left = true;
+	out->due = spool_now() / 1000000 + d->retry_min;
+}
+
+static void trace_message(struct spool_msg *m)
+{
+	struct span head;
+	struct err err;
+	struct header_field f;
+	if (!trace_on())
+		return;
+	trace_qid(m->id);
+	trace_env(m->file.env.envid);
+	bool found = spool_read_head(m, HEADER_LOOK, &head, &err) == 0 && header_find(head, "Message-ID", &f);
+	trace_mid(found ? span_trim(f.value) : span_of(NULL, 0));
+}
+
+static struct attempt *begin(struct deliver *d, const char *id, struct deliver_done *out)
+{
+	static struct attempt x;
+	static char piece[PIECE];
+	struct err err = { 0 };
+	*out = (struct deliver_done){ 0 };
+	x = (struct attempt){ .d = d, .out = out, .now = spool_now() / 1000000, .piece = piece };
+	if (spool_get(d->s, id, SPOOL_SHARED, &x.m, &err) < 0) {
+		cannot_open(d, id, &err, out);
+		return NULL;
+	}
+	if (x.m->held) {
+		spool_put(x.m);
+		return NULL;
+	}
+	trace_message(x.m);
+	return &x;
+}
+
+static void end(struct attempt *x, bool and_finish)
+{
+	if (and_finish)
+		finish(x);
+	spool_put(x->m);
+	trace_qid("");
+	trace_mid(span_of(NULL, 0));
+	trace_env(span_of(NULL, 0));
+}
+
+void deliver_send(struct deliver *d, const char *id, const char *key, bool and_finish, struct deliver_done *out)
+{
+	struct attempt *x = begin(d, id, out);
+	struct route r = { 0 };
+	if (!x)
+		return;
+	size_t *rcpt = arena_alloc(x->m->arena, x->m->file.env.n_rcpt * sizeof *rcpt);
+	size_t n = select_rcpts(x, key, rcpt, &r);
+	if (n)
+		send_all(x, &r, rcpt, n);
+	end(x, and_finish);
+}
+
+void deliver_defer(
+    struct deliver *d, const char *id, const char *key, const char *why, bool and_finish, struct deliver_done *out)
+{
+	struct attempt *x = begin(d, id, out);
+	struct route r = { 0 };
+	struct err err = { 0 };
+	if (!x)
+		return;
+	size_t *rcpt = arena_alloc(x->m->arena, x->m->file.env.n_rcpt * sizeof *rcpt);
+	size_t n = select_rcpts(x, key, rcpt, &r);
+	err_set(&err, ERR_TEMP, "%s", why);
+	memcpy(err.enh, "4.4.1", 6);
+	settle_all(x, &err, rcpt, n);
+	end(x, and_finish);
+}
+
+void deliver_finish(struct deliver *d, const char *id, struct deliver_done *out)
+{
+	struct attempt *x = begin(d, id, out);
+	if (x)
+		end(x, true);
+}

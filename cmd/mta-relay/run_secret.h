@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: ISC
+ *
+ * The password towards a smarthost: the first line of a file that others can't read, or of a command's output.
+ */
+#ifndef MTA_RELAY_RUN_SECRET_H
+#define MTA_RELAY_RUN_SECRET_H
+
+#include "base/buf.h"
+#include "base/err.h"
+
+/* The file when it is given, else the command's. -1 with ERR_CONFIG when there is neither, ERR_ACCESS when others may
+ * read the file. out is to be wiped by the caller. */
+int run_secret(const char *file, const char *command, struct buf *out, struct err *err);
+
+#endif
