@@ -51,7 +51,7 @@ static uint64_t keywords_there(const struct copy *x, uint64_t keywords)
 	return bits;
 }
 
-/* A name of its own in the target's cur/, with the sizes that the old one tells. */
+/* A name of its own in the target's cur/, with the sizes and flags that the old one tells now. */
 static char *new_path(const struct copy *x, const struct maildir_msg *msg)
 {
 	struct buf path;
@@ -64,7 +64,7 @@ static char *new_path(const struct copy *x, const struct maildir_msg *msg)
 		buf_addf(&path, ",S=%llu", (unsigned long long)old.size);
 	if (old.vsize != UINT64_MAX)
 		buf_addf(&path, ",W=%llu", (unsigned long long)old.vsize);
-	maildir_name_flags(msg->flags & ~(unsigned)FLAG_RECENT, keywords_there(x, msg->keywords), old.other, &path);
+	maildir_name_flags(old.flags, keywords_there(x, old.keywords), old.other, &path);
 	return buf_steal(&path);
 }
 
