@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/vfs.h>
 
 #include "base/xalloc.h"
 #include "store/maildir_int.h"
@@ -103,11 +104,27 @@ static int read_one(struct scan *s, const char *dir, bool in_new, struct timespe
 	return rc;
 }
 
-/* A later change gets another mtime only if the clock that stamps them has moved on: a tick of 4 ms on local disks, a
- * second on others, and another node may see the mtime a second late. */
-static bool is_old(const struct timespec *mtime, const struct timespec *now)
+/* Is it a file system whose directories only this kernel changes? Others may show an old name, or an old mtime, for a
+ * second or more. */
+static bool is_local(const char *dir)
 {
-	return now->tv_sec - mtime->tv_sec > 2;
+	static const long magic[] = { 0xef53 /* ext4 */, 0x58465342 /* xfs */, 0x9123683e /* btrfs */,
+		0x01021994 /* tmpfs */, 0xf2f52010 /* f2fs */, 0x2fc12fc1 /* zfs */ };
+	struct statfs fs;
+	if (statfs(dir, &fs) < 0)
+		return false;
+	for (size_t i = 0; i < sizeof magic / sizeof *magic; i++)
+		if ((unsigned long)fs.f_type == (unsigned long)magic[i])
+			return true;
+	return false;
+}
+
+/* A later change gets another mtime only if the clock that stamps them has moved on: a tick of 10 ms at most where
+ * there are nanoseconds in it at all, a second elsewhere. */
+static bool is_old(const struct timespec *mtime, const struct timespec *now, bool local)
+{
+	int64_t age_ms = (now->tv_sec - mtime->tv_sec) * 1000 + (now->tv_nsec - mtime->tv_nsec) / 1000000;
+	return age_ms > (local && mtime->tv_nsec ? 50 : 2500);
 }
 
 int scan_read(struct scan *s, const char *dir, struct err *err)
@@ -117,7 +134,8 @@ int scan_read(struct scan *s, const char *dir, struct err *err)
 	/* new first: what moves to cur meanwhile is then met there. */
 	if (read_one(s, dir, true, &s->new_mtime, err) < 0 || read_one(s, dir, false, &s->cur_mtime, err) < 0)
 		return -1;
-	s->settled = is_old(&s->new_mtime, &now) && is_old(&s->cur_mtime, &now);
+	bool local = is_local(dir);
+	s->settled = is_old(&s->new_mtime, &now, local) && is_old(&s->cur_mtime, &now, local);
 	return 0;
 }
 
