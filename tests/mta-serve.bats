@@ -385,6 +385,23 @@ SEQ
 	tail -n 1 <<<"$out" | grep -q '^421 4.7.0 '
 }
 
+@test "submission with own-sender: neither the envelope nor From may name somebody else" {
+	login='AUTH PLAIN AGFsaWNlQGhlcmUuZXhhbXBsZQBzZWNyZXQ='
+	send() {
+		printf '%s\n' 'EHLO x' "$login" "MAIL FROM:<$1>" 'RCPT TO:<bob@here.example>' DATA "From: $2" '' x . QUIT |
+			serve --role=msa --users="$T/users" --aliases="$T/aliases" --auth-without-tls --own-sender
+	}
+	send alice@here.example 'Alice <alice@here.example>' | grep -q 'queued as'
+	send alice+x@here.example team@here.example | grep -q 'queued as'
+	send '' postmaster@here.example | grep -q 'queued as'
+	send bob@here.example alice@here.example | grep -q '^550 5.7.1 This address'
+	send a@far.example alice@here.example | grep -q '^550 5.7.1 This address'
+	for from in bob@here.example 'alice@here.example, bob@here.example' alice@far.example $'alice@here.example\nFrom: bob@here.example' \
+		'undisclosed:;' ''; do
+		send alice@here.example "$from" | grep -q '^550 5.7.1 The address in From'
+	done
+}
+
 @test "a crypt(3) secret among the users: SCRAM is not offered, PLAIN is verified" {
 	command -v openssl >/dev/null || skip "needs openssl"
 	echo "alice@here.example:$(openssl passwd -6 secret)::::::" >"$T/crypted"

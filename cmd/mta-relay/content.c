@@ -131,7 +131,7 @@ void content_look(const struct content *c, struct content_facts *f)
 {
 	struct span rest = buf_span(&c->mem);
 	struct header_field h;
-	*f = (struct content_facts){ .headless = !rest.n, .mid = SPAN("") };
+	*f = (struct content_facts){ .headless = !rest.n, .mid = SPAN(""), .from_value = SPAN("") };
 	for (bool first = true; header_next(&rest, &h); first = false) {
 		f->headless |= first && !h.name.n;
 		if (span_ieqs(h.name, "Received")) {
@@ -139,9 +139,11 @@ void content_look(const struct content *c, struct content_facts *f)
 		} else if (span_ieqs(h.name, "Message-ID")) {
 			f->message_id = true;
 			f->mid = span_trim(h.value);
+		} else if (span_ieqs(h.name, "From")) {
+			f->froms++;
+			f->from_value = h.value;
 		}
 		f->date |= span_ieqs(h.name, "Date");
-		f->from |= span_ieqs(h.name, "From");
 		f->bcc |= span_ieqs(h.name, "Bcc") || span_ieqs(h.name, "Resent-Bcc");
 	}
 }

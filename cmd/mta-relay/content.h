@@ -43,9 +43,11 @@ int content_read(void *content, struct span *out, struct err *err);
 /* What a look at the header tells. Spans point into c->mem. */
 struct content_facts {
 	unsigned received;
-	bool date, message_id, from, bcc;
+	bool date, message_id, bcc;
 	bool headless; /* its first line is no header field */
 	struct span mid;
+	struct span from_value; /* of the last From field */
+	unsigned froms;
 };
 void content_look(const struct content *c, struct content_facts *f);
 /* Removes Bcc and Resent-Bcc (RFC 5322 3.6.3: those are for the sender's eyes). */

@@ -63,7 +63,7 @@ static void test_look(void **state)
 	content_look(&c, &f);
 	assert_int_equal(f.received, 2);
 	assert_true(span_eqs(f.mid, "<1@x>"));
-	assert_true(f.bcc && f.from && f.message_id && !f.date && !f.headless);
+	assert_true(f.bcc && f.froms == 1 && f.message_id && !f.date && !f.headless);
 	content_drop_bcc(&c);
 	assert_null(strstr(c.mem.p, "secret"));
 	assert_null(strstr(c.mem.p, "other"));

@@ -126,3 +126,30 @@ void policy_rcpt(const struct relay_policy *p, struct arena *a, bool may_relay, 
 	else
 		one_target(&j, r, domain, false, out);
 }
+
+static bool is_row_of(struct judge *j, struct span user, struct span local, struct span domain)
+{
+	struct user row;
+	struct err err = { 0 };
+	struct span name = span_str(address(j->arena, local, domain));
+	return users_lookup(j->p->users, j->arena, name, j->p->delimiters, &row, &err) == USERS_OK &&
+	       span_ieq(row.name, user);
+}
+
+bool policy_owns(const struct relay_policy *p, struct arena *a, struct span user, const struct addr *sender)
+{
+	struct judge j = { p, a };
+	struct alias_context c = { p->delimiters, place, &j };
+	struct alias_list l;
+	struct err err = { 0 };
+	if (!p->users || !domains_match(p->domains, sender->domain))
+		return false;
+	if (is_row_of(&j, user, sender->local, sender->domain))
+		return true;
+	if (aliases_expand(p->aliases, a, &c, sender->local, sender->domain, &l, &err) != ALIASES_FOUND)
+		return false;
+	for (size_t i = 0; i < l.n; i++)
+		if (is_row_of(&j, user, l.v[i].local, l.v[i].domain))
+			return true;
+	return false;
+}

@@ -41,4 +41,7 @@ struct relay_targets {
 void policy_rcpt(const struct relay_policy *p, struct arena *a, bool may_relay, const struct smtp_env_rcpt *r,
     struct relay_targets *out, struct smtp_answer *answer);
 
+/* Is the address one of the user's: the row that it finds in the users file, or an alias that leads there? */
+bool policy_owns(const struct relay_policy *p, struct arena *a, struct span user, const struct addr *sender);
+
 #endif

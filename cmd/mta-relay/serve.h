@@ -30,7 +30,7 @@ struct serve_settings {
 	const char *mda, *queue, *resolver, *trace, *ready_file;
 	uint64_t max_size;
 	unsigned max_recipients, workers, max_clients, max_per_client;
-	bool require_tls, auth_without_tls, rdns, explain;
+	bool require_tls, auth_without_tls, rdns, explain, own_sender;
 	int64_t timeout, mda_timeout;
 };
 
@@ -60,6 +60,9 @@ struct relay_session {
 
 /* serve_session.c: conn_fn's work; the exit status. */
 int serve_conversation(struct conn *c, void *relay_server);
+
+/* May the authenticated user call himself so? True where nobody asks. */
+bool sender_allowed(const struct relay_session *s, const struct smtp_session *x, const struct addr *sender);
 
 /* serve_deliver.c */
 /* Can the message be taken now? Before its content is read. */

@@ -102,7 +102,7 @@ static void complete_submission(const struct load *l, const char *id)
 		buf_addf(&c->prefix, "Date: %s\r\n", received_date(l->now));
 	if (!l->facts.message_id)
 		buf_addf(&c->prefix, "Message-ID: <%s@%s>\r\n", id, l->s->rs->hostname);
-	if (!l->facts.from && l->x->env.from.n)
+	if (!l->facts.froms && l->x->env.from.n)
 		buf_addf(&c->prefix, "From: <%.*s>\r\n", SPAN_FMT(l->x->env.from));
 }
 
@@ -348,6 +348,23 @@ static bool loops(const struct load *l, struct smtp_answer *a)
 	return true;
 }
 
+/* RFC 6409 6.1: the From field names who is logged in, too: one field, each of its addresses. */
+static bool from_forged(const struct load *l, struct smtp_answer *a)
+{
+	struct addr_list list;
+	bool asked = l->s->rs->o.own_sender && l->x->user.n && l->facts.froms;
+	if (!asked)
+		return false;
+	addr_parse_list(l->x->env.arena, l->facts.from_value, &list);
+	bool good = l->facts.froms == 1 && list.n && !list.skipped;
+	for (size_t i = 0; i < list.n && good; i++)
+		good = sender_allowed(l->s, l->x, &list.v[i]);
+	if (good)
+		return false;
+	smtp_answer(a, 550, "5.7.1", "The address in From is not yours");
+	return true;
+}
+
 void deliver_message(struct relay_session *s, struct smtp_session *x, struct smtp_answer *a)
 {
 	struct load l = { .s = s, .x = x, .now = time(NULL) };
@@ -359,7 +376,7 @@ void deliver_message(struct relay_session *s, struct smtp_session *x, struct smt
 	}
 	content_look(c, &l.facts);
 	trace_mid(l.facts.mid);
-	if (loops(&l, a))
+	if (loops(&l, a) || from_forged(&l, a))
 		return;
 	if (s->rs->o.role == ROLE_MSA && l.facts.bcc)
 		content_drop_bcc(c);

@@ -12,6 +12,21 @@ static bool may_relay(const struct relay_session *s, const struct smtp_session *
 	return s->trusted || x->user.n > 0;
 }
 
+bool sender_allowed(const struct relay_session *s, const struct smtp_session *x, const struct addr *sender)
+{
+	return !s->rs->o.own_sender || !x->user.n || policy_owns(&s->rs->policy, x->env.arena, x->user, sender);
+}
+
+static void on_mail(struct smtp_session *x, struct smtp_answer *a)
+{
+	const struct relay_session *s = x->arg;
+	/* The null sender is nobody's: reports need it. */
+	if (!x->env.from.n || sender_allowed(s, x, &x->env.from_addr))
+		return;
+	log_info("refuse sender=%s user=%s client=%s", log_quote(x->env.from), log_quote(x->user), x->peer_ip);
+	smtp_answer(a, 550, "5.7.1", "This address is not yours");
+}
+
 static void on_rcpt(struct smtp_session *x, struct smtp_env_rcpt *r, struct smtp_answer *a)
 {
 	struct relay_session *s = x->arg;
@@ -115,7 +130,8 @@ static void refresh_tables(struct relay_server *rs)
 
 int serve_conversation(struct conn *c, void *relay_server)
 {
-	static const struct smtp_server_ops with_auth = { .rcpt = on_rcpt,
+	static const struct smtp_server_ops with_auth = { .mail = on_mail,
+		.rcpt = on_rcpt,
 		.data = on_data,
 		.chunk = on_chunk,
 		.done = on_done,

@@ -107,14 +107,15 @@ static bool spoke_early(struct server *sv)
 	return !tolerated && stream_has_input(sv->x->s) && refuse_early(sv);
 }
 
-/* RFC 5321 4.1.4 forbids refusing a name that does not match, not one that is none: it will stand in Received. */
+/* RFC 5321 4.1.4 forbids refusing a name that does not match, not one that is none: it will stand in Received. A-labels
+ * only: whether we know UTF-8 is not told yet (RFC 6531 3.7.1). */
 static bool helo_ok(struct span name)
 {
 	if (name.n > LIMIT_DOMAIN)
 		return false;
 	for (size_t i = 0; i < name.n; i++) {
 		unsigned char c = (unsigned char)name.p[i];
-		if (!ascii_isalnum((char)c) && c < 128 && !strchr(".-_:[]", c))
+		if (!ascii_isalnum((char)c) && (!c || !strchr(".-_:[]", c)))
 			return false;
 	}
 	return true;
