@@ -46,31 +46,23 @@ static void take_line(struct parser *p, struct span line)
 	p->lines += line.n && line.p[line.n - 1] == '\n';
 }
 
-static bool is_delimiter(struct span line, struct span boundary, bool *final)
-{
-	if (!boundary.n || line.n < boundary.n || memcmp(line.p, boundary.p, boundary.n) != 0)
-		return false;
-	struct span tail = span_from(line, boundary.n);
-	*final = span_eqs(tail, "--");
-	return *final || !tail.n;
-}
-
 /* Which open multipart's delimiter the line is: its place in the stack plus 1, 0 for none. */
 static size_t find_delimiter(const struct parser *p, struct span line, bool *final)
 {
-	if (line.n < 3 || line.p[0] != '-' || line.p[1] != '-')
-		return 0;
-	line = span_slice(line, 2, line.n);
-	while (
-	    line.n && (ascii_isblank(line.p[line.n - 1]) || line.p[line.n - 1] == '\r' || line.p[line.n - 1] == '\n'))
-		line.n--;
+	size_t found = 0, longest = 0;
 	/* The rest of the message is a leaf when there are too many parts. */
-	if (p->parts >= LIMIT_MIME_PARTS)
+	if (line.n < 3 || line.p[0] != '-' || line.p[1] != '-' || p->parts >= LIMIT_MIME_PARTS)
 		return 0;
-	for (size_t i = p->depth; i > 0; i--)
-		if (is_delimiter(line, p->open[i - 1].boundary, final))
-			return i;
-	return 0;
+	line = span_from(line, 2);
+	for (size_t i = p->depth; i > 0; i--) {
+		struct span b = p->open[i - 1].boundary;
+		if (b.n > longest && b.n <= line.n && memcmp(line.p, b.p, b.n) == 0) {
+			found = i;
+			longest = b.n;
+		}
+	}
+	*final = span_starts(span_from(line, longest), "--");
+	return found;
 }
 
 static struct span lower(struct arena *a, struct span s)
@@ -90,6 +82,17 @@ static struct span token(struct span s)
 	return span_slice(s, 0, n);
 }
 
+static struct span boundary_of(const struct mime_part *part)
+{
+	struct span b;
+	if (!mime_param(&part->params, "boundary", &b) || b.n > LIMIT_BOUNDARY)
+		return SPAN("");
+	/* RFC 2046 5.1.1: it does not end with a blank; a delimiter's are padding. */
+	while (b.n && ascii_isblank(b.p[b.n - 1]))
+		b.n--;
+	return b;
+}
+
 /* "type/subtype"; what is none leaves the default (RFC 2045 5.2). */
 static void read_type(struct parser *p, struct mime_part *part, struct span value)
 {
@@ -102,6 +105,9 @@ static void read_type(struct parser *p, struct mime_part *part, struct span valu
 		return;
 	part->type = type;
 	part->subtype = subtype;
+	/* From here on: its first delimiter may come before the blank line that should end this header. */
+	if (span_eqs(type, "multipart") && p->depth <= LIMIT_MIME_DEPTH)
+		current(p)->boundary = boundary_of(part);
 }
 
 static void read_encoding(struct parser *p, struct mime_part *part, struct span value)
@@ -160,13 +166,16 @@ static size_t count_lines(struct span s)
 	return n;
 }
 
-/* A part inside a multipart that begins with something else than a field has no header at all: its writer forgot the
- * blank line, and the text would be lost. */
+/* A part that begins with something else than a field has no header at all: its writer forgot the blank line, and the
+ * text would be lost. Only messages may begin with mbox's From_ line. */
 static bool starts_with_text(const struct parser *p, const struct mime_part *part)
 {
 	struct span rest = span_from(p->msg, p->at);
 	struct header_field f;
-	return part->parent && part->parent->kind == MIME_MULTIPART && header_next(&rest, &f) && !f.name.n;
+	if (!part->parent || !header_next(&rest, &f) || f.name.n)
+		return false;
+	bool from = span_starts(f.raw, "From ") || span_starts(f.raw, ">From ");
+	return part->parent->kind == MIME_MULTIPART || !from;
 }
 
 /* The header ends at the blank line, or at a delimiter when its writer broke off. */
@@ -219,17 +228,6 @@ static void add_child(struct open_part *o, struct mime_part *child)
 	}
 }
 
-static struct span boundary_of(const struct mime_part *part)
-{
-	struct span b;
-	if (!mime_param(&part->params, "boundary", &b) || b.n > LIMIT_BOUNDARY)
-		return SPAN("");
-	/* RFC 2046 5.1.1: it does not end with a blank; a delimiter's are padding. */
-	while (b.n && ascii_isblank(b.p[b.n - 1]))
-		b.n--;
-	return b;
-}
-
 static bool is_message(const struct mime_part *part)
 {
 	/* RFC 2046 5.2.1 and RFC 6532 3.7; what is encoded is no part of the structure. */
@@ -248,8 +246,6 @@ static void begin_part(struct parser *p, struct mime_part *part)
 		part->body = span_slice(p->msg, p->at, p->at);
 		o->lines_before = p->lines;
 		bool room = p->depth <= LIMIT_MIME_DEPTH;
-		if (span_eqs(part->type, "multipart") && room)
-			o->boundary = boundary_of(part);
 		if (o->boundary.n)
 			part->kind = MIME_MULTIPART;
 		nested = room && is_message(part) && p->parts < LIMIT_MIME_PARTS;

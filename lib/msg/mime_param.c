@@ -65,15 +65,60 @@ static struct span skip_cfws(struct span s)
 	return s;
 }
 
-/* A run up to one of `stops`, a comment or the end; trimmed. Mail has blanks in values that should be quoted. */
+/* Does a parameter begin at s? Some writers leave out the ';' before it. */
+static bool parameter_follows(struct span s)
+{
+	size_t i = 0;
+	while (i < s.n && (ascii_isalnum(s.p[i]) || s.p[i] == '-' || s.p[i] == '*'))
+		i++;
+	return i && i < s.n && s.p[i] == '=';
+}
+
+static size_t blanks_length(struct span s, bool *folded)
+{
+	size_t n = 0;
+	*folded = false;
+	for (; n < s.n && is_space(s.p[n]); n++)
+		*folded |= s.p[n] == '\n';
+	return n;
+}
+
+/* A run up to one of `stops`, a comment, a line that begins with a parameter, or the end; trimmed. Mail has blanks in
+ * values that should be quoted. */
 static struct span take_until(struct span *rest, const char *stops)
 {
 	size_t n = 0;
-	while (n < rest->n && rest->p[n] != '(' && !(rest->p[n] && strchr(stops, rest->p[n])))
-		n++;
+	bool folded;
+	while (n < rest->n && rest->p[n] != '(' && !(rest->p[n] && strchr(stops, rest->p[n]))) {
+		size_t blanks = blanks_length(span_from(*rest, n), &folded);
+		if (folded && parameter_follows(span_from(*rest, n + blanks)))
+			break;
+		n += blanks ? blanks : 1;
+	}
 	struct span run = span_trim(span_slice(*rest, 0, n));
 	*rest = skip_cfws(span_from(*rest, n));
 	return run;
+}
+
+/* The first word: CFWS may stand around its '/' (RFC 2045 5.1 in RFC 822's lexical rules), and is left out. */
+static struct span take_first(struct arena *a, struct span *rest)
+{
+	char *p = arena_alloc(a, rest->n + 1);
+	size_t n = 0;
+	for (;;) {
+		size_t i = 0;
+		while (i < rest->n && !is_space(rest->p[i]) && rest->p[i] != '(' && rest->p[i] != ';')
+			i++;
+		memcpy(p + n, rest->p, i);
+		n += i;
+		*rest = skip_cfws(span_from(*rest, i));
+		bool goes_on = (rest->n && rest->p[0] == '/') || (n && p[n - 1] == '/' && rest->n && rest->p[0] != ';');
+		if (!goes_on || !i)
+			break;
+	}
+	if (rest->n && rest->p[0] != ';' && !parameter_follows(*rest))
+		take_until(rest, ";");
+	return span_of(p, n);
 }
 
 static struct span unquote(struct arena *a, struct span s)
@@ -132,7 +177,7 @@ static void add_piece(struct pieces *ps, struct span name, struct span value)
 	struct piece *piece = &ps->v[ps->n];
 	*piece = (struct piece){ .value = value, .order = ps->n };
 	split_name(ps->arena, name, piece);
-	ps->n++;
+	ps->n += piece->name.n > 0;
 }
 
 static int by_section(const void *x, const void *y)
@@ -259,7 +304,7 @@ void mime_parse_params(struct arena *a, struct span value, struct span *first, s
 {
 	struct pieces ps = { .arena = a };
 	struct span rest = skip_cfws(value);
-	*first = take_until(&rest, ";");
+	*first = take_first(a, &rest);
 	*params = (struct mime_params){ 0 };
 	while (rest.n) {
 		if (rest.p[0] == ';') {
@@ -275,10 +320,9 @@ void mime_parse_params(struct arena *a, struct span value, struct span *first, s
 		rest = span_from(rest, 1);
 		struct span v = take_value(a, &rest);
 		/* Between a value and the next ';' nothing may stand. */
-		if (rest.n && rest.p[0] != ';')
+		if (rest.n && rest.p[0] != ';' && !parameter_follows(rest))
 			take_until(&rest, ";");
-		if (name.n)
-			add_piece(&ps, name, v);
+		add_piece(&ps, name, v);
 	}
 	if (ps.n)
 		join_all(&ps, value.n + 1, params);
