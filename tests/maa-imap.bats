@@ -274,3 +274,73 @@ imap() { curl -sS --max-time 10 -u bob:sesame "$@"; }
 	[[ $line == "* BYE"* ]]
 	exec 4>&-
 }
+
+@test "IDLE under TLS tells new mail at once" {
+	maa_cert
+	maa_start_tls --tls-cert="$DIR/cert.pem"
+	coproc TALK { exec openssl s_client -connect "$ADDR" -quiet -ign_eof 2>/dev/null; }
+	PIDS+=("$TALK_PID")
+	exec {TALK_OUT}<&"${TALK[0]}" {TALK_IN}>&"${TALK[1]}"
+	maa_say 'a LOGIN bob sesame'
+	maa_expect 'a OK'
+	maa_say 'b SELECT INBOX'
+	maa_expect 'b OK'
+	maa_say 'c IDLE'
+	maa_expect '+ idling'
+	printf 'x\n' >"$MAIL/new/one"
+	maa_expect '* 1 EXISTS'
+	maa_say 'DONE'
+	maa_expect 'c OK'
+	maa_hangup
+}
+
+@test "started as root it becomes the user, for good" {
+	[ "$(id -u)" -eq 0 ] || skip "needs root"
+	home=$(mktemp -d)
+	chown 65534:65534 "$home"
+	printf 'bob:{PLAIN}sesame:65534:65534::%s:\n' "$home" >"$DIR/users"
+	maa_start --auth-without-tls --mail=maildir:%h/Maildir
+	exec 4<>"/dev/tcp/127.0.0.1/${ADDR##*:}"
+	printf 'a LOGIN bob sesame\r\nb APPEND INBOX {1+}\r\nx\r\n' >&4
+	while read -r -t 5 line <&4; do [[ $line != b\ OK* ]] || break; done
+	owner=$(stat -c %u "$home"/Maildir/*/*,S=* | sort -u)
+	as_bob=$(pgrep -u 65534 -f -- "--ready-file=$DIR/ready" | wc -l)
+	printf 'c LOGOUT\r\n' >&4
+	cat <&4 >/dev/null
+	exec 4>&-
+	# The next conversation has a process that is root again, until its own login.
+	run imap "imap://$ADDR/" -X 'STATUS INBOX (MESSAGES)'
+	gone() { ! pgrep -u 65534 -f -- "--ready-file=$DIR/ready" >/dev/null; }
+	maa_wait gone
+	rm -r "$home"
+	[ "$owner" = 65534 ]
+	[ "$as_bob" -eq 1 ]
+	[[ $output == *"(MESSAGES 1)"* ]]
+}
+
+@test "killed at any moment: what was answered OK is there once, and no UID comes twice" {
+	for round in 1 2 3; do
+		maa_talk --preauth=bob
+		{
+			for i in $(seq 100); do printf 'a%d APPEND INBOX {3+}\r\n%03d\r\n' "$i" "$i"; done
+		} >"$DIR/in"
+		cat "$DIR/in" >&"$TALK_IN" &
+		feeder=$!
+		maa_expect "a$((round * 7)) OK"
+		kill -9 "$TALK_PID"
+		cat <&"$TALK_OUT" >>"$DIR/answers" || true
+		wait "$feeder" 2>/dev/null || true
+		maa_hangup
+		last=$(grep -oE 'a[0-9]+ OK \[APPENDUID [0-9]+ [0-9]+' "$DIR/answers" | tail -n 1 | grep -oE '[0-9]+$' || echo 0)
+		printf 'b SELECT INBOX\r\nc UID FETCH 1:* BODY.PEEK[]\r\n' |
+			"$MAA" --imap --preauth=bob --mail="maildir:$MAIL" >"$DIR/out"
+		next=$(grep -oE 'UIDNEXT [0-9]+' "$DIR/out" | grep -oE '[0-9]+')
+		count=$(grep -oE '^\* [0-9]+ EXISTS' "$DIR/out" | grep -oE '[0-9]+')
+		[ "$next" -gt "$last" ]
+		[ "$count" -ge "$last" ]
+		[ "$(grep -oE 'UID [0-9]+ ' "$DIR/out" | sort -u | wc -l)" -eq "$count" ]
+		# Nothing cut: every message has its three bytes.
+		[ "$(grep -c 'BODY\[\] {3}' "$DIR/out")" -eq "$count" ]
+	done
+	grep -q APPENDUID "$DIR/answers"
+}
