@@ -14,6 +14,7 @@ setup() {
 teardown() {
 	if [ -n "${DOVECOT-}" ]; then
 		doveadm -c "$DOVECOT/dovecot.conf" stop 2>/dev/null || true
+		rm -rf "$DOVECOT"
 	fi
 	chain_down
 }
@@ -44,7 +45,7 @@ files_in() { find "$1" -path '*/tmp' -prune -o -type f \( -path '*/new/*' -o -pa
 	for mech in PLAIN LOGIN; do
 		swaks --server 127.0.0.1 --port "$CHAIN_MSA_PORT" --tls --tls-ca-path "$CHAIN/tls/ca.pem" --auth "$mech" \
 			--auth-user alice@sender.example --auth-password "$CHAIN_SECRET" --from alice@sender.example \
-			--to bob@recipient.example --data "$MESSAGE" >"$CHAIN/swaks" 2>&1 || {
+			--to bob@recipient.example --data "@$MESSAGE" >"$CHAIN/swaks" 2>&1 || {
 			cat "$CHAIN/swaks"
 			return 1
 		}
@@ -66,7 +67,7 @@ files_in() { find "$1" -path '*/tmp' -prune -o -type f \( -path '*/new/*' -o -pa
 
 @test "curl submits, and reads by IMAP and POP3" {
 	up curl
-	curl -sS --cacert "$CHAIN/tls/ca.pem" --ssl-reqd --url "smtp://localhost:$CHAIN_MSA_PORT" \
+	curl -sS --crlf --cacert "$CHAIN/tls/ca.pem" --ssl-reqd --url "smtp://localhost:$CHAIN_MSA_PORT" \
 		--user "alice@sender.example:$CHAIN_SECRET" --mail-from alice@sender.example --mail-rcpt bob@recipient.example \
 		--upload-file "$MESSAGE"
 	chain_wait 30 chain_has 1
@@ -116,10 +117,12 @@ files_in() { find "$1" -path '*/tmp' -prune -o -type f \( -path '*/new/*' -o -pa
 		PassCmd "cat $CHAIN/etc/secret"
 		SSLType IMAPS
 		CertificateFile $CHAIN/tls/ca.pem
+
 		MaildirStore near
 		Path $CHAIN/sync/
 		Inbox $CHAIN/sync/INBOX
 		SubFolders Verbatim
+
 		Channel all
 		Far :far:
 		Near :near:
@@ -179,7 +182,8 @@ files_in() { find "$1" -path '*/tmp' -prune -o -type f \( -path '*/new/*' -o -pa
 start_dovecot() {
 	needs dovecot doveadm
 	[ "$(id -u)" -eq 0 ] || skip "needs root to start dovecot"
-	DOVECOT=$CHAIN/dovecot
+	DOVECOT=$(mktemp -d /tmp/dovecot.XXXXXX) # nobody must reach it
+	chmod 755 "$DOVECOT"
 	mkdir -p "$DOVECOT/run" "$DOVECOT/mail/joe"
 	dport=$((20000 + RANDOM % 20000))
 	getent passwd dovecot >/dev/null || skip "needs the dovecot user"
@@ -220,7 +224,6 @@ start_dovecot() {
 		  args = uid=nobody gid=nogroup home=$DOVECOT/mail/%u
 		}
 	C
-	chmod -R a+rX "$CHAIN" "$BATS_TEST_TMPDIR"
 	chown -R nobody:nogroup "$DOVECOT/mail"
 	dovecot -c "$DOVECOT/dovecot.conf"
 	chain_wait 5 bash -c "exec 3<>/dev/tcp/127.0.0.1/$dport"
