@@ -4,7 +4,7 @@
 #include "msg/charset.h"
 
 enum {
-	NAME_MAX_BYTES = 10
+	NAME_MAX_BYTES = 24
 };
 
 /* U+00A0 to U+00FF in order. */

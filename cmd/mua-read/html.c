@@ -285,7 +285,7 @@ static void read_tag(struct html *h)
 		return;
 	}
 	size_t at = s.n > 1 && s.p[1] == '/' ? 2 : 1, n = at;
-	while (n < s.n && ascii_isalnum(s.p[n]))
+	while (n < s.n && (n > at ? ascii_isalnum(s.p[n]) : ascii_isalpha(s.p[n])))
 		n++;
 	bool declaration = s.n > 1 && (s.p[1] == '!' || s.p[1] == '?');
 	if (n == at && !declaration) {
