@@ -263,6 +263,19 @@ imap() { curl -sS --max-time 10 -u bob:sesame "$@"; }
 		<"$DIR/out" | cmp - "$DIR/large"
 }
 
+@test "large messages whose names tell no size: measured and read in one FETCH, searched" {
+	{ printf 'Subject: large\n\n'; head -c 300000 /dev/zero | tr '\0' x | fold -w 70; echo; } >"$MAIL/cur/one:2,"
+	printf 'Subject: small\n\nx\n' >"$MAIL/cur/two:2,"
+	printf '%s\r\n' 'a SELECT INBOX' 'b FETCH 1:2 (BODY.PEEK[] RFC822.SIZE BODY.PEEK[TEXT]<0.3>)' \
+		'c SEARCH OR (SUBJECT large LARGER 300000) BODY nothing' 'd FETCH 1 RFC822.SIZE' |
+		"$MAA" --imap --preauth=bob --mail="maildir:$MAIL" >"$DIR/out"
+	size=$(($(wc -c <"$MAIL/cur/one:2,") + $(wc -l <"$MAIL/cur/one:2,")))
+	grep -q "^\* 1 FETCH (BODY\[\] {$size}" "$DIR/out"
+	[ "$(grep -c "RFC822.SIZE $size" "$DIR/out")" -eq 2 ]
+	grep -q 'xxx)' "$DIR/out"
+	grep -q $'^\* SEARCH 1\r' "$DIR/out"
+}
+
 @test "TERM lets an idle client go with BYE" {
 	maa_start --auth-without-tls
 	exec 4<>"/dev/tcp/127.0.0.1/${ADDR##*:}"

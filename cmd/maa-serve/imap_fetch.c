@@ -43,7 +43,10 @@ static void put_date(struct fetch *f, struct maildir_msg *msg)
 
 static void put_size(struct fetch *f, struct maildir_msg *msg)
 {
-	if (msg->vsize == UINT64_MAX && maildir_sizes(f->s->f, msg, &f->err) < 0)
+	/* Not through the store when the content is at hand: it would be read again, and might move. */
+	if (msg->vsize == UINT64_MAX && f->items.content)
+		msg->vsize = crlf_size(f->m.content);
+	else if (msg->vsize == UINT64_MAX && maildir_sizes(f->s->f, msg, &f->err) < 0)
 		msg->vsize = 0;
 	stream_printf(f->s->s, "RFC822.SIZE %" PRIu64, msg->vsize);
 }

@@ -8,6 +8,7 @@
 #include <errno.h>
 
 #include "base/limits.h"
+#include "crlf.h"
 #include "msg/addr.h"
 #include "msg/date.h"
 #include "msg/encword.h"
@@ -167,7 +168,10 @@ static bool fits_date(struct search *x, const struct search_key *k)
 static bool fits_size(struct search *x, const struct search_key *k)
 {
 	struct err err;
-	if (x->msg->vsize == UINT64_MAX && maildir_sizes(x->s->f, x->msg, &err) < 0)
+	/* Not through the store when the content is at hand: it would be read again, and might move. */
+	if (x->msg->vsize == UINT64_MAX && x->loaded)
+		x->msg->vsize = crlf_size(x->content);
+	else if (x->msg->vsize == UINT64_MAX && maildir_sizes(x->s->f, x->msg, &err) < 0)
 		return false;
 	return k->kind == SEARCH_LARGER ? x->msg->vsize > k->size : x->msg->vsize < k->size;
 }

@@ -53,13 +53,22 @@ static void put_keywords(struct imap *s, const char *lead, const char *tail)
 	stream_puts(s->s, tail);
 }
 
+static bool keywords_full(const struct imap *s)
+{
+	for (unsigned i = 0; i < MAILDIR_KEYWORDS; i++)
+		if (i >= s->f->n_keywords || !s->f->keyword[i][0])
+			return false;
+	return true;
+}
+
 void imap_tell_keywords(struct imap *s)
 {
 	put_keywords(s, "* FLAGS ", ")\r\n");
 	if (s->read_only)
 		stream_puts(s->s, "* OK [PERMANENTFLAGS ()] read-only\r\n");
 	else
-		put_keywords(s, "* OK [PERMANENTFLAGS ", " \\*)] flags are kept\r\n");
+		put_keywords(s, "* OK [PERMANENTFLAGS ",
+		    keywords_full(s) ? ")] flags are kept\r\n" : " \\*)] flags are kept\r\n");
 	s->n_keywords_told = s->f->n_keywords;
 }
 

@@ -68,7 +68,8 @@ static enum users_result lookup(void *arg, struct span name, struct user *out, s
 	struct maa_session *x = arg;
 	if (!x->c->users) {
 		*out = (struct user){ .name = arena_span(x->arena, name), .uid = (uid_t)-1, .gid = (gid_t)-1 };
-		out->secret = out->home = out->mail = span_of("", 0);
+		out->secret = out->mail = span_of("", 0);
+		out->home = span_str(x->c->home);
 		return USERS_OK;
 	}
 	enum users_result r = users_lookup(x->c->users, x->arena, name, "", out, err);

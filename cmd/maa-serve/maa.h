@@ -28,6 +28,7 @@ struct maa_config {
 	const char *checkpassword; /* NULL: none; see checkpassword.h */
 	struct span mail;          /* LOCATION, unless the user's row has its own */
 	const char *preauth;       /* the user who is logged in from the start; NULL: nobody */
+	const char *home;          /* of whom no users file tells; NULL: none */
 	unsigned login_attempts;   /* refused logins before the conversation ends */
 	int64_t login_delay_ms;    /* after a refused login; doubles with each one */
 	int64_t idle_ms;           /* silence that ends the conversation; 0: the protocol's own */

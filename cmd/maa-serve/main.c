@@ -136,6 +136,7 @@ static int configure(const struct options *o, struct program *p, struct err *err
 		.checkpassword = o->checkpassword,
 		.mail = span_str(o->mail),
 		.preauth = o->preauth,
+		.home = getenv("HOME"),
 		.login_attempts = o->login_attempts,
 		.login_delay_ms = o->login_delay,
 		.idle_ms = o->timeout,
