@@ -31,12 +31,6 @@ up() {
 	MESSAGE=$TOP/share/quickstart/message.eml
 }
 
-# A message in bob's store, without the way there.
-store_one() {
-	"$BIN/mda-deliver" -f alice@sender.example -d bob@recipient.example --users="$CHAIN/etc/users.recipient" \
-		--mail="maildir:$CHAIN/mail/%d/%n" <"$MESSAGE"
-}
-
 files_in() { find "$1" -path '*/tmp' -prune -o -type f \( -path '*/new/*' -o -path '*/cur/*' \) -print; }
 
 @test "swaks submits with STARTTLS and AUTH PLAIN, LOGIN to the MSA" {
@@ -103,80 +97,6 @@ files_in() { find "$1" -path '*/tmp' -prune -o -type f \( -path '*/new/*' -o -pa
 	run cat "$CHAIN"/sink/*
 	[[ $output == *'X-Rcpt-Args: <b@recipient.example>'* ]]
 	[[ $output == *'X-Rcpt-Args: <c@recipient.example>'* ]]
-}
-
-@test "mbsync fetches and files by IMAP" {
-	up mbsync
-	store_one
-	mkdir -p "$CHAIN/sync"
-	cat >"$CHAIN/mbsyncrc" <<-C
-		IMAPStore far
-		Host localhost
-		Port $CHAIN_IMAP_PORT
-		User bob@recipient.example
-		PassCmd "cat $CHAIN/etc/secret"
-		SSLType IMAPS
-		CertificateFile $CHAIN/tls/ca.pem
-
-		MaildirStore near
-		Path $CHAIN/sync/
-		Inbox $CHAIN/sync/INBOX
-		SubFolders Verbatim
-
-		Channel all
-		Far :far:
-		Near :near:
-		Patterns *
-		Create Both
-		Expunge Both
-		SyncState *
-	C
-	mbsync -c "$CHAIN/mbsyncrc" all
-	got=$(files_in "$CHAIN/sync/INBOX")
-	chain_arrived "$MESSAGE" "$got"
-	# And back: a message that is filed here, and a flag that is set here, get there.
-	printf 'From: x@y\nSubject: filed\n\nfiled by mbsync\n' >"$CHAIN/sync/INBOX/cur/1.filed:2,S"
-	mv "$got" "$CHAIN/sync/INBOX/cur/$(basename "$got" | sed 's/:2,.*//'):2,FS"
-	mbsync -c "$CHAIN/mbsyncrc" all
-	[ "$(chain_delivered)" -eq 2 ]
-	run ls "$(chain_box)/cur"
-	[[ $output == *:2,*F*S* ]]
-	grep -rq 'filed by mbsync' "$(chain_box)/cur"
-}
-
-@test "fetchmail fetches by IMAP and POP3" {
-	up fetchmail
-	store_one
-	for protocol in imap pop3; do
-		port=$CHAIN_IMAP_PORT
-		[ $protocol = imap ] || port=$CHAIN_POP3_PORT
-		(
-			umask 077
-			echo "poll localhost protocol $protocol port $port user \"bob@recipient.example\" password \"$CHAIN_SECRET\" ssl sslcertfile $CHAIN/tls/ca.pem keep fetchall mda \"cat >$CHAIN/by-$protocol\"" >"$CHAIN/fetchmailrc"
-		)
-		FETCHMAILHOME=$CHAIN fetchmail -f "$CHAIN/fetchmailrc" --nosyslog -N --idfile "$CHAIN/ids" --pidfile "$CHAIN/fm.pid"
-		sed '1,/^$/d' "$MESSAGE" >"$CHAIN/want"
-		sed '1,/^\r\{0,1\}$/d; s/\r$//' "$CHAIN/by-$protocol" | cmp - "$CHAIN/want"
-	done
-}
-
-@test "mutt reads by IMAP" {
-	up mutt
-	store_one
-	cat >"$CHAIN/muttrc" <<-C
-		set folder="imaps://bob%40recipient.example@localhost:$CHAIN_IMAP_PORT/"
-		set spoolfile=+INBOX
-		set imap_pass="$CHAIN_SECRET"
-		set certificate_file="$CHAIN/tls/ca.pem"
-		set ssl_ca_certificates_file="$CHAIN/tls/ca.pem"
-		set ssl_verify_host=no
-		set copy=no
-		set delete=yes
-		set move=no
-	C
-	TERM=xterm timeout 30 script -qec "mutt -n -F '$CHAIN/muttrc' -e 'push \"<copy-message>$CHAIN/by-mutt<enter>y<quit>\"'" /dev/null \
-		</dev/null >"$CHAIN/mutt.out" 2>&1 || true
-	grep -q 'eight small programs' "$CHAIN/by-mutt"
 }
 
 start_dovecot() {
@@ -256,37 +176,6 @@ start_dovecot() {
 			cmp "$(cat "$CHAIN/which")" "$CHAIN/want"
 		done
 	done
-}
-
-@test "a Maildir that dovecot made is served with the same UIDs and handed back" {
-	mkdir -p "$CHAIN/tls" "$CHAIN/log" "$CHAIN/run" "$CHAIN/state"
-	chain_certificates
-	start_dovecot
-	needs curl
-	box=$DOVECOT/mail/joe
-	mkdir -p "$box/new" "$box/cur" "$box/tmp"
-	for i in 1 2 3; do printf 'From: a@b\nSubject: %s\n\nmessage %s\n' $i $i >"$box/new/$i.test"; done
-	chown -R nobody:nogroup "$DOVECOT/mail"
-	fetch='FETCH 1:* (UID BODY.PEEK[HEADER.FIELDS (SUBJECT)])'
-	by_dovecot() { curl -sSk --user joe:dovecotsecret "imaps://localhost:$dport/INBOX" -X "$1"; }
-	uids() { tr -d '\r' | grep -aoE 'UID [0-9]+|UIDVALIDITY [0-9]+'; }
-	by_dovecot 'UID STORE 2 +FLAGS.SILENT (\Deleted)' >/dev/null
-	by_dovecot EXPUNGE >/dev/null
-	before=$(by_dovecot "$fetch" | uids)
-	doveadm -c "$DOVECOT/dovecot.conf" stop
-	echo "joe:{PLAIN}dovecotsecret::::::" >"$CHAIN/users"
-	run bash -c "printf 'a SELECT INBOX\r\nb $fetch\r\nc LOGOUT\r\n' | '$BIN/maa-serve' --imap --preauth=joe --users='$CHAIN/users' --mail='maildir:$box'"
-	[ "$(echo "$output" | uids | grep -v VALIDITY)" = "$(echo "$before" | grep -v VALIDITY)" ]
-	validity=$(echo "$output" | grep -aoE 'UIDVALIDITY [0-9]+')
-	grep -q "V${validity#UIDVALIDITY } " "$box/dovecot-uidlist"
-	# Handed back with one more message.
-	printf 'From: a@b\nSubject: 4\n\nmessage 4\n' | "$BIN/mda-deliver" -f a@b --mail="maildir:$box" -d joe --users="$CHAIN/users"
-	printf 'a SELECT INBOX\r\nc LOGOUT\r\n' | "$BIN/maa-serve" --imap --preauth=joe --users="$CHAIN/users" --mail="maildir:$box" >/dev/null
-	chown -R nobody:nogroup "$DOVECOT/mail"
-	dovecot -c "$DOVECOT/dovecot.conf"
-	chain_wait 5 bash -c "exec 3<>/dev/tcp/127.0.0.1/$dport"
-	after=$(by_dovecot "$fetch" | uids)
-	[ "$after" = "$before"$'\n''UID 4' ]
 }
 
 @test "systemd hands over listening sockets (Accept=no) and connections (Accept=yes)" {
