@@ -180,6 +180,23 @@ session() {
 	grep -q '^Subject: test' "$file"
 }
 
+@test "the queue finishes what serve began: the rest is delivered, the sender is told, nobody twice" {
+	mail bob@here.example alice@here.example full@here.example no@here.example | session |
+		serve --mda="lmtp:|$SINK $T/out" | grep -q 'queued as'
+	# The same server, after full's mailbox was emptied.
+	sed 's/\^full/^none/g; s/(full|no)/(no)/' "$SINK" >"$T/sink"
+	chmod +x "$T/sink"
+	for _ in 1 2; do
+		timeout 20 "$RELAY" run --once --now --queue="$T/queue" --domains=here.example --mda="lmtp:|$T/sink $T/out" 2>>"$T/log"
+	done
+	tr -d '\r' <"$T/out" >"$T/text"
+	[ "$(grep -c '^[0-9]* <bob@here.example> alice@here.example$' "$T/text")" -eq 1 ]
+	[ "$(grep -c '^[0-9]* <bob@here.example> full@here.example$' "$T/text")" -eq 1 ]
+	[ "$(grep -c '^[0-9]* <> bob@here.example$' "$T/text")" -eq 1 ]
+	grep -A2 '^Final-Recipient: rfc822; no@here.example' "$T/text" | grep -q '^Status: 5.1.1'
+	[ -z "$(queued)" ]
+}
+
 @test "remote recipients: everything is queued, the MDA is not asked" {
 	out=$(mail a@b.example alice@here.example out@here.example | session |
 		serve --users="$T/users" --aliases="$T/aliases" --mda="lmtp:|$SINK $T/out")

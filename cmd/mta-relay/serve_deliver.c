@@ -131,17 +131,29 @@ static void make_id(char *id, size_t size)
 
 /* The queue. */
 
+/* The MDA's words without the codes before them, which are kept apart. */
+static struct span words_of(struct span text, const char *enh)
+{
+	if (text.n > 4 && ascii_isdigit(text.p[0]) && ascii_isdigit(text.p[2]) && text.p[3] == ' ')
+		text = span_from(text, 4);
+	if (enh[0] && span_starts(text, enh))
+		text = span_trim(span_from(text, strlen(enh)));
+	return text;
+}
+
 static void fill_outcome(const struct load *l, size_t i, struct spool_outcome *o)
 {
-	const struct err *r = &l->mda[i].result;
-	*o = (struct spool_outcome){ .state = r->class == ERR_NONE ? SPOOL_DELIVERED
-					      : r->code >= 500     ? SPOOL_FAILED
-								   : SPOOL_DEFERRED,
+	const struct smtp_rcpt *m = &l->mda[i];
+	const struct err *r = &m->result;
+	bool ok = r->class == ERR_NONE;
+	*o = (struct spool_outcome){ .state = ok               ? SPOOL_DELIVERED
+					      : r->code >= 500 ? SPOOL_FAILED
+							       : SPOOL_DEFERRED,
 		.when = l->now,
-		.code = r->class == ERR_NONE ? 250 : r->code,
-		.relay = span_str(mda_name(l->s->rs->mda)),
-		.text = span_str(l->mda[i].reply[0] ? l->mda[i].reply : r->text) };
-	snprintf(o->enh, sizeof o->enh, "%s", r->class == ERR_NONE ? "2.1.5" : r->enh);
+		.code = ok ? 250 : r->code,
+		.relay = span_str(mda_name(l->s->rs->mda)) };
+	snprintf(o->enh, sizeof o->enh, "%s", ok ? "2.0.0" : r->enh);
+	o->text = words_of(span_str(m->reply[0] ? m->reply : r->text), o->enh);
 }
 
 /* The MDA's answers, so that nothing is delivered twice. */
@@ -296,23 +308,12 @@ static struct tally tally_of(const struct load *l)
 	return t;
 }
 
-/* The MDA's words without the codes before them, which become ours. */
-static struct span words_of(const struct err *r)
-{
-	struct span text = span_str(r->text);
-	if (text.n > 4 && ascii_isdigit(text.p[0]) && ascii_isdigit(text.p[2]) && text.p[3] == ' ')
-		text = span_from(text, 4);
-	if (r->enh[0] && span_starts(text, r->enh))
-		text = span_trim(span_from(text, strlen(r->enh)));
-	return text;
-}
-
 static void pass_refusal(const struct load *l, const struct smtp_rcpt *r, struct smtp_answer *a)
 {
 	const char *fallback = r->result.code >= 500 ? "5.0.0" : "4.0.0";
 	log_info("refuse from=%s rcpts=%zu client=%s code=%d why=%s", log_quote(l->x->env.from), l->n, l->x->peer_ip,
 	    r->result.code, log_quote(span_str(r->result.text)));
-	struct span words = words_of(&r->result);
+	struct span words = words_of(span_str(r->result.text), r->result.enh);
 	smtp_answer(a, r->result.code, r->result.enh[0] ? r->result.enh : fallback, "%.*s", SPAN_FMT(words));
 }
 
