@@ -132,7 +132,7 @@ int maildir_name_order(struct span a, struct span b)
 static bool component_ok(struct span s)
 {
 	for (size_t i = 0; i < s.n; i++)
-		if (s.p[i] == '.' || (unsigned char)s.p[i] < 0x20 || s.p[i] == 0x7f)
+		if (s.p[i] == '.' || s.p[i] == '/' || (unsigned char)s.p[i] < 0x20 || s.p[i] == 0x7f)
 			return false;
 	return s.n > 0;
 }
