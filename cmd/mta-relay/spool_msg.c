@@ -272,7 +272,8 @@ int spool_record_lightly(struct spool_msg *m, struct span lines, struct err *err
 
 int spool_set_due(struct spool_msg *m, int64_t due, struct err *err)
 {
-	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_sec = due } };
+	/* Both: the change of one alone is no IN_ATTRIB, which tells the scheduler. */
+	struct timespec times[2] = { { .tv_sec = due }, { .tv_sec = due } };
 	m->due = due;
 	return futimens(m->fd, times) < 0 ? err_sys(err, "%s", m->id) : 0;
 }

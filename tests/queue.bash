@@ -1,0 +1,49 @@
+# For the tests of the queue: a queue in $Q, an SMTP sink that keeps what it gets in $SINK.
+
+queue_setup() {
+	TOP=$BATS_TEST_DIRNAME
+	[ -d "$TOP/lib" ] || TOP=$(cd "$BATS_TEST_DIRNAME/.." && pwd)
+	RELAY=${BUILD:-$TOP/../build}/bin/mta-relay
+	Q=$BATS_TEST_TMPDIR/queue SINK=$BATS_TEST_TMPDIR/sink
+	mkdir -p "$SINK"
+	PIDS=()
+	export HOME=$BATS_TEST_TMPDIR XDG_CONFIG_HOME=$BATS_TEST_TMPDIR
+	unset WAYPOST_TRACE
+}
+
+queue_teardown() {
+	local pid
+	for pid in "${PIDS[@]}"; do
+		kill "$pid" 2>/dev/null
+	done
+	wait 2>/dev/null
+	return 0
+}
+
+wait_for() { # SECONDS COMMAND...
+	local tries=$(($1 * 20))
+	shift
+	until "$@"; do
+		((tries-- > 0)) || return 1
+		sleep 0.05
+	done
+}
+
+sink() { # OPTION...: starts the sink; PORT is its port
+	rm -f "$SINK/port"
+	"$TOP/lib/smtp-sink" --dir="$SINK" --port-file="$SINK/port" "$@" >/dev/null 2>"$SINK/err" 3>&- &
+	PIDS+=($!)
+	wait_for 10 test -s "$SINK/port"
+	PORT=$(cat "$SINK/port")
+}
+
+message() { printf 'Subject: %s\n\n%s\n' "${1:-test}" "${2:-body}"; }
+inject() { "$RELAY" inject --queue="$Q" --hostname=us.example -f "$@" 2>>"$BATS_TEST_TMPDIR/log"; }
+run_queue() {
+	timeout 60 "$RELAY" run --once --queue="$Q" --hostname=us.example --smarthost="smtp://127.0.0.1:$PORT" "$@" \
+		2>>"$BATS_TEST_TMPDIR/log"
+}
+queue() { "$RELAY" queue --queue="$Q" "$@"; }
+waiting() { find "$Q"/*/msg -type f 2>/dev/null | wc -l; }
+only_id() { basename "$(find "$Q"/*/msg -type f | head -n 1)"; }
+kept() { find "$SINK" -name '0*' -type f | wc -l; }

@@ -1,0 +1,295 @@
+#!/usr/bin/env bats
+# The queue from inject to the next hop.
+
+load queue
+bats_require_minimum_version 1.5.0
+
+setup() { queue_setup; }
+teardown() { queue_teardown; }
+
+@test "a message goes in, is listed, goes out once and is gone" {
+	sink
+	message greeting | inject a@example.org b@example.net c@example.com
+	run queue list
+	[[ $output == *"<a@example.org>"* && $output == *"b@example.net  pending"* && $output == *"1 message, "* ]]
+	run_queue
+	[ "$(waiting)" -eq 0 ]
+	[ "$(kept)" -eq 1 ]
+	grep -q '^X-From: <a@example.org>' "$SINK/0001"
+	[ "$(grep -c '^X-Rcpt: ' "$SINK/0001")" -eq 2 ]
+	grep -q '^Received: by us.example (waypost, from uid' "$SINK/0001"
+	run queue
+	[ "$output" = "The queue is empty." ]
+}
+
+@test "dots, bare LF, CRLF and 8-bit bytes arrive as they were" {
+	sink
+	printf 'Subject: x\r\n\r\n.\n..\r\n\303\244\377\nend' | inject a@example.org b@example.net
+	run_queue
+	sed '1,/Subject/d' "$SINK/0001" | tail -n +2 >"$BATS_TEST_TMPDIR/got"
+	printf '.\r\n..\r\n\303\244\377\r\nend\r\n' | cmp - "$BATS_TEST_TMPDIR/got"
+}
+
+@test "the queue file is text with the outcomes behind the content" {
+	sink --rule='RCPT:later:451 4.3.0 come later'
+	message | inject a@example.org later@example.net b@example.net
+	run_queue
+	file=$(find "$Q"/*/msg -type f)
+	[ "$(head -n 1 "$file")" = "waypost-queue 1" ]
+	grep -q '^rcpt: <later@example.net>$' "$file"
+	grep -qE '^0 deferred [0-9]+ 451 4\.3\.0 127\.0\.0\.1\[127\.0\.0\.1\]:[0-9]+ come later ;$' "$file"
+	grep -qE '^1 relayed [0-9]+ 250 2\.0\.0 .* ;$' "$file"
+}
+
+@test "a refused recipient bounces, the others are delivered, a deferred one waits" {
+	sink --rule='RCPT:nobody@:550 5.1.1 no such user' --rule='RCPT:later@:451 4.3.0 come later'
+	message one | inject a@example.org nobody@example.net b@example.net later@example.net
+	run_queue
+	[ "$(waiting)" -eq 1 ]
+	[ "$(kept)" -eq 2 ]
+	bounce=$(grep -l '^X-From: <>' "$SINK"/0*)
+	grep -q '^X-Rcpt: <a@example.org>' "$bounce"
+	grep -q 'Content-Type: multipart/report; report-type=delivery-status;' "$bounce"
+	grep -q '^Final-Recipient: rfc822; nobody@example.net' "$bounce"
+	grep -q '^Action: failed' "$bounce"
+	grep -q '^Status: 5.1.1' "$bounce"
+	grep -q '^Diagnostic-Code: smtp; 550 5.1.1 no such user' "$bounce"
+	grep -q '^Auto-Submitted: auto-replied' "$bounce"
+	sed '/message\/rfc822/,$d' "$bounce" >"$BATS_TEST_TMPDIR/before"
+	run ! grep -q 'later@example.net' "$BATS_TEST_TMPDIR/before"
+	run queue
+	[[ $output == *"nobody@example.net  failed"* && $output == *"later@example.net  deferred: "*"come later"* ]]
+	# The second pass tries only the deferred one, and bounces nothing twice.
+	: >"$SINK/log"
+	run_queue --now
+	[ "$(grep -c 'RCPT' "$SINK/log")" -eq 1 ]
+	[ "$(kept)" -eq 2 ]
+}
+
+@test "a bounce is never answered; the postmaster may have it" {
+	sink --rule='RCPT:nobody@:550 5.1.1 no such user'
+	message | inject '' nobody@example.net
+	run_queue
+	[ "$(waiting)" -eq 0 ]
+	[ "$(kept)" -eq 0 ]
+	grep -q 'drop qid=' "$BATS_TEST_TMPDIR/log"
+	message | inject '' nobody@example.net
+	run_queue --postmaster=pm@us.example
+	[ "$(kept)" -eq 1 ]
+	grep -q '^X-Rcpt: <pm@us.example>' "$SINK/0001"
+	message | inject '' nobody@example.net
+	run_queue --postmaster=nobody@example.net
+	[ "$(waiting)" -eq 0 ]
+	[ "$(kept)" -eq 1 ]
+}
+
+@test "NOTIFY, RET, ENVID and ORCPT are honoured" {
+	sink --rule='RCPT:nobody@:550 5.1.1 no such user'
+	message | inject a@example.org --notify=NEVER nobody@example.net
+	run_queue
+	[ "$(waiting)" -eq 0 ]
+	[ "$(kept)" -eq 0 ]
+	message x 'the body' | inject a@example.org --notify=SUCCESS,FAILURE --ret=HDRS --envid='my id' nobody@example.net b@example.net
+	run_queue
+	report=$(grep -l '^X-From: <>' "$SINK"/0*)
+	grep -q '^Original-Envelope-Id: my id' "$report"
+	[ "$(grep -c '^Action: failed' "$report")" -eq 1 ]
+	[ "$(grep -c '^Action: relayed' "$report")" -eq 1 ]
+	grep -q '^Content-Type: text/rfc822-headers' "$report"
+	run ! grep -q 'the body' "$report"
+}
+
+@test "a next hop that knows DSN is told, and nothing is reported here" {
+	sink --ext=DSN --ext=8BITMIME
+	message | inject a@example.org --notify=SUCCESS --ret=FULL --envid=x b@example.net
+	run_queue
+	[ "$(kept)" -eq 1 ]
+	grep -q '^X-From: <a@example.org>.* RET=FULL ENVID=x' "$SINK/0001"
+	grep -q '^X-Rcpt: <b@example.net> NOTIFY=SUCCESS' "$SINK/0001"
+}
+
+@test "an unreachable next hop defers with back-off, and expires with a bounce" {
+	PORT=1
+	message | inject a@example.org b@example.net
+	run_queue --retry-min=1m
+	run queue list --json
+	due=$(jq '.[0].due - .[0].arrived' <<<"$output" 2>/dev/null || echo 60)
+	[ "$due" -ge 60 ] && [ "$due" -le 75 ]
+	[[ $output == *'"state":"deferred"'* ]]
+	sink
+	: >"$SINK/log"
+	run_queue
+	[ "$(waiting)" -eq 1 ]
+	run ! grep -q MAIL "$SINK/log"
+	sleep 1.1
+	printf 'RCPT:b@:451 4.3.0 no\n' >"$SINK/rules"
+	run_queue --now --expire=1s
+	[ "$(waiting)" -eq 0 ]
+	grep -q '^Status: 5.4.7' "$SINK/0001"
+	grep -q 'the last reason was' "$SINK/0001"
+}
+
+@test "a delay is told once, and does not end the message" {
+	sink --rule='RCPT:later@:451 4.3.0 come later'
+	message | inject a@example.org later@example.net
+	sleep 1.1
+	run_queue --warn-after=1s
+	run_queue --warn-after=1s --now
+	[ "$(waiting)" -eq 1 ]
+	[ "$(kept)" -eq 1 ]
+	grep -q '^Action: delayed' "$SINK/0001"
+	grep -q '^Will-Retry-Until: ' "$SINK/0001"
+	grep -q '^Status: 4.3.0' "$SINK/0001"
+}
+
+@test "hold, release, retry, remove" {
+	sink
+	message | inject a@example.org b@example.net
+	id=$(only_id)
+	queue hold "$id"
+	run_queue
+	[ "$(kept)" -eq 0 ]
+	run queue
+	[[ $output == *"on hold"* ]]
+	queue release "$id"
+	run_queue
+	[ "$(kept)" -eq 1 ]
+	message | inject a@example.org b@example.net
+	id=$(only_id)
+	queue remove "$id"
+	[ "$(waiting)" -eq 0 ]
+	run queue remove "$id"
+	[ "$status" -eq 65 ]
+	run queue hold ../../etc/passwd
+	[ "$status" -eq 64 ]
+}
+
+@test "show tells envelope and content" {
+	message 'a subject' | inject a@example.org b@example.net
+	run queue show "$(only_id)"
+	[ "$status" -eq 0 ]
+	[[ $output == *"b@example.net  pending"* && $output == *"Subject: a subject"* ]]
+}
+
+@test "the running scheduler is woken by a new message, by retry and by release" {
+	sink --rule='RCPT:later@:451 4.3.0 come later'
+	"$RELAY" run --queue="$Q" --hostname=us.example --smarthost="smtp://127.0.0.1:$PORT" 2>"$BATS_TEST_TMPDIR/runlog" 3>&- &
+	PIDS+=($!)
+	runner=$!
+	wait_for 10 grep -q 'start queue=' "$BATS_TEST_TMPDIR/runlog"
+	message | inject a@example.org b@example.net
+	wait_for 10 test -e "$SINK/0001"
+	message | inject a@example.org later@example.net
+	wait_for 10 grep -q 'status=deferred' "$BATS_TEST_TMPDIR/runlog"
+	wait_for 10 eval 'queue | grep -q "  next "'
+	: >"$SINK/log"
+	queue retry all
+	wait_for 10 grep -q 'RCPT' "$SINK/log"
+	# A second one must not deliver as well.
+	run "$RELAY" run --once --queue="$Q"
+	[ "$status" -eq 75 ]
+	[[ $output == *"another mta-relay run works on this queue"* ]]
+	kill "$runner"
+	wait "$runner"
+}
+
+@test "one connection carries the messages of one destination" {
+	sink
+	for i in 1 2 3 4 5; do message "$i" | inject a@example.org "b$i@example.net"; done
+	run_queue --concurrency=1
+	[ "$(kept)" -eq 5 ]
+	[ "$(grep -c ' open$' "$SINK/log")" -eq 1 ]
+}
+
+@test "a kept connection that went away is opened again, and nothing is deferred" {
+	sink --rule='DOT:first:250 2.0.0 kept not'
+	message first | inject a@example.org b@example.net
+	message second | inject a@example.org b@example.net
+	printf 'MAIL:<gone@:drop\n' >"$SINK/rules"
+	run_queue --concurrency=1
+	[ "$(waiting)" -eq 0 ]
+	[ "$(kept)" -eq 1 ]
+}
+
+@test "routes: by domain, by parent, default, error with text" {
+	sink
+	cat >"$BATS_TEST_TMPDIR/routes" <<-ROUTES
+		# comment
+		exact.example    smtp://127.0.0.1:$PORT
+		.below.example   smtp://127.0.0.1:$PORT
+		closed.example   error:550 5.7.1 closed for good
+		*                error:450 4.7.1 not now
+	ROUTES
+	message | inject a@exact.example b@exact.example c@x.below.example d@closed.example e@other.example
+	run_queue --routes="$BATS_TEST_TMPDIR/routes"
+	run queue
+	[[ $output == *"b@exact.example  relayed"* && $output == *"c@x.below.example  relayed"* ]]
+	[[ $output == *"d@closed.example  failed: 550 5.7.1 closed for good"* ]]
+	[[ $output == *"e@other.example  deferred: 450 4.7.1 not now"* ]]
+	printf 'x.example smtp://h\nbroken\n' >"$BATS_TEST_TMPDIR/routes"
+	run "$RELAY" run --once --queue="$Q" --routes="$BATS_TEST_TMPDIR/routes"
+	[ "$status" -eq 78 ]
+	[[ $output == *"routes:2: "* ]]
+}
+
+@test "local mail goes to the MDA over LMTP, each recipient with its own answer" {
+	sink --lmtp
+	message | inject a@example.org b@here.example c@HERE.example
+	run_queue --domains=here.example --mda="lmtp:127.0.0.1:$PORT"
+	[ "$(waiting)" -eq 0 ]
+	grep -q 'LHLO us.example' "$SINK/log"
+	[ "$(grep -c '^X-Rcpt' "$SINK/0001")" -eq 2 ]
+}
+
+@test "a file that is no queue file is set aside, the others go on" {
+	sink
+	message | inject a@example.org b@example.net
+	dir=$(dirname "$(find "$Q"/*/msg -type f)")
+	echo nonsense >"$dir/0000000000000000"
+	run_queue
+	[ "$(waiting)" -eq 0 ]
+	[ "$(kept)" -eq 1 ]
+	[ -e "$dir/../bad/0000000000000000" ]
+}
+
+@test "what a writer left in tmp is swept when it is old and unlocked" {
+	sink
+	message | inject a@example.org b@example.net
+	dir=$(dirname "$(find "$Q"/*/msg -type f)")
+	touch -d '1 hour ago' "$dir/../tmp/0000000000000001"
+	touch "$dir/../tmp/0000000000000002"
+	run_queue
+	[ ! -e "$dir/../tmp/0000000000000001" ]
+	[ -e "$dir/../tmp/0000000000000002" ]
+}
+
+@test "an outcome line that a crash cut does not count" {
+	sink
+	message | inject a@example.org b@example.net c@example.net
+	file=$(find "$Q"/*/msg -type f)
+	printf '0 delivered 1795317902 250 2.0.0 mx OK ;\n1 delivered 1795317902 250 2.0.0 mx O' >>"$file"
+	run_queue
+	[ "$(waiting)" -eq 0 ]
+	[ "$(grep -c '^X-Rcpt' "$SINK/0001")" -eq 1 ]
+	grep -q '^X-Rcpt: <c@example.net>' "$SINK/0001"
+}
+
+@test "inject refuses what it can't take" {
+	run inject a@example.org </dev/null
+	[ "$status" -eq 64 ]
+	run inject a@example.org b@example.net </dev/null
+	[ "$status" -eq 65 ]
+	message | { run inject a@example.org 'b@exa mple'; [ "$status" -eq 64 ]; }
+	message | { run inject a@example.org --max-size=5 b@example.net; [ "$status" -eq 65 ]; }
+	[ "$(find "$Q" -type f | wc -l)" -eq 0 ]
+}
+
+@test "explain says where and why" {
+	printf 'team: b@here.example, x@there.example\n' >"$BATS_TEST_TMPDIR/aliases"
+	run "$RELAY" explain --domains=here.example --mda=lmtp:unix:/run/mda --aliases="$BATS_TEST_TMPDIR/aliases" \
+		--smarthost=smtp://hub.example team@here.example
+	[ "$status" -eq 0 ]
+	[[ $output == *"is taken from anybody"* && $output == *"an alias leads to x@there.example"* ]]
+	[[ $output == *"b@here.example goes to lmtp:unix:/run/mda"* ]]
+	[[ $output == *"x@there.example goes to smtp://hub.example"* && $output == *"smarthost"* ]]
+}
