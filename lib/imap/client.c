@@ -61,8 +61,10 @@ static int secure(struct imap_client *c, bool preauth, struct err *err)
 	if (!imap_client_has(c, "STARTTLS"))
 		return policy == IMAP_TLS_TRY ? 0 : err_set(err, ERR_TEMP, "the server offers no STARTTLS");
 	if (imap_command(c, SPAN("STARTTLS"), err)) {
-		if (policy == IMAP_TLS_TRY && c->alive)
+		if (policy == IMAP_TLS_TRY && c->alive) {
+			err_clear(err);
 			return 0;
+		}
 		return err_prefix(err, "STARTTLS");
 	}
 	return start_tls(c, err);

@@ -93,6 +93,14 @@ int pop3_reply(struct pop3_client *c, struct span *text, struct err *err)
 	return err_set(err, class_of(rest), "the server says: %.*s", (int)(rest.n < 300 ? rest.n : 300), rest.p);
 }
 
+int pop3_tolerate(const struct pop3_client *c, struct err *err)
+{
+	if (!c->alive)
+		return -1;
+	err_clear(err);
+	return 0;
+}
+
 int pop3_command(struct pop3_client *c, const char *command, struct err *err)
 {
 	struct span text;
@@ -135,7 +143,7 @@ static int learn_caps(struct pop3_client *c, struct err *err)
 	buf_reset(&c->mechs);
 	if (pop3_command(c, "CAPA", err)) {
 		c->user = true;
-		return c->alive ? 0 : -1;
+		return pop3_tolerate(c, err);
 	}
 	int r;
 	for (unsigned n = 0; (r = pop3_listed(c, &line, err)) > 0; n++) {
@@ -170,7 +178,7 @@ static int secure(struct pop3_client *c, struct err *err)
 	if (!c->stls)
 		return policy == POP3_TLS_TRY ? 0 : err_set(err, ERR_TEMP, "the server offers no STLS");
 	if (pop3_command(c, "STLS", err))
-		return policy == POP3_TLS_TRY && c->alive ? 0 : err_prefix(err, "STLS");
+		return policy == POP3_TLS_TRY && pop3_tolerate(c, err) == 0 ? 0 : err_prefix(err, "STLS");
 	/* RFC 2595 4: what the server said without TLS is forgotten. */
 	return start_tls(c, err) ? -1 : learn_caps(c, err);
 }

@@ -76,7 +76,7 @@ static int read_uidls(struct pop3_client *c, struct pop3_items *out, struct err 
 	uint32_t number;
 	int r;
 	if (pop3_command(c, "UIDL", err))
-		return c->alive ? 0 : -1;
+		return pop3_tolerate(c, err);
 	out->has_uidl = true;
 	while ((r = pop3_listed(c, &line, err)) > 0) {
 		if (!numbered(line, &number, &uidl) || !is_uidl(uidl))

@@ -28,6 +28,8 @@ int pop3_line(struct pop3_client *c, struct span *out, struct err *err);
 void pop3_say(struct pop3_client *c, bool secret, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* +OK: 0 with what follows. -ERR: -1, the session lives. */
 int pop3_reply(struct pop3_client *c, struct span *text, struct err *err);
+/* After a refusal that does not matter: 0 and no error, or -1 when the session broke. */
+int pop3_tolerate(const struct pop3_client *c, struct err *err);
 int pop3_command(struct pop3_client *c, const char *command, struct err *err);
 int pop3_listed(struct pop3_client *c, struct span *out, struct err *err);
 

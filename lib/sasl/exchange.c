@@ -140,5 +140,8 @@ int sasl_exchange(const struct sasl_client_config *c, struct span offered, const
 		if (err && second.class != ERR_NONE && heard != SASL_HEARD_OK)
 			*err = second;
 	}
-	return heard == SASL_HEARD_OK ? 0 : -1;
+	if (heard != SASL_HEARD_OK)
+		return -1;
+	err_clear(err);
+	return 0;
 }
