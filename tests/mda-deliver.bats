@@ -64,6 +64,19 @@ lmtp() { printf '%s\r\n' "LHLO client.example" "$@" QUIT | mda --lmtp --users="$
 	[ "$(count "$T")" -eq 2 ]
 }
 
+@test "--store-id: nothing is delivered below a mount point that is empty" {
+	run mda -d bob --mail="maildir:$T/m" --store-id="$T/store/.store-id" <"$MSG"
+	[ "$status" -eq 75 ]
+	[ ! -e "$T/m" ]
+	LMTP_OPTIONS=(--store-id="$T/store/.store-id")
+	run lmtp 'MAIL FROM:<>' 'RCPT TO:<bob@example.org>'
+	[[ $output == *"451 4.3.0 "* ]]
+	mkdir "$T/store"
+	touch "$T/store/.store-id"
+	mda -d bob --mail="maildir:$T/m" --store-id="$T/store/.store-id" <"$MSG"
+	[ "$(count "$T/m")" -eq 1 ]
+}
+
 @test "names that would lead out of the store are nobody's" {
 	for name in ../x .. . a/b /etc; do
 		run mda -d "$name" --mail="maildir:$T/m/%u" <"$MSG"

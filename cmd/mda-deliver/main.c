@@ -32,6 +32,8 @@ static const struct opt table[] = {
 	{ "create", 0, OPT_FLAG, AT(create), NULL, "make a missing folder instead of using INBOX", NULL, 0 },
 	{ "mail", 0, OPT_STR, AT(mail), "LOCATION", "where mail is kept: maildir:PATH, mbox:PATH, with %u %n %d %h",
 	    NULL, 0 },
+	{ "store-id", 0, OPT_STR, AT(store_id), "FILE", "deliver only while this file is there: the store is mounted",
+	    NULL, 0 },
 	{ "users", 0, OPT_STR, AT(users), "FILE", "who has a mailbox here", NULL, 0 },
 	{ "recipient-delimiter", 0, OPT_STR, AT(delimiters), "CHARS", "what separates user and detail, + by default",
 	    NULL, 0 },

@@ -19,7 +19,7 @@
 
 struct mda_options {
 	const char *sender, *original, *user, *mailbox; /* one delivery's */
-	const char *mail, *users, *delimiters, *hostname, *tmp, *trace, *ready_file;
+	const char *mail, *users, *delimiters, *hostname, *tmp, *trace, *ready_file, *store_id;
 	bool detail_mailbox, create, lmtp, explain, sync;
 	uint64_t quota, max_size;
 	struct opt_list listen;

@@ -122,6 +122,17 @@ static void choose_mailbox(const struct mda *m, struct target *t)
 		t->mailbox = detail;
 }
 
+/* A mount that failed leaves an empty directory: what is delivered below it would be lost to sight when the mount is
+ * back. */
+static int check_store(const struct mda *m, struct err *err)
+{
+	if (!m->o.store_id || access(m->o.store_id, F_OK) == 0)
+		return 0;
+	err_sys(err, "%s (--store-id)", m->o.store_id);
+	err->class = ERR_TEMP;
+	return -1;
+}
+
 int target_find(struct mda *m, struct arena *a, struct span address, struct target *t, struct err *err)
 {
 	*t = (struct target){ .uid = (uid_t)-1, .gid = (gid_t)-1, .rcpt = arena_span(a, address), .place = "" };
@@ -131,6 +142,8 @@ int target_find(struct mda *m, struct arena *a, struct span address, struct targ
 		.secret = span_str(""),
 		.uid = (uid_t)-1,
 		.gid = (gid_t)-1 };
+	if (check_store(m, err) < 0)
+		return -1;
 	int rc = !address.n ? from_self(a, t, err)
 		 : m->users ? from_file(m, a, address, t, err)
 			    : from_system(m, a, address, t, err);
