@@ -219,7 +219,8 @@ static int client_setup(struct tls_ctx *ctx, const struct tls_client_config *c, 
 		return -1;
 	if (c->ca_file && SSL_CTX_load_verify_locations(ctx->ssl, c->ca_file, NULL) != 1)
 		return err_set(err, ERR_CONFIG, "CA file %s: %s", c->ca_file, tls_queue_text());
-	if (!c->ca_file)
+	/* The system's store has a hundred certificates to parse: only for those who look at it. */
+	if (!c->ca_file && c->verify == TLS_VERIFY_NAME)
 		SSL_CTX_set_default_verify_paths(ctx->ssl);
 	if (alpn_encode(ctx, c->alpn, err))
 		return -1;
