@@ -53,13 +53,19 @@ static const char base64_alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmno
 
 static int base64_value(unsigned char c)
 {
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	return c == '+' ? 62 : c == '/' ? 63 : -1;
+	/* clang-format off */
+	static const signed char values[128] = {
+		-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
+		-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
+		-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 62, -1, -1, -1, 63,
+		52, 53, 54, 55, 56, 57, 58, 59, 60, 61, -1, -1, -1, -1, -1, -1,
+		-1, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14,
+		15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, -1, -1, -1, -1, -1,
+		-1, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40,
+		41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, -1, -1, -1, -1, -1
+	};
+	/* clang-format on */
+	return c < 128 ? values[c] : -1;
 }
 
 /* What a group of `state` characters (fewer than 4) holds in whole bytes. One alone holds none. */
@@ -72,11 +78,34 @@ static void base64_flush(struct decoder *d, struct sink *s)
 	d->state = d->bits = 0;
 }
 
+/* Whole groups at the start of the input, as long as nothing else stands between them; returns the bytes read. */
+static size_t base64_groups(struct span in, struct sink *s)
+{
+	const unsigned char *p = (const unsigned char *)in.p;
+	size_t i = 0;
+	for (; i + 4 <= in.n; i += 4) {
+		int a = base64_value(p[i]), b = base64_value(p[i + 1]), c = base64_value(p[i + 2]),
+		    d = base64_value(p[i + 3]);
+		if ((a | b | c | d) < 0)
+			break;
+		if (s->n + 3 > sizeof s->p)
+			sink_flush(s);
+		s->p[s->n++] = (char)(a << 2 | b >> 4);
+		s->p[s->n++] = (char)(b << 4 | c >> 2);
+		s->p[s->n++] = (char)(c << 6 | d);
+	}
+	return i;
+}
+
 /* Characters outside the alphabet are skipped (RFC 2045 6.8); padding ends a group, and what follows it is the next
  * one, so that pieces encoded apart and put together decode whole. */
 static void base64_feed(struct decoder *d, struct span in, struct sink *s)
 {
 	for (size_t i = 0; i < in.n; i++) {
+		if (!d->state)
+			i += base64_groups(span_from(in, i), s);
+		if (i == in.n)
+			break;
 		int v = base64_value((unsigned char)in.p[i]);
 		if (in.p[i] == '=') {
 			base64_flush(d, s);

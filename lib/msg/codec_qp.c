@@ -45,9 +45,23 @@ static size_t eol_length(struct span s)
 	return s.n && s.p[0] == '\n';
 }
 
+static bool graphic(char c)
+{
+	return c >= 33 && c <= 126 && c != '=';
+}
+
 static bool literal(char c)
 {
-	return (c >= 33 && c <= 126 && c != '=') || ascii_isblank(c);
+	return graphic(c) || ascii_isblank(c);
+}
+
+/* How many bytes at the start of s stand for themselves wherever they stand, at most room. */
+static size_t plain_run(struct span s, size_t room)
+{
+	size_t n = 0;
+	while (n < room && n < s.n && (graphic(s.p[n]) || (s.p[n] == ' ' && n + 1 < s.n && graphic(s.p[n + 1]))))
+		n++;
+	return n;
 }
 
 void qp_encode(struct span in, bool binary, const char *eol, struct buf *out)
@@ -55,6 +69,13 @@ void qp_encode(struct span in, bool binary, const char *eol, struct buf *out)
 	struct writer w = { .out = out, .eol = eol };
 	for (size_t i = 0; i < in.n; i++) {
 		struct span rest = span_from(in, i);
+		size_t run = w.column && w.column < QP_LINE ? plain_run(rest, QP_LINE - 1 - w.column) : 0;
+		if (run) {
+			buf_add(out, rest.p, run);
+			w.column += run;
+			i += run - 1;
+			continue;
+		}
 		size_t line_end = binary ? 0 : eol_length(rest);
 		if (line_end) {
 			buf_adds(out, eol);
