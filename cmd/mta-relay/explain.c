@@ -14,7 +14,7 @@
 #include "mta-relay/route.h"
 
 struct explain_options {
-	const char *hostname, *domains, *users, *aliases, *delimiter, *relay_to, *mda, *routes, *smarthost, *resolver;
+	const char *domains, *users, *aliases, *delimiter, *relay_to, *mda, *routes, *smarthost, *resolver;
 };
 
 #define AT(member) offsetof(struct explain_options, member)
@@ -28,7 +28,6 @@ const struct opt relay_explain_options[] = {
 	{ "routes", 0, OPT_STR, AT(routes), "FILE", "where mail for some domains goes", NULL, 0 },
 	{ "smarthost", 0, OPT_STR, AT(smarthost), "URL", "smtp[s]://[USER@]HOST[:PORT] for all other mail", NULL, 0 },
 	{ "resolver", 0, OPT_STR, AT(resolver), "HOST[:PORT]", "DNS server instead of the system's", NULL, 0 },
-	{ "hostname", 0, OPT_STR, AT(hostname), "NAME", "our name", NULL, 0 },
 	{ NULL, 0, 0, 0, NULL, NULL, NULL, 0 },
 };
 
@@ -61,9 +60,7 @@ static int open_tables(struct explain *x, struct err *err)
 	    &(struct route_config){
 		.domains = o->domains, .mda = o->mda, .file = o->routes, .smarthost = o->smarthost },
 	    err);
-	x->policy = (struct relay_policy){ .hostname = relay_hostname(o->hostname),
-		.domains_text = o->domains,
-		.domains = x->domains,
+	x->policy = (struct relay_policy){ .domains = x->domains,
 		.relay_to = x->relay_to,
 		.users = x->users,
 		.aliases = x->aliases,

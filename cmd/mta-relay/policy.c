@@ -99,20 +99,12 @@ static void local_rcpt(struct judge *j, const struct smtp_env_rcpt *r, struct sp
 	}
 }
 
-/* RFC 5321 4.5.1: Postmaster without domain is ours. */
-static struct span bare_domain(const struct relay_policy *p)
-{
-	struct span list = span_str(p->domains_text), first = span_cut(&list, ',');
-	first = span_trim(first);
-	bool names = first.n && span_chr(first, '/') < 0 && first.p[0] != '.';
-	return names ? span_word(&first) : span_str(p->hostname);
-}
-
 void policy_rcpt(const struct relay_policy *p, struct arena *a, bool may_relay, const struct smtp_env_rcpt *r,
     struct relay_targets *out, struct smtp_answer *answer)
 {
 	struct judge j = { p, a };
-	struct span domain = r->addr.domain.n ? r->addr.domain : bare_domain(p);
+	/* RFC 5321 4.5.1: Postmaster without domain is ours. */
+	struct span domain = r->addr.domain.n ? r->addr.domain : domains_first(p->domains);
 	bool ours = domains_match(p->domains, domain), passed_on = !ours && domains_match(p->relay_to, domain);
 	bool user_known = ours && p->users && place(&j, r->addr.local, domain) == ALIAS_LOCAL_USER;
 	if (!r->addr.domain.n && !ours)

@@ -16,8 +16,6 @@
 #include "users/users.h"
 
 struct relay_policy {
-	const char *hostname;                     /* the domain of a bare Postmaster when there is no local one */
-	const char *domains_text;                 /* its first name is Postmaster's domain */
 	const struct domains *domains, *relay_to; /* NULL: none */
 	struct users *users;                      /* NULL: the MDA knows who exists */
 	const struct aliases *aliases;            /* NULL: none */

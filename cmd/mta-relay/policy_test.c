@@ -92,9 +92,7 @@ static void test_matrix(void **state)
 	(void)state;
 	write_file(users, "alice@here.example:{PLAIN}x::::::\nodd%name@here.example\nalice@sub.here.example\n");
 	write_file(aliases, "postmaster: alice\nabuse: alice, bob@far.example\nloop: pool\npool: loop\n");
-	struct relay_policy p = { .hostname = "mx.here.example",
-		.domains_text = "here.example,sub.here.example",
-		.domains = domains_open("here.example,sub.here.example", &err),
+	struct relay_policy p = { .domains = domains_open("here.example,sub.here.example", &err),
 		.relay_to = domains_open("next.example", &err),
 		.users = users_open(users, &err),
 		.aliases = aliases_open(aliases, &err),
@@ -116,7 +114,7 @@ static void test_matrix(void **state)
 static void test_nothing(void **state)
 {
 	static const char *const rcpts[] = { "u@far.example", "u@localhost", "root@[127.0.0.1]", "Postmaster" };
-	const struct relay_policy p = { .hostname = "mx.example", .domains_text = "", .delimiters = "+" };
+	const struct relay_policy p = { .delimiters = "+" };
 	struct arena *arena = arena_new();
 	(void)state;
 	for (size_t i = 0; i < sizeof rcpts / sizeof *rcpts; i++) {

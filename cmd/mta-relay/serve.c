@@ -82,9 +82,7 @@ static void use_tables(struct relay_server *rs, const struct tables *t)
 	rs->aliases = t->aliases;
 	if (t->users)
 		sasl_server_offer_scram(users_scram_ready(t->users));
-	rs->policy = (struct relay_policy){ .hostname = rs->hostname,
-		.domains_text = rs->o.domains ? rs->o.domains : "",
-		.domains = t->domains,
+	rs->policy = (struct relay_policy){ .domains = t->domains,
 		.relay_to = t->relay_to,
 		.users = t->users,
 		.aliases = t->aliases,

@@ -14,6 +14,7 @@ struct domains {
 	struct arena *arena;
 	struct span *v; /* sorted, normalised; a suffix entry keeps its first dot */
 	size_t n, cap;
+	struct span first;
 };
 
 /* U-labels to A-labels (RFC 5891 5.3, as UTS 46 maps them). */
@@ -69,6 +70,8 @@ static bool add_name(struct domains *d, struct span name)
 	}
 	if (ok)
 		d->v[d->n++] = arena_span(d->arena, buf_span(&b));
+	if (ok && !suffix && !d->first.n)
+		d->first = d->v[d->n - 1];
 	buf_free(&b);
 	return ok;
 }
@@ -117,6 +120,7 @@ struct domains *domains_open(const char *list_or_file, struct err *err)
 	struct err own = { 0 };
 	struct domains *d = xcalloc(1, sizeof *d);
 	d->arena = arena_new();
+	d->first = SPAN("");
 	int rc =
 	    strchr(list_or_file, '/') ? read_file(d, list_or_file, &own) : add_names(d, span_str(list_or_file), &own);
 	if (rc < 0) {
@@ -163,4 +167,9 @@ bool domains_match(const struct domains *d, struct span domain)
 	bool found = domain_normalise(domain, &b) && match(d, buf_span(&b));
 	buf_free(&b);
 	return found;
+}
+
+struct span domains_first(const struct domains *d)
+{
+	return d ? d->first : SPAN("");
 }

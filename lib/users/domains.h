@@ -23,6 +23,9 @@ void domains_free(struct domains *d);
 /* False for NULL, for "" and for what is no domain. One final dot is ignored. */
 bool domains_match(const struct domains *d, struct span domain);
 
+/* The first whole name of the list or file (no ".suffix"): Postmaster's, when nothing else is said. "" when there is
+ * none. */
+struct span domains_first(const struct domains *d);
 /* Appends the form in which domains are compared; false when it is none. */
 bool domain_normalise(struct span domain, struct buf *out);
 

@@ -68,6 +68,7 @@ static void test_file(void **state)
 	dprintf(fd, "# ours\na.example b.example # two\n\n.c.example\n");
 	struct domains *d = domains_open(path, &err);
 	assert_non_null(d);
+	assert_true(span_eqs(domains_first(d), "a.example"));
 	assert_true(domains_match(d, SPAN("b.example")));
 	assert_true(domains_match(d, SPAN("x.c.example")));
 	assert_false(domains_match(d, SPAN("two")));
