@@ -15,7 +15,7 @@ setup() {
 	SECRET=s3cret-$RANDOM
 	(
 		umask 077
-		echo "joe:{PLAIN}$SECRET::::::" >"$T/users"
+		printf '%s:{PLAIN}%s::::::\n' joe "$SECRET" joe@example.org "$SECRET" >"$T/users"
 		echo "$SECRET" >"$T/secret"
 	)
 	if [ ! -e "$BATS_FILE_TMPDIR/server.pem" ]; then
@@ -205,10 +205,14 @@ subjects() { find "$1/new" "$1/cur" -type f -exec grep -h '^Subject:' {} + | sor
 		--mail="maildir:$T/lda/%n" 2>>"$T/log" 3>&- &
 	PIDS="$PIDS $!"
 	wait_for [ -s "$T/ready.lmtp" ]
-	fetch --to="lmtp:unix:$T/lmtp" --rcpt=joe "imaps://joe@localhost:$PORT"
+	fetch --to="lmtp:unix:$T/lmtp" --rcpt=joe@example.org "imaps://joe@localhost:$PORT"
 	has "$T/lda/joe" 1
-	run fetch --to="lmtp:unix:$T/lmtp" --rcpt=nobody "imaps://joe@localhost:$PORT" --state="$T/other"
-	has "$T/lda/joe" 1
+	# One recipient that is refused: not done with, and still new.
+	run fetch --to="lmtp:unix:$T/lmtp" --rcpt=nobody@example.org --state="$T/other" "imaps://joe@localhost:$PORT"
+	[ "$status" -eq 69 ]
+	[[ "$output" == *"<nobody@example.org>"* ]]
+	run --separate-stderr fetch --check --to="lmtp:unix:$T/lmtp" --state="$T/other" "imaps://joe@localhost:$PORT"
+	[ "${#lines[@]}" -eq 1 ]
 }
 
 @test "--limit, --max-size, --check and --json" {
