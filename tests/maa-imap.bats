@@ -216,6 +216,8 @@ imap() { curl -sS --max-time 10 -u bob:sesame "$@"; }
 	grep '"ev":"fetch"' "$DIR/trace" | grep -q '"role":"maa".*"mid":"<1@x>"'
 	printf 'a LOGIN bob sesame\r\nb LOGOUT\r\n' | maa_raw >/dev/null
 	printf 'a LOGIN {3+}\r\nbob {6+}\r\nsesame\r\nb LOGOUT\r\n' | maa_raw >/dev/null
+	printf 'a LOGIN {3+}\r\nbob sesame\r\nb LOGOUT\r\n' | maa_raw >"$DIR/out"
+	grep -q '^a OK' "$DIR/out"
 	printf 'a AUTHENTICATE PLAIN\r\nAGJvYgBzZXNhbWU=\r\nb LOGOUT\r\n' | maa_raw >/dev/null
 	! grep -qE 'sesame|AGJvYgBzZXNhbWU' "$DIR/trace" "$DIR/log"
 }

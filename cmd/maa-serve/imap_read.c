@@ -105,7 +105,8 @@ enum imap_read imap_read_command(struct imap *s, struct err *err)
 		stream_line(s->s, s->state == IMAP_NONAUTH ? LIMIT_IMAP_NONAUTH : LIMIT_IMAP_LINE, &l);
 		if (!whole(s, &l))
 			return broken_line(s, &l, err);
-		trace_line('<', l.text, false);
+		/* What follows a literal may be LOGIN's password. */
+		trace_line('<', l.text, s->state == IMAP_NONAUTH && s->command.len > 0);
 		if (s->command.len + l.text.n > command_max(s)) {
 			bye(s, "[TOOBIG] command too long");
 			return IMAP_READ_END;
