@@ -266,12 +266,13 @@ static int expected(const char *category, const char *diagnosis)
 static void isemail(void **state)
 {
 	json_t *all = json_load_file("../shared/corpus/addr-isemail/tests.json", JSON_ALLOW_NUL, NULL), *test;
-	struct arena *a = arena_new();
+	struct arena *a;
 	size_t i;
 	int wrong = 0;
 	(void)state;
 	if (!all)
 		skip();
+	a = arena_new();
 	json_array_foreach(all, i, test)
 	{
 		json_t *text = json_object_get(test, "address");

@@ -30,7 +30,7 @@ void decoder_end(struct decoder *d, struct buf *out);
 /* Whole. */
 void codec_decode(enum codec codec, struct span in, struct buf *out);
 
-/* With line ends after 76 characters when eol is not NULL. */
+/* In lines of 76 characters when eol is not NULL; each of them, the last too, ends in eol. */
 void base64_encode(struct span in, const char *eol, struct buf *out);
 /* Strict, for SASL: canonical, padded, nothing else; false otherwise. */
 bool base64_decode_strict(struct span in, struct buf *out);

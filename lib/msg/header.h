@@ -27,7 +27,8 @@ bool header_find_nth(struct span msg, const char *name, size_t n, struct header_
 size_t header_count(struct span msg, const char *name);
 /* Appends the value without line ends, leading and trailing blanks trimmed (RFC 5322 2.2.3). */
 void header_unfold(struct span value, struct buf *out);
-/* Appends "Name: value" folded at blanks to at most 78 columns where it can, with CRLF or LF line ends (eol). */
+/* Appends "Name: value" folded at blanks to at most 76 columns (RFC 2047 2) where it can, with CRLF or LF line ends
+ * (eol). */
 void header_fold(const char *name, struct span value, const char *eol, struct buf *out);
 
 #endif

@@ -21,6 +21,7 @@ struct mime_params {
 	struct mime_param *v;
 	size_t n;
 };
+/* A multipart whose boundary never comes has no children; one without a usable boundary is a leaf. */
 enum mime_kind {
 	MIME_LEAF,
 	MIME_MULTIPART,
