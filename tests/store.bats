@@ -18,7 +18,7 @@ setup() {
 		'namespace inbox {' ' inbox = yes' ' separator = /' '}' >"$T/dovecot.conf"
 	chmod 755 "$T"
 	chmod 644 "$T/dovecot.conf"
-	cd "$T"
+	cd "$T" || return 1
 }
 
 teardown() { [ -z "${T-}" ] || rm -rf "$T"; }
