@@ -8,7 +8,6 @@ load lib
 
 setup() {
 	queue_setup
-	TOP=$BATS_TEST_DIRNAME/..
 	fault_setup
 	CONTENT=$BATS_TEST_TMPDIR/content
 	{ printf 'Subject: fault\n\n'; seq -f 'line %g of the body' 1 100; } >"$CONTENT"
@@ -28,8 +27,7 @@ all_whole() {
 
 # Without faults until nothing is left.
 drain() {
-	local i
-	for i in 1 2 3; do
+	for _ in 1 2 3; do
 		run_queue --now || return 1
 		[ "$(waiting)" -eq 0 ] && return 0
 	done
