@@ -99,17 +99,27 @@ static bool parse_uint(const char *text, unsigned *out)
 	return true;
 }
 
+/* A copy that lives as long as the process, as opts.h says; held here, so that a leak checker sees it even when the
+ * program's struct was on a stack. */
+static const char *keep(const char *text)
+{
+	static char **kept;
+	static size_t n;
+	kept = xreallocarray(kept, n + 1, sizeof *kept);
+	return kept[n++] = xstrdup(text);
+}
+
 static bool list_add(struct opt_list *list, const char *text)
 {
 	list->v = xreallocarray(list->v, list->n + 1, sizeof *list->v);
-	list->v[list->n++] = xstrdup(text);
+	list->v[list->n++] = keep(text);
 	return true;
 }
 
 static bool set_string(const char **slot, const char *text)
 {
 	/* The old value may be a default in read-only memory: it is let go, once per option at most. */
-	*slot = xstrdup(text);
+	*slot = keep(text);
 	return true;
 }
 
