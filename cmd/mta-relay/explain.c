@@ -165,11 +165,12 @@ static int explain(struct explain *x, const char *address, struct err *err)
 
 int relay_explain(int argc, char **argv)
 {
-	struct explain x = { .o = { .delimiter = "+" }, .arena = arena_new() };
+	static struct explain x = { .o = { .delimiter = "+" } };
 	struct opts own = program;
 	struct err err = { 0 };
 	int first, status;
 	own.values = &x.o;
+	x.arena = arena_new();
 	if (relay_options(argc, argv, &own, &first, &status) == OPTS_OK) {
 		int rc = first < argc ? open_tables(&x, &err) : err_set(&err, ERR_USAGE, "no address given");
 		for (; rc == 0 && first < argc; first++)

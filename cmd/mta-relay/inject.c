@@ -191,7 +191,7 @@ static int inject(const struct inject_options *o, const struct spool_envelope *e
 
 int relay_inject(int argc, char **argv)
 {
-	struct inject_options o = { .queue = RELAY_DEFAULT_QUEUE, .max_size = LIMIT_MESSAGE_DEFAULT };
+	static struct inject_options o = { .queue = RELAY_DEFAULT_QUEUE, .max_size = LIMIT_MESSAGE_DEFAULT };
 	struct opts own = program;
 	struct spool_envelope env;
 	struct err err = { 0 };

@@ -137,7 +137,7 @@ static int dispatch(struct work *w, int argc, char **argv, struct err *err)
 
 int relay_queue(int argc, char **argv)
 {
-	struct queue_options o = { .queue = RELAY_DEFAULT_QUEUE };
+	static struct queue_options o = { .queue = RELAY_DEFAULT_QUEUE };
 	struct opts own = program;
 	struct work w = { .o = &o };
 	struct err err = { 0 };

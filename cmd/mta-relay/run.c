@@ -180,16 +180,16 @@ static void release(struct run *r, int lock)
 
 int relay_run(int argc, char **argv)
 {
-	struct run r = { .o = { .queue = RELAY_DEFAULT_QUEUE,
-			     .starttls = STARTTLS_AS_FITS,
-			     .port = 25,
-			     .concurrency = 20,
-			     .per_destination = 10,
-			     .retry_min = 10 * MINUTE,
-			     .retry_max = 3 * HOUR,
-			     .expire = (int64_t)5 * 24 * HOUR,
-			     .warn_after = 4 * HOUR,
-			     .mda_timeout = TIME_SMTP_COMMAND } };
+	static struct run r = { .o = { .queue = RELAY_DEFAULT_QUEUE,
+				    .starttls = STARTTLS_AS_FITS,
+				    .port = 25,
+				    .concurrency = 20,
+				    .per_destination = 10,
+				    .retry_min = 10 * MINUTE,
+				    .retry_max = 3 * HOUR,
+				    .expire = (int64_t)5 * 24 * HOUR,
+				    .warn_after = 4 * HOUR,
+				    .mda_timeout = TIME_SMTP_COMMAND } };
 	struct opts own = program;
 	struct err err = { 0 };
 	int first, status, lock = -1;

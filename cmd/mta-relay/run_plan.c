@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "mta-relay/run_plan.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -184,7 +185,7 @@ static void add_job(struct plan *p, struct plan_msg *m, const char *key)
 void plan_add(struct plan *p, const char *id, const char *const *keys, size_t n)
 {
 	struct plan_msg *m = xcalloc(1, sizeof *m), **link = msg_link(p, id);
-	memcpy(m->id, id, SPOOL_ID_SIZE);
+	snprintf(m->id, sizeof m->id, "%s", id);
 	*link = m;
 	p->messages++;
 	for (size_t i = 0; i < n; i++)

@@ -1,0 +1,93 @@
+#!/usr/bin/env bats
+# The way to MX hosts: order, fallback, null MX, loops, TLS, local domains.
+
+load queue
+
+setup() {
+	queue_setup
+	perl -MSocket -e1 || skip "needs perl"
+	ZONE=$BATS_TEST_TMPDIR/zone
+	sink
+	cat >"$ZONE" <<-ZONE
+		plain.example MX 10 mx.plain.example
+		mx.plain.example A 127.0.0.1
+		second.example MX 10 down.second.example
+		second.example MX 20 mx.plain.example
+		down.second.example A 127.0.0.99
+		implicit.example A 127.0.0.1
+		null.example MX 0 .
+		loop.example MX 10 us.example
+		loop.example MX 20 mx.plain.example
+		us.example A 127.0.0.1
+		backup.example MX 10 mx.plain.example
+		backup.example MX 20 us.example
+		nothing.example TXT nothing
+		broken.example servfail
+	ZONE
+	"$TOP/dnsd" "$ZONE" "$BATS_TEST_TMPDIR/dns" >/dev/null 2>&1 3>&- &
+	PIDS+=($!)
+	wait_for 10 test -s "$BATS_TEST_TMPDIR/dns"
+	DNS=127.0.0.1:$(cat "$BATS_TEST_TMPDIR/dns")
+}
+teardown() { queue_teardown; }
+
+run_mx() {
+	timeout 60 "$RELAY" run --once --queue="$Q" --hostname=us.example --resolver="$DNS" --port="$PORT" "$@" \
+		2>>"$BATS_TEST_TMPDIR/log"
+}
+
+@test "MX, second MX when the first is down, implicit MX, backup before ourselves" {
+	for d in plain second implicit backup; do message "$d" | inject a@example.org "b@$d.example"; done
+	run_mx
+	[ "$(waiting)" -eq 0 ]
+	[ "$(kept)" -eq 4 ]
+}
+
+@test "null MX, no such domain, no address and a loop bounce; a failing DNS defers" {
+	for d in null nowhere nothing loop broken; do
+		message "$d" | inject a@plain.example "b@$d.example"
+	done
+	run_mx
+	[ "$(waiting)" -eq 1 ]
+	run queue
+	[[ $output == *"b@broken.example  deferred"*"4.4.3"* ]]
+	[ "$(kept)" -eq 4 ]
+	grep -lq '^Status: 5.1.10' "$SINK"/0*
+	grep -lq '^Status: 5.1.2' "$SINK"/0*
+	grep -lq '^Status: 5.4.4' "$SINK"/0*
+	grep -lq '^Status: 5.4.6' "$SINK"/0*
+}
+
+@test "STARTTLS is tried, and the message goes in the clear when the handshake fails" {
+	rm "$SINK/port"
+	sink --ext=STARTTLS --ext=8BITMIME --rule='STARTTLS::220 2.0.0 go on'
+	message | inject a@example.org b@plain.example
+	run_mx
+	[ "$(waiting)" -eq 0 ]
+	[ "$(kept)" -eq 1 ]
+	grep -q 'STARTTLS' "$SINK/log"
+}
+
+@test "a message that needs SMTPUTF8 bounces with 5.6.7 where that is lacking" {
+	message | inject a@plain.example 'bücher@plain.example'
+	run_mx
+	[ "$(waiting)" -eq 0 ]
+	grep -q '^Status: 5.6.7' "$SINK/0001"
+	grep -q '^Content-Type: message/global-delivery-status' "$SINK/0001" || grep -q 'needs SMTPUTF8' "$BATS_TEST_TMPDIR/log"
+}
+
+@test "a destination that is down is tried once, and the other messages for it wait for the same reason" {
+	for i in 1 2 3; do message "$i" | inject a@example.org "b$i@gone.example"; done
+	printf 'gone.example MX 10 gone.mx.example\ngone.mx.example A 127.0.0.98\n' >>"$ZONE"
+	kill "${PIDS[-1]}"
+	"$TOP/dnsd" "$ZONE" "$BATS_TEST_TMPDIR/dns2" >/dev/null 2>&1 3>&- &
+	PIDS+=($!)
+	wait_for 10 test -s "$BATS_TEST_TMPDIR/dns2"
+	DNS=127.0.0.1:$(cat "$BATS_TEST_TMPDIR/dns2")
+	run_mx --concurrency=1
+	[ "$(waiting)" -eq 3 ]
+	run queue
+	[ "$(grep -c deferred <<<"$output")" -eq 3 ]
+	# The MX was asked for once: the others were deferred for the same reason.
+	[ "$(grep -c '^gone.example 15 ' "$BATS_TEST_TMPDIR/dns2.log")" -eq 1 ]
+}
