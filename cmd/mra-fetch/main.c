@@ -239,7 +239,8 @@ int main(int argc, char **argv)
 		return failed(NULL, &err);
 	if (!options.account.n)
 		return fetch_account();
-	struct opt_list names = options.account;
+	static struct opt_list names; /* outlives the options, which each account reads anew */
+	names = options.account;
 	if (names.n == 1)
 		return read_account(names.v[0], argc, argv);
 	return fetch_accounts(&names, argc, argv);
