@@ -378,6 +378,7 @@ static int shake(struct tls *t, const char *host, struct err *err)
 
 int tls_accept(struct stream *s, struct tls_ctx *ctx, struct err *err)
 {
+	tls_server_refresh(ctx, stream_now());
 	struct tls *t = push(s, ctx, err);
 	if (!t)
 		return -1;

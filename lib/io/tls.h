@@ -37,7 +37,8 @@ struct tls_client_config {
 struct tls_ctx *tls_server_new(const struct tls_server_config *c, struct err *err);
 struct tls_ctx *tls_client_new(const struct tls_client_config *c, struct err *err);
 void tls_ctx_free(struct tls_ctx *ctx);
-/* Reads the files again if they have changed; keeps the old certificate and returns -1 when the new one is bad. */
+/* Reads the files again if they have changed; keeps the old certificate and returns -1 when the new one is bad.
+ * tls_accept does it by itself about once a second. */
 int tls_server_reload(struct tls_ctx *ctx, struct err *err);
 
 /* Handshake, then all of the stream's bytes go through TLS. -1: the stream must be closed. host is for SNI and

@@ -10,6 +10,11 @@
 
 #include "base/xalloc.h"
 #include "io/tls_int.h"
+#include "io/trace.h"
+
+enum {
+	LOOK_MS = 1000 /* at the files, by tls_server_refresh */
+};
 
 static const char ciphers[] = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20:ECDHE+AES:DHE+AES:!aNULL:!PSK:!SRP";
 
@@ -189,6 +194,16 @@ int tls_server_reload(struct tls_ctx *ctx, struct err *err)
 	SSL_CTX_free(ctx->ssl);
 	ctx->ssl = fresh;
 	return 0;
+}
+
+void tls_server_refresh(struct tls_ctx *ctx, int64_t now)
+{
+	struct err err;
+	if (now - ctx->looked < LOOK_MS)
+		return;
+	ctx->looked = now;
+	if (tls_server_reload(ctx, &err))
+		trace_why("tls", "temp", NULL, "the old certificate stays in use: %s", err.text);
 }
 
 /* ---- client ---- */

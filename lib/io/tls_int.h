@@ -22,9 +22,13 @@ struct tls_ctx {
 	/* A server's files, to read them again. */
 	char *cert_file, *key_file, *client_ca_file;
 	struct stat seen[3];
+	int64_t looked;      /* when, in ms */
 	unsigned char *alpn; /* in wire form: lengths and names */
 	unsigned alpn_len;
 };
+
+/* tls_server_reload, but not more often than makes sense; errors are told by the trace. */
+void tls_server_refresh(struct tls_ctx *ctx, int64_t now);
 
 /* OpenSSL's oldest queued error as a short text, "" when there is none. Clears the queue. */
 const char *tls_queue_text(void);

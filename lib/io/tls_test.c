@@ -431,6 +431,35 @@ static void test_tickets_and_reload(void **state)
 	tls_ctx_free(sctx);
 }
 
+static void common_name(SSL_SESSION *session, char cn[64])
+{
+	X509_NAME_get_text_by_NID(X509_get_subject_name(SSL_SESSION_get0_peer(session)), NID_commonName, cn, 64);
+	SSL_SESSION_free(session);
+}
+
+/* A renewed certificate comes into use without a word from anybody. */
+static void test_renewal(void **state)
+{
+	(void)state;
+	char cn[64] = "";
+	bool reused;
+	struct identity id = make("old.example", "DNS:old.example", NULL);
+	save(&id, live_pem, live_pem);
+	drop(&id);
+	struct tls_ctx *sctx = server(live_pem, NULL);
+	common_name(raw_client(sctx, NULL, &reused), cn);
+	assert_string_equal(cn, "old.example");
+	id = make("renewed.example", "DNS:renewed.example", NULL);
+	save(&id, live_pem, live_pem);
+	drop(&id);
+	for (int i = 0; i < 100 && strcmp(cn, "renewed.example"); i++) {
+		usleep(50000);
+		common_name(raw_client(sctx, NULL, &reused), cn);
+	}
+	assert_string_equal(cn, "renewed.example");
+	tls_ctx_free(sctx);
+}
+
 static void test_wait_and_timeout(void **state)
 {
 	(void)state;
@@ -510,6 +539,7 @@ int main(void)
 		cmocka_unit_test(test_injection),
 		cmocka_unit_test(test_not_tls),
 		cmocka_unit_test(test_tickets_and_reload),
+		cmocka_unit_test(test_renewal),
 		cmocka_unit_test(test_wait_and_timeout),
 		cmocka_unit_test(test_bad_files),
 		cmocka_unit_test(test_dane),
