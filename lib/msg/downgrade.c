@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: ISC */
+#include "msg/downgrade.h"
+
+#include "base/arena.h"
+#include "msg/addr.h"
+#include "msg/charset.h"
+#include "msg/codec.h"
+#include "msg/encword.h"
+#include "msg/header.h"
+#include "msg/mime.h"
+#include "msg/param2231.h"
+
+enum {
+	LINE_MAX_BYTES = 998
+};
+
+static bool has_eightbit(struct span s)
+{
+	unsigned char all = 0;
+	for (size_t i = 0; i < s.n; i++)
+		all |= (unsigned char)s.p[i];
+	return all & 0x80;
+}
+
+/* The next line without its LF; *ended: there was one. */
+static struct span next_line(struct span *rest, bool *ended)
+{
+	ptrdiff_t lf = span_chr(*rest, '\n');
+	*ended = lf >= 0;
+	return span_cut(rest, '\n');
+}
+
+static bool ends_with_cr(struct span line)
+{
+	return line.n && line.p[line.n - 1] == '\r';
+}
+
+static void scan(struct span text, struct msg_needs *n)
+{
+	n->eightbit |= has_eightbit(text);
+	n->nul |= span_chr(text, '\0') >= 0;
+	while (text.n) {
+		bool ended;
+		struct span line = next_line(&text, &ended);
+		ptrdiff_t cr = span_chr(line, '\r');
+		n->bare_cr |= cr >= 0 && (!ended || (size_t)cr + 1 < line.n);
+		n->long_line |= line.n - ends_with_cr(line) > LINE_MAX_BYTES;
+	}
+}
+
+void msg_scan(struct span msg, struct msg_needs *out)
+{
+	struct span body;
+	*out = (struct msg_needs){ 0 };
+	scan(header_of(msg, &body), out);
+	out->eightbit_header = out->eightbit;
+	scan(body, out);
+}
+
+size_t msg_wire_size(struct span msg)
+{
+	size_t n = msg.n;
+	for (struct span rest = msg; rest.n;) {
+		ptrdiff_t lf = span_chr(rest, '\n');
+		if (lf < 0)
+			return n + 2;
+		n += lf == 0 || rest.p[lf - 1] != '\r';
+		rest = span_from(rest, (size_t)lf + 1);
+	}
+	return n;
+}
+
+struct downgrade {
+	struct arena *arena;
+	struct buf *out;
+	const char *eol;
+	const char *at; /* copied so far, up to here */
+	struct err *err;
+};
+
+static void add_ascii(struct span s, struct buf *out)
+{
+	if (!has_eightbit(s)) {
+		buf_addspan(out, s);
+		return;
+	}
+	for (size_t i = 0; i < s.n; i++)
+		buf_addc(out, (unsigned char)s.p[i] >= 0x80 ? '?' : s.p[i]);
+}
+
+/* What lies between the leaves. High bytes there belong to nothing that is shown. */
+static void copy_up_to(struct downgrade *d, const char *end)
+{
+	add_ascii(span_of(d->at, (size_t)(end - d->at)), d->out);
+	d->at = end;
+}
+
+static bool is_address_field(struct span name)
+{
+	static const char *const names[] = { "From", "Sender", "Reply-To", "To", "Cc", "Bcc", "Return-Path",
+		"Disposition-Notification-To" };
+	if (span_istarts(name, "Resent-"))
+		name = span_from(name, 7);
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (span_ieqs(name, names[i]))
+			return true;
+	return false;
+}
+
+static void format_address(const struct addr *a, struct buf *out)
+{
+	if (a->name.n) {
+		struct buf name;
+		buf_init(&name, 4 * a->name.n + 64);
+		encword_decode(a->name, &name);
+		encword_encode(buf_span(&name), true, out);
+		buf_addc(out, ' ');
+		buf_free(&name);
+	}
+	buf_addc(out, '<');
+	addr_format(a, out);
+	buf_addc(out, '>');
+}
+
+/* "Group: a, b;" keeps its form. */
+static int address_value(struct downgrade *d, struct span value, struct buf *out)
+{
+	struct addr_list list;
+	struct span group = span_str("");
+	addr_parse_list(d->arena, value, &list);
+	for (size_t i = 0; i < list.n; i++) {
+		const struct addr *a = &list.v[i];
+		bool same = group.p == a->group.p && group.n == a->group.n;
+		if (addr_needs_utf8(a->local) || addr_needs_utf8(a->domain))
+			return err_reply(
+			    d->err, 550, "5.6.7", "an address in the header is not ASCII and needs SMTPUTF8");
+		if (!same && group.n)
+			buf_addc(out, ';');
+		if (i)
+			buf_adds(out, !same && group.n ? " " : ", ");
+		if (!same && a->group.n) {
+			encword_encode(a->group, true, out);
+			buf_adds(out, ": ");
+		}
+		group = a->group;
+		if (a->local.n || a->domain.n)
+			format_address(a, out);
+	}
+	if (group.n)
+		buf_addc(out, ';');
+	return 0;
+}
+
+static void structured_value(struct downgrade *d, struct span value, struct buf *out)
+{
+	struct mime_params params;
+	struct span first;
+	mime_parse_params(d->arena, value, &first, &params);
+	add_ascii(first, out);
+	for (size_t i = 0; i < params.n; i++)
+		if (!has_eightbit(params.v[i].name))
+			param2231_add(arena_str(d->arena, params.v[i].name), params.v[i].value, NULL, out);
+}
+
+static int field(struct downgrade *d, const struct header_field *f)
+{
+	struct buf value;
+	int rc = 0;
+	if (!has_eightbit(f->raw) || !f->name.n || has_eightbit(f->name)) {
+		/* A line that is no field, or one with a name that can't be: its high bytes can't be saved. */
+		add_ascii(f->raw, d->out);
+		return 0;
+	}
+	buf_init(&value, d->out->max);
+	if (is_address_field(f->name)) {
+		rc = address_value(d, f->value, &value);
+	} else if (span_ieqs(f->name, "Content-Type") || span_ieqs(f->name, "Content-Disposition")) {
+		structured_value(d, f->value, &value);
+	} else {
+		struct buf text;
+		buf_init(&text, d->out->max);
+		encword_decode(f->value, &text);
+		encword_encode(buf_span(&text), false, &value);
+		buf_free(&text);
+	}
+	header_fold(arena_str(d->arena, f->name), buf_span(&value), d->eol, d->out);
+	buf_free(&value);
+	return rc;
+}
+
+/* A part's header with encoding as its only Content-Transfer-Encoding; NULL: none. */
+static int header(struct downgrade *d, const struct mime_part *p, const char *encoding)
+{
+	struct span rest = p->header;
+	struct header_field f;
+	bool typed = false, versioned = p->parent != NULL;
+	int rc = 0;
+	copy_up_to(d, p->header.p);
+	while (rc == 0 && header_next(&rest, &f)) {
+		typed |= span_ieqs(f.name, "Content-Type");
+		versioned |= span_ieqs(f.name, "MIME-Version");
+		if (!span_ieqs(f.name, "Content-Transfer-Encoding"))
+			rc = field(d, &f);
+	}
+	if (encoding && !versioned)
+		buf_addf(d->out, "MIME-Version: 1.0%s", d->eol);
+	if (encoding && !typed && p->parent == NULL)
+		buf_addf(d->out, "Content-Type: text/plain; charset=%s%s",
+		    utf8_valid(p->body) ? "utf-8" : "unknown-8bit", d->eol);
+	if (encoding)
+		buf_addf(d->out, "Content-Transfer-Encoding: %s%s", encoding, d->eol);
+	buf_adds(d->out, d->eol);
+	d->at = p->header.p + p->header.n;
+	return rc;
+}
+
+/* Quoted-printable while it stays readable, base64 when more than a sixth of the bytes would be escaped. */
+static bool prefers_qp(const struct mime_part *p, struct span content)
+{
+	size_t escaped = 0;
+	if (!span_eqs(p->type, "text"))
+		return false;
+	for (size_t i = 0; i < content.n; i++)
+		escaped += (unsigned char)content.p[i] >= 0x7f || content.p[i] == '=';
+	return escaped <= content.n / 6;
+}
+
+/* RFC 2045 6.8: line ends of text are CRLF before base64. */
+static void text_to_crlf(struct span text, struct buf *out)
+{
+	while (text.n) {
+		bool ended;
+		struct span line = next_line(&text, &ended);
+		buf_addspan(out, line);
+		if (ended)
+			buf_adds(out, ends_with_cr(line) ? "\n" : "\r\n");
+	}
+}
+
+static void encode_base64(struct downgrade *d, const struct mime_part *p, struct span content)
+{
+	struct buf canonical;
+	buf_init(&canonical, 2 * content.n + 2);
+	if (span_eqs(p->type, "text") || span_eqs(p->type, "message")) {
+		text_to_crlf(content, &canonical);
+		content = buf_span(&canonical);
+	}
+	base64_encode(content, d->eol, d->out);
+	buf_free(&canonical);
+}
+
+static int leaf(struct downgrade *d, const struct mime_part *p)
+{
+	struct msg_needs n = { 0 };
+	scan(p->body, &n);
+	if (!n.eightbit && !n.nul && !n.bare_cr && !n.long_line) {
+		if (!has_eightbit(p->header))
+			return 0;
+		struct span encoding = p->encoding;
+		bool plain = !encoding.n || p->codec == CODEC_IDENTITY || has_eightbit(encoding);
+		return header(d, p, plain ? NULL : arena_str(d->arena, encoding));
+	}
+	struct buf decoded;
+	struct span content = p->body;
+	buf_init(&decoded, 2 * p->body.n + 64);
+	if (p->codec == CODEC_QP || p->codec == CODEC_BASE64) {
+		codec_decode(p->codec, p->body, &decoded);
+		content = buf_span(&decoded);
+	}
+	bool qp = prefers_qp(p, content);
+	int rc = header(d, p, qp ? "quoted-printable" : "base64");
+	if (qp)
+		qp_encode(content, false, d->eol, d->out);
+	else
+		encode_base64(d, p, content);
+	d->at = p->body.p + p->body.n;
+	buf_free(&decoded);
+	return rc;
+}
+
+/* Containers may only be 7bit, 8bit or binary, and are 7bit when their leaves are (RFC 2045 6.4). */
+static int container(struct downgrade *d, const struct mime_part *p)
+{
+	bool claims = span_eqs(p->encoding, "8bit") || span_eqs(p->encoding, "binary");
+	return claims || has_eightbit(p->header) ? header(d, p, NULL) : 0;
+}
+
+static bool signed_and_needy(const struct mime_part *p)
+{
+	struct msg_needs n = { 0 };
+	if (p->kind != MIME_MULTIPART || !span_eqs(p->subtype, "signed"))
+		return false;
+	scan(p->body, &n);
+	return n.eightbit || n.nul || n.bare_cr || n.long_line;
+}
+
+int msg_downgrade(struct span msg, struct buf *out, struct err *err)
+{
+	ptrdiff_t lf = span_chr(msg, '\n');
+	struct downgrade d = { .arena = arena_new(),
+		.out = out,
+		.at = msg.p,
+		.err = err,
+		.eol = lf > 0 && msg.p[lf - 1] == '\r' ? "\r\n" : "\n" };
+	int rc = 0;
+	for (struct mime_part *p = mime_parse(d.arena, msg); p && rc == 0; p = mime_next(p)) {
+		if (signed_and_needy(p))
+			rc = err_reply(err, 554, "5.6.3",
+			    "the server takes 7-bit lines only, and re-encoding would break the message's signature");
+		else
+			rc = p->kind == MIME_LEAF ? leaf(&d, p) : container(&d, p);
+	}
+	copy_up_to(&d, msg.p + msg.n);
+	arena_free(d.arena);
+	if (rc == 0 && out->bad)
+		return err_set(err, ERR_LIMIT, "the message grows too large when it is encoded");
+	return rc;
+}
