@@ -72,9 +72,4 @@ void job_report(const struct job *j, const char *uid, uint64_t size, const char 
 bool job_too_large(struct job *j, const char *uid, uint64_t size);
 bool job_limit_reached(const struct job *j, size_t planned);
 
-/* secret.c: the password from --password-command, netrc or the terminal, and the user when the URL has none. */
-int job_credentials(struct job *j, struct err *err);
-/* A netrc's text: the entry of host (and user, unless ""), or its default. 1 found, 0 not, -1 malformed. */
-int netrc_find(struct span text, struct span host, struct buf *user, struct buf *password);
-
 #endif

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/xalloc.h"
 #include "dns/dns.h"
+#include "io/secret.h"
 #include "io/trace.h"
 #include "mra-fetch/fetch.h"
 #include "store/mutf7.h"
@@ -129,6 +130,15 @@ static int open_tls(struct job *j, struct err *err)
 	return (j->tls = tls_client_new(&c, err)) ? 0 : -1;
 }
 
+static int find_secret(struct job *j, struct err *err)
+{
+	struct secret_source src = { .command = j->o->password_command,
+		.netrc = j->o->netrc,
+		.host = j->host.p,
+		.none = j->o->auth && span_ieqs(span_str(j->o->auth), "EXTERNAL") };
+	return secret_find(&src, &j->user, &j->password, err);
+}
+
 int job_open(struct job *j, const struct fetch_options *o, struct err *err)
 {
 	*j = (struct job){ .o = o };
@@ -141,8 +151,7 @@ int job_open(struct job *j, const struct fetch_options *o, struct err *err)
 	if (!o->to)
 		return err_set(
 		    err, ERR_USAGE, "where to? Give --to=maildir:DIR, mbox:FILE, '|COMMAND', lmtp:... or smtp://...");
-	return read_url(j, err) || open_tls(j, err) || job_credentials(j, err) || open_dest(j, err) ||
-		       open_state(j, err)
+	return read_url(j, err) || open_tls(j, err) || find_secret(j, err) || open_dest(j, err) || open_state(j, err)
 		   ? -1
 		   : 0;
 }
@@ -239,7 +248,7 @@ int job_run(struct job *j, struct err *err)
 {
 	char peer[300];
 	struct net_addr got;
-	if (j->logged_in && j->o->password_command && job_credentials(j, err)) /* a token may have run out */
+	if (j->logged_in && j->o->password_command && find_secret(j, err)) /* a token may have run out */
 		return -1;
 	j->logged_in = false;
 	snprintf(peer, sizeof peer, "%.255s:%u", j->host.p, (unsigned)j->port);

@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-#include <netdb.h>
 #include <stdio.h>
-#include <string.h>
-#include <unistd.h>
 
-#include "base/limits.h"
 #include "base/log.h"
+#include "io/hostname.h"
 #include "mta-relay/relay.h"
 
 const struct opt *const relay_tables[] = {
@@ -41,24 +38,7 @@ enum opts_result relay_options(int argc, char **argv, const struct opts *o, int 
 	return rc;
 }
 
-/* The canonical name of a host whose own name has no dot. */
-static void qualify(char *name, size_t size)
-{
-	struct addrinfo hints = { .ai_flags = AI_CANONNAME, .ai_family = AF_UNSPEC }, *found = NULL;
-	if (strchr(name, '.') || getaddrinfo(name, NULL, &hints, &found) != 0)
-		return;
-	if (found->ai_canonname && strchr(found->ai_canonname, '.'))
-		snprintf(name, size, "%s", found->ai_canonname);
-	freeaddrinfo(found);
-}
-
 const char *relay_hostname(const char *configured)
 {
-	static char name[LIMIT_DOMAIN + 1];
-	if (configured && *configured)
-		return configured;
-	if (gethostname(name, sizeof name - 1) < 0 || !*name)
-		return "localhost";
-	qualify(name, sizeof name);
-	return name;
+	return configured && *configured ? configured : hostname_full();
 }

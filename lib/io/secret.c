@@ -1,7 +1,6 @@
-/* SPDX-License-Identifier: ISC
- *
- * Who we are to the server, and the secret that proves it.
- */
+/* SPDX-License-Identifier: ISC */
+#include "io/secret.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
@@ -15,7 +14,6 @@
 #include "base/limits.h"
 #include "base/xalloc.h"
 #include "io/spawn.h"
-#include "mra-fetch/fetch.h"
 
 /* ---- netrc ---- */
 
@@ -124,22 +122,22 @@ int netrc_find(struct span text, struct span host, struct buf *user, struct buf 
 	return found;
 }
 
-static char *netrc_path(const struct fetch_options *o)
+static char *netrc_path(const char *given)
 {
 	const char *env = getenv("NETRC"), *home = getenv("HOME");
-	if (o->netrc || env)
-		return xstrdup(o->netrc ? o->netrc : env);
+	if (given || env)
+		return xstrdup(given ? given : env);
 	return home ? xasprintf("%s/.netrc", home) : NULL;
 }
 
 /* 1 found, 0 not. */
-static int from_netrc(struct job *j, struct err *err)
+static int from_netrc(const struct secret_source *src, struct buf *user, struct buf *password, struct err *err)
 {
 	struct stat st;
 	struct buf text;
-	char *path = netrc_path(j->o);
+	char *path = netrc_path(src->netrc);
 	if (!path || stat(path, &st)) {
-		bool asked = path && j->o->netrc;
+		bool asked = path && src->netrc;
 		if (asked)
 			err_sys(err, "%s", path);
 		free(path);
@@ -151,7 +149,7 @@ static int from_netrc(struct job *j, struct err *err)
 		rc = err_set(err, ERR_CONFIG, "%s may be read by others: chmod 600 it", path);
 	else if (config_slurp(path, &text, err))
 		rc = -1;
-	else if ((rc = netrc_find(buf_span(&text), buf_span(&j->host), &j->user, &j->password)) < 0)
+	else if ((rc = netrc_find(buf_span(&text), span_str(src->host), user, password)) < 0)
 		err_set(err, ERR_CONFIG, "%s: malformed", path);
 	wipe(&text);
 	free(path);
@@ -169,7 +167,7 @@ static int read_secret(int fd, struct buf *out)
 	return n < 0 ? -1 : 0;
 }
 
-static int from_terminal(struct job *j, struct err *err)
+static int from_terminal(const char *user, const char *host, struct buf *password, struct err *err)
 {
 	struct termios old, quiet;
 	int fd = open("/dev/tty", O_RDWR | O_CLOEXEC);
@@ -177,13 +175,13 @@ static int from_terminal(struct job *j, struct err *err)
 		if (fd >= 0)
 			close(fd);
 		return err_set(err, ERR_CONFIG, "no password for %s at %s: give --password-command, or a .netrc entry",
-		    j->user.p, j->host.p);
+		    user, host);
 	}
 	quiet = old;
 	quiet.c_lflag &= ~(tcflag_t)ECHO;
 	tcsetattr(fd, TCSAFLUSH, &quiet);
-	dprintf(fd, "Password for %s at %s: ", j->user.p, j->host.p);
-	int rc = read_secret(fd, &j->password);
+	dprintf(fd, "Password for %s at %s: ", user, host);
+	int rc = read_secret(fd, password);
 	tcsetattr(fd, TCSAFLUSH, &old);
 	dprintf(fd, "\n");
 	close(fd);
@@ -192,25 +190,22 @@ static int from_terminal(struct job *j, struct err *err)
 
 /* ---- */
 
-static void default_user(struct job *j)
+static void default_user(struct buf *user)
 {
 	const struct passwd *pw = getpwuid(getuid());
-	if (!j->user.len && pw)
-		buf_adds(&j->user, pw->pw_name);
+	if (!user->len && pw)
+		buf_adds(user, pw->pw_name);
 }
 
-int job_credentials(struct job *j, struct err *err)
+int secret_find(const struct secret_source *src, struct buf *user, struct buf *password, struct err *err)
 {
-	bool external = j->o->auth && span_ieqs(span_str(j->o->auth), "EXTERNAL");
-	if (j->o->password_command || external) {
-		default_user(j);
-		return external ? 0 : spawn_secret(j->o->password_command, &j->password, err);
+	if (src->command || src->none) {
+		default_user(user);
+		return src->none ? 0 : spawn_secret(src->command, password, err);
 	}
-	if (j->password.len) /* asked for at the first connection */
-		return 0;
-	int found = from_netrc(j, err);
-	default_user(j);
+	int found = from_netrc(src, user, password, err);
+	default_user(user);
 	if (found)
 		return found < 0 ? -1 : 0;
-	return from_terminal(j, err);
+	return from_terminal(user->p, src->host, password, err);
 }
