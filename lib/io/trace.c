@@ -39,7 +39,7 @@ struct frame {
 
 static struct {
 	int fd;
-	bool explain;
+	bool explain, transcript;
 	char prog[ROOM_NAME], role[ROOM_NAME];
 	struct frame *top;
 } state = { .fd = -1 };
@@ -82,7 +82,14 @@ void trace_role(const char *role)
 
 bool trace_on(void)
 {
-	return state.fd >= 0 || state.explain;
+	return state.fd >= 0 || state.explain || state.transcript;
+}
+
+void trace_transcript(void)
+{
+	state.transcript = log_where() != LOG_TO_SYSLOG;
+	if (trace_on() && !state.top)
+		state.top = xcalloc(1, sizeof *state.top);
 }
 
 static void new_id(char out[20])
@@ -285,6 +292,13 @@ static void write_whole(int fd, const struct buf *b)
 			return;
 }
 
+static void mask_controls(struct buf *b)
+{
+	for (size_t i = 0; i < b->len; i++)
+		if ((unsigned char)b->p[i] < ' ' || b->p[i] == 127)
+			b->p[i] = '?';
+}
+
 /* "why (RFC 5321 4.5.4.1)", without control characters: part of it comes from peers. */
 static void explain(const struct trace_event *e)
 {
@@ -297,9 +311,19 @@ static void explain(const struct trace_event *e)
 		struct span section = span_str(e->rfc), number = span_cut(&section, '#');
 		buf_addf(&b, " (RFC %.*s%s%.*s)", SPAN_FMT(number), section.n ? " " : "", SPAN_FMT(section));
 	}
-	for (size_t i = 0; i < b.len; i++)
-		if ((unsigned char)b.p[i] < ' ' || b.p[i] == 127)
-			b.p[i] = '?';
+	mask_controls(&b);
+	buf_addc(&b, '\n');
+	write_whole(STDERR_FILENO, &b);
+	buf_free(&b);
+}
+
+static void transcribe(char dir, struct span line)
+{
+	struct buf b;
+	buf_init(&b, LIMIT_TRACE_LINE);
+	buf_addf(&b, "%c ", dir);
+	buf_addspan(&b, span_slice(line, 0, LIMIT_TRACE_LINE - ROOM_NAME));
+	mask_controls(&b);
 	buf_addc(&b, '\n');
 	write_whole(STDERR_FILENO, &b);
 	buf_free(&b);
@@ -311,6 +335,8 @@ static void emit(const struct trace_event *e, struct span line)
 	struct buf b;
 	if (state.explain)
 		explain(e);
+	if (state.transcript && e->dir && line.n)
+		transcribe(e->dir, line);
 	if (state.fd >= 0) {
 		buf_init(&b, LIMIT_TRACE_LINE);
 		format_event(&b, e, line);

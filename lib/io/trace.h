@@ -18,7 +18,10 @@
  * lost silently. */
 int trace_open(const char *prog, const char *role, const char *path, bool explain, struct err *err);
 void trace_role(const char *role);
-/* Events go somewhere: to a file, or to stderr by --explain. */
+/* Protocol lines go to stderr too, "< " before what is received and "> " before what is sent, redacted as in the file.
+ * After trace_open. */
+void trace_transcript(void);
+/* Events go somewhere: to a file, or to stderr by --explain or as a transcript. */
 bool trace_on(void);
 
 /* A new conversation: a fresh id, the clock for `ms`, the peer ("192.0.2.1:25", copied). The outer conversation

@@ -116,17 +116,33 @@ static void take_extensions(struct smtp_client *c)
 		take_keyword(c, span_cut(&rest, '\n'));
 }
 
+/* The handshake. -1 with err 4.7.5; prefix says when it was. */
+static int start_tls(struct smtp_client *c, const char *prefix, struct err *err)
+{
+	struct err why = { 0 };
+	char text[120];
+	if (tls_connect(c->s, c->config.tls, c->config.host, &why) == 0) {
+		const struct tls_info *i = stream_tls(c->s);
+		snprintf(text, sizeof text, "%s %s", i->version, i->cipher);
+		trace_tls(text);
+		trace_why("tls", "ok", NULL, "%s, %s", text,
+		    i->verified ? "the certificate was verified" : "the certificate was not verified");
+		return 0;
+	}
+	c->alive = false;
+	err_prefix(&why, "%s", prefix);
+	why.class = ERR_TEMP;
+	snprintf(why.enh, sizeof why.enh, "4.7.5");
+	trace_why("tls", "temp", NULL, "%s", why.text);
+	if (err)
+		*err = why;
+	return -1;
+}
+
 static int greeting(struct smtp_client *c, struct err *err)
 {
-	if (c->config.implicit_tls && tls_connect(c->s, c->config.tls, c->config.host, err) < 0) {
-		c->alive = false;
-		err_prefix(err, "TLS");
-		if (err) {
-			err->class = ERR_TEMP;
-			snprintf(err->enh, sizeof err->enh, "4.7.5");
-		}
+	if (c->config.implicit_tls && start_tls(c, "TLS", err) < 0)
 		return -1;
-	}
 	if (client_hear(c, false, TIME_SMTP_GREETING, err) < 0)
 		return -1;
 	if (c->reply.code == 220)
@@ -187,16 +203,7 @@ static int secure(struct smtp_client *c, struct err *err)
 			   ? tls_wanted(err, "4.7.4", "the server refuses STARTTLS, which is required")
 			   : 0;
 	/* Nothing that came with the reply in the clear may survive: the stream refuses the layer then. */
-	if (tls_connect(c->s, c->config.tls, c->config.host, err) < 0) {
-		c->alive = false;
-		err_prefix(err, "STARTTLS");
-		if (err) {
-			err->class = ERR_TEMP;
-			snprintf(err->enh, sizeof err->enh, "4.7.5");
-		}
-		return -1;
-	}
-	return hello(c, err);
+	return start_tls(c, "STARTTLS", err) < 0 ? -1 : hello(c, err);
 }
 
 static struct smtp_client *client_new(struct stream *s, const struct smtp_client_config *config)
