@@ -194,6 +194,7 @@ int imap_client_list(struct imap_client *c, uint32_t from, struct imap_items *ou
 	c->arg = &l;
 	int rc = imap_command(c, buf_span(&line), err);
 	c->untagged = NULL;
+	c->arg = NULL;
 	buf_free(&line);
 	if (rc) {
 		free(out->v);
@@ -282,6 +283,7 @@ int imap_client_fetch(
 	c->sink = sink;
 	int rc = line.bad ? err_set(err, ERR_BUG, "too many messages at once") : imap_command(c, buf_span(&line), err);
 	c->untagged = NULL;
+	c->arg = NULL;
 	c->sink = NULL;
 	buf_free(&line);
 	free(f.got);
