@@ -119,7 +119,7 @@ static void nothing_is_lost(void **state)
 	for (unsigned i = 0; i < DELIVERERS + READERS; i++) {
 		pid[i] = fork();
 		assert_true(pid[i] >= 0);
-		if (pid[i] == 0 && i < DELIVERERS)
+		if (i < DELIVERERS && pid[i] == 0)
 			deliverer(i);
 		if (pid[i] == 0)
 			reader(i - DELIVERERS);
