@@ -214,3 +214,22 @@ start_dovecot() {
 	grep -q '^+OK 0 0' "$CHAIN/pop3"
 	! grep -q 'event\|session=' "$CHAIN/pop3"
 }
+
+@test "the example configuration is read by all the programs that it is for" {
+	conf=$TOP/share/examples/waypost.conf
+	mkdir -p "$CHAIN/etc" "$CHAIN/run"
+	echo 'ann@example.org:{PLAIN}secret::::::' >"$CHAIN/etc/users"
+	echo 'postmaster: ann' >"$CHAIN/etc/aliases"
+	sed "s|/etc/waypost|$CHAIN/etc|; s|/var/lib/waypost|$CHAIN|; /tls-cert/d" "$conf" >"$CHAIN/etc/waypost.conf"
+	PATH=$BIN:$PATH
+	run mta-relay explain --config="$CHAIN/etc/waypost.conf" postmaster@example.org
+	[ "$status" -eq 0 ]
+	[[ $output == *ann@example.org* ]]
+	printf 'EHLO x\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<postmaster@example.org>\r\nDATA\r\nSubject: x\r\n\r\nhello\r\n.\r\nQUIT\r\n' |
+		mta-relay serve --role=mta --config="$CHAIN/etc/waypost.conf" >"$CHAIN/smtp"
+	grep -q '^220 mail.example.org' "$CHAIN/smtp"
+	# The MDA child is told nothing but its own configuration file.
+	printf 'Subject: x\n\nhello\n' | mda-deliver --config="$CHAIN/etc/waypost.conf" -f a@b.example -d ann@example.org
+	run bash -c "printf 'STAT\r\nQUIT\r\n' | maa-serve --pop3 --preauth=ann@example.org --config='$CHAIN/etc/waypost.conf'"
+	[[ $output == *'+OK 1 '* ]]
+}
