@@ -30,8 +30,8 @@ _Static_assert(6 * ROOM_NAME + 4 * ROOM_ID + ROOM_MID + ROOM_LINE + ROOM_WHY + R
     "an event fits its line");
 
 /* A conversation; the lowest one stands for what happens outside of any. */
-struct frame {
-	struct frame *outer;
+struct trace_talk {
+	struct trace_talk *outer;
 	char conv[20], peer[ROOM_ID], tls[ROOM_ID], qid[ROOM_ID], env[ROOM_ID], mid[ROOM_MID];
 	struct timespec start;
 	struct redact redact;
@@ -41,7 +41,7 @@ static struct {
 	int fd;
 	bool explain, transcript;
 	char prog[ROOM_NAME], role[ROOM_NAME];
-	struct frame *top;
+	struct trace_talk *top;
 } state = { .fd = -1 };
 
 /* Copies what fits, never a piece of a UTF-8 sequence at the end. */
@@ -109,7 +109,7 @@ void trace_begin(const char *peer)
 {
 	if (!trace_on())
 		return;
-	struct frame *f = xmalloc(sizeof *f);
+	struct trace_talk *f = xmalloc(sizeof *f);
 	*f = *state.top;
 	f->outer = state.top;
 	f->tls[0] = '\0';
@@ -124,9 +124,34 @@ void trace_end(void)
 {
 	if (!trace_on() || !state.top->outer)
 		return;
-	struct frame *f = state.top;
+	struct trace_talk *f = state.top;
 	state.top = f->outer;
 	free(f);
+}
+
+struct trace_talk *trace_leave(void)
+{
+	if (!trace_on() || !state.top->outer)
+		return NULL;
+	struct trace_talk *f = state.top;
+	state.top = f->outer;
+	return f;
+}
+
+void trace_enter(struct trace_talk *talk)
+{
+	if (!trace_on())
+		return;
+	if (!talk) { /* there is always one to end */
+		trace_begin("");
+		return;
+	}
+	const struct trace_talk *outer = state.top;
+	memcpy(talk->mid, outer->mid, sizeof talk->mid);
+	memcpy(talk->qid, outer->qid, sizeof talk->qid);
+	memcpy(talk->env, outer->env, sizeof talk->env);
+	talk->outer = state.top;
+	state.top = talk;
 }
 
 const char *trace_conv(void)
@@ -248,7 +273,7 @@ static void add_time(struct buf *b)
 }
 
 /* Milliseconds with three decimals: hops on one host are often shorter than one. */
-static void add_ms(struct buf *b, const struct frame *f)
+static void add_ms(struct buf *b, const struct trace_talk *f)
 {
 	struct timespec now;
 	if (!f->conv[0])
@@ -260,7 +285,7 @@ static void add_ms(struct buf *b, const struct frame *f)
 
 static void format_event(struct buf *b, const struct trace_event *e, struct span line)
 {
-	const struct frame *f = state.top;
+	const struct trace_talk *f = state.top;
 	add_time(b);
 	add_text(b, "prog", span_str(state.prog), ROOM_NAME);
 	add_text(b, "role", span_str(state.role), ROOM_NAME);

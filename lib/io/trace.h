@@ -29,6 +29,12 @@ bool trace_on(void);
  * over into the inner one; trace_end brings back what they were before its trace_begin. */
 void trace_begin(const char *peer);
 void trace_end(void);
+/* An inner conversation that outlives the outer one: trace_leave takes it off, trace_enter puts it on again, with mid,
+ * qid and env of now, until trace_end or the next trace_leave. Owned by the caller in between; NULL while off, or when
+ * there was none. */
+struct trace_talk;
+struct trace_talk *trace_leave(void);
+void trace_enter(struct trace_talk *talk);
 /* "" outside a conversation and while off. */
 const char *trace_conv(void);
 /* Known from now on, put on each event until changed; "" for none. Copied. */

@@ -110,6 +110,40 @@ static void test_nesting(void **state)
 	assert_string_equal(trace_conv(), "");
 }
 
+static void test_leaving(void **state)
+{
+	(void)state;
+	char inner[32];
+	trace_begin("first client");
+	trace_begin("lmtp:unix:/mda");
+	snprintf(inner, sizeof inner, "%s", trace_conv());
+	struct trace_talk *talk = trace_leave();
+	trace_end();
+	assert_string_equal(trace_conv(), "");
+	trace_begin("second client");
+	trace_qid("Q2");
+	trace_enter(talk);
+	trace_why("accept", "ok", NULL, "done");
+	json_t *j = last_event(NULL);
+	assert_string_equal(text_of(j, "conv"), inner);
+	assert_string_equal(text_of(j, "peer"), "lmtp:unix:/mda");
+	assert_string_equal(text_of(j, "qid"), "Q2");
+	json_decref(j);
+	talk = trace_leave();
+	trace_end();
+	trace_enter(talk);
+	trace_why("conn.close", "ok", NULL, "over");
+	j = last_event(NULL);
+	assert_string_equal(text_of(j, "conv"), inner);
+	assert_null(json_object_get(j, "qid"));
+	json_decref(j);
+	trace_end();
+	assert_null(trace_leave());
+	trace_enter(NULL);
+	trace_end();
+	assert_string_equal(trace_conv(), "");
+}
+
 static void test_bytes(void **state)
 {
 	(void)state;
@@ -219,6 +253,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_nesting),
+		cmocka_unit_test(test_leaving),
 		cmocka_unit_test(test_bytes),
 		cmocka_unit_test(test_long_lines),
 		cmocka_unit_test(test_secrets),
