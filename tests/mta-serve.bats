@@ -13,6 +13,7 @@ setup() {
 		full@here.example::::::
 		no@here.example::::::
 		die@here.example::::::
+		late@here.example::::::
 	E
 	cat >"$T/aliases" <<-E
 		postmaster: alice
@@ -228,6 +229,38 @@ session() {
 	[ "$(grep -c '^250 2.0.0 Ok: queued' <<<"$out")" -eq 1 ]
 	[ "$(sed -n 's/^\([0-9]*\) <.*/\1/p' "$T/out" | sort -u | wc -l)" -eq 2 ]
 	grep -q '^rcpt: <die@here.example>' "$(queued)"
+}
+
+@test "the MDA dies when it has the whole message: not sent again at once, its outcome is not known" {
+	out=$({
+		mail a@b.example alice@here.example
+		mail a@b.example late@here.example
+		mail a@b.example bob@here.example
+	} | session | serve --mda="lmtp:|$SINK $T/out")
+	[ "$(grep -c '^250 2.0.0 Ok: delivered' <<<"$out")" -eq 2 ]
+	[ "$(grep -c '^250 2.0.0 Ok: queued' <<<"$out")" -eq 1 ]
+	[ "$(grep -c 'late@here.example$' "$T/out")" -eq 1 ]
+	grep -q '^rcpt: <late@here.example>' "$(queued)"
+	# In the queue the same: the attempt is put off.
+	timeout 20 "$RELAY" run --once --queue="$T/queue" --hostname=mx.here.example --domains=here.example \
+		--mda="lmtp:|$SINK $T/out" 2>>"$T/log"
+	[ "$(grep -c 'late@here.example$' "$T/out")" -eq 2 ]
+	grep -q 'status=deferred' "$T/log"
+}
+
+@test "the MDA's conversation in the trace: one for all messages, with the MDA as its peer" {
+	out=$({
+		mail a@b.example alice@here.example
+		mail a@b.example bob@here.example
+	} | session | serve --trace="$T/trace" --mda="lmtp:|$SINK $T/out")
+	grep '"line":"LHLO ' "$T/trace" >"$T/lhlo"
+	[ "$(wc -l <"$T/lhlo")" -eq 1 ]
+	grep -q '"peer":"lmtp:|' "$T/lhlo"
+	conv=$(sed -n 's/.*"conv":"\([^"]*\)".*/\1/p' "$T/lhlo")
+	[ "$(grep '"dir":">","line":"RCPT TO' "$T/trace" | grep -c "\"conv\":\"$conv\"")" -eq 2 ]
+	grep '"line":"QUIT"' "$T/trace" | grep -q "\"conv\":\"$conv\""
+	"$BIN/mailtrace" --text "$T/trace" >"$T/text"
+	lacks 'No message' "$T/text"
 }
 
 @test "the MDA was killed while idle: the next message is delivered by a new one" {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "mta-relay/handoff.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -24,6 +25,7 @@ struct mda {
 	struct child child;         /* pid 0: none */
 	struct smtp_client *client; /* NULL: no conversation */
 	bool used;                  /* the conversation has carried a message before */
+	struct trace_talk *talk;    /* the conversation's place in the trace while it rests; NULL: none */
 };
 
 static bool parse_host(struct mda *m, struct span s)
@@ -69,8 +71,12 @@ const char *mda_name(const struct mda *m)
 static void hang_up(struct mda *m, bool polite)
 {
 	struct err err;
-	if (m->client)
+	if (m->client) {
+		trace_enter(m->talk);
 		smtp_client_close(m->client, polite);
+		trace_end();
+	}
+	m->talk = NULL;
 	m->client = NULL;
 	m->used = false;
 	if (m->child.pid > 0)
@@ -120,7 +126,14 @@ static int begin(struct mda *m, struct err *err)
 	struct stream *s = reach(m, err);
 	if (s) {
 		stream_set_timeout(s, m->timeout);
+		trace_begin(m->spec);
+		trace_event(
+		    &(struct trace_event){ .ev = "conn.open", .dir = '>', .result = "ok", .why = "to the MDA" });
 		m->client = smtp_client_open(s, &c, err);
+		if (m->client)
+			m->talk = trace_leave();
+		else
+			trace_end();
 	}
 	if (m->client)
 		return 0;
@@ -144,10 +157,25 @@ static int send_once(struct mda *m, struct smtp_message *msg, struct err *err)
 		return -1;
 	}
 	m->used = true;
+	trace_enter(m->talk);
 	int rc = smtp_client_send(m->client, msg, err);
+	m->talk = trace_leave();
 	if (rc < 0 || !smtp_client_alive(m->client))
 		hang_up(m, false);
 	return rc;
+}
+
+/* Notes whether the content was asked for: from then on the MDA may have taken the message. */
+struct content {
+	struct smtp_message *msg;
+	bool begun;
+};
+
+static int content_read(void *arg, struct span *out, struct err *err)
+{
+	struct content *c = arg;
+	c->begun = true;
+	return c->msg->read(c->msg->arg, out, err);
 }
 
 /* The recipients that are still unanswered, again on a new conversation. */
@@ -176,8 +204,13 @@ int mda_send(struct mda *m, struct smtp_message *msg, void (*rewind)(void *arg),
 	if (m->client && !smtp_client_alive(m->client))
 		hang_up(m, false);
 	bool reused = m->client && m->used;
-	int rc = send_once(m, msg, err);
-	if (rc < 0 && reused) {
+	struct content c = { .msg = msg };
+	struct smtp_message first = *msg;
+	first.read = content_read;
+	first.arg = &c;
+	int rc = send_once(m, &first, err);
+	/* It had ended while it rested: nothing was said about this message. */
+	if (rc < 0 && reused && !c.begun && err->sys != ETIMEDOUT) {
 		rewind(msg->arg);
 		rc = send_rest(m, msg, err);
 	}

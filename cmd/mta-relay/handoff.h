@@ -20,10 +20,10 @@ void mda_free(struct mda *m);
 /* "lmtp:..." as given, for messages. */
 const char *mda_name(const struct mda *m);
 
-/* One transaction: smtp_client_send's results. A conversation that had gone stale is begun anew once, for the
- * recipients that have no result yet. -1 with ERR_TEMP when the MDA can't be reached or broke off: recipients without a
- * result of their own have that one. rewind lets the content be read from its start again (m->read after m->arg was
- * rewound). */
+/* One transaction: smtp_client_send's results. A conversation that had gone stale before any content was sent is begun
+ * anew once, for the recipients that have no result yet; after that, to send again could deliver twice. -1 with
+ * ERR_TEMP when the MDA can't be reached or broke off: recipients without a result of their own have that one. rewind
+ * lets the content be read from its start again (m->read after m->arg was rewound). */
 int mda_send(struct mda *m, struct smtp_message *msg, void (*rewind)(void *arg), struct err *err);
 
 #endif
