@@ -142,6 +142,10 @@ static bool read_tls(struct received *r, struct span c)
 			cipher = value_after(rest, "cipher ");
 		if (!cipher.n && rest.n && rest.p[0] == ':')
 			cipher = value_after(rest, ":");
+		/* "(TLSv1.3 TLS_AES_256_GCM_SHA384)": OpenSSL's names have a _ or a - in them. */
+		struct span words = rest, word = span_word(&words);
+		if (!cipher.n && !span_trim(words).n && (span_chr(word, '_') > 0 || span_chr(word, '-') > 0))
+			cipher = word;
 		r->tls = true;
 		set_once(&r->tls_version, version);
 		set_once(&r->tls_cipher, cipher);

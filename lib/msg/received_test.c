@@ -79,6 +79,11 @@ static const struct want cases[] = {
 	  "<x@y> with cram_md5; Sun, 22 Nov 2026 03:10:00 +0000",
 	    "a", "", "192.0.2.1", "b", "Exim 4.63 #1", "esmtpsa", "1N", "", "", "TLS-1.0/RSA_AES_256_CBC_SHA1", true,
 	    true, true },
+	{ "from a.example ([192.0.2.1])\r\n\tby b.example (waypost) with ESMTPS id 1K0\r\n\t(TLSv1.3 "
+	  "TLS_AES_256_GCM_SHA384)"
+	  "\r\n\tfor <x@b.example>;\r\n\tSun, 22 Nov 2026 03:10:00 +0000",
+	    "a.example", "", "192.0.2.1", "b.example", "waypost", "ESMTPS", "1K0", "x@b.example", "",
+	    "TLSv1.3/TLS_AES_256_GCM_SHA384", true, false, true },
 	{ "from a by b with UTF8SMTPSA; nonsense", "a", "", "", "b", "", "UTF8SMTPSA", "", "", "", "/", true, true,
 	    false },
 };
