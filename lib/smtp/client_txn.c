@@ -15,6 +15,7 @@
 enum {
 	WINDOW = 100,        /* RFC 2920 3.1: so few replies fit into any TCP window, and nobody waits for ever */
 	EARLY_CHECK = 65536, /* content bytes between two looks for a reply that came too early */
+	CODE_LEN = 4,        /* "250 " */
 	LAST_WORDS = 5000,   /* ms for the reply of a server that closed while we sent */
 };
 
@@ -212,7 +213,7 @@ static void trace_reply(const struct txn *t, const char *ev, const char *what)
 	const struct smtp_reply *r = &t->c->reply;
 	char line[300], why[700];
 	smtp_reply_line(r, line, sizeof line);
-	snprintf(why, sizeof why, "<%.256s>: %s", what, line);
+	smtp_about(span_str(what), span_from(span_str(line), CODE_LEN), why, sizeof why);
 	struct trace_event e = { .ev = ev,
 		.code = r->code,
 		.why = why,

@@ -136,6 +136,35 @@ void smtp_reply_line(const struct smtp_reply *r, char *out, size_t n)
 			out[i] = ' ';
 }
 
+/* Where "<address>" stands in text, with what joins it to the words behind; an empty span when it does not. */
+static struct span find_address(struct span address, struct span text)
+{
+	ptrdiff_t at = address.n ? span_ifind(text, address) : -1;
+	size_t start = (size_t)at, end = start + address.n;
+	if (at < 1 || text.p[start - 1] != '<' || end >= text.n || text.p[end] != '>')
+		return span_slice(text, 0, 0);
+	end++;
+	if (end < text.n && text.p[end] == ':')
+		end++;
+	while (end < text.n && text.p[end] == ' ')
+		end++;
+	return span_slice(text, start - 1, end);
+}
+
+void smtp_about(struct span address, struct span text, char *out, size_t n)
+{
+	enum {
+		ADDRESS_MAX = 400
+	};
+	struct span again = find_address(address, text), before = span_slice(text, 0, (size_t)(again.p - text.p));
+	/* At the end of the text it belongs to the sentence. */
+	if (again.p + again.n == text.p + text.n)
+		again = before = span_slice(text, 0, 0);
+	address = span_slice(address, 0, ADDRESS_MAX);
+	snprintf(out, n, "<%.*s>: %.*s%.*s", SPAN_FMT(address), SPAN_FMT(before),
+	    SPAN_FMT(span_from(text, before.n + again.n)));
+}
+
 int smtp_reply_err(const struct smtp_reply *r, struct err *err)
 {
 	char line[400];

@@ -34,6 +34,9 @@ int smtp_reply_read(struct stream *s, struct smtp_reply *r, bool secret, struct 
 
 /* "550 5.1.1 no such user", all lines in one, cut at the size of out. */
 void smtp_reply_line(const struct smtp_reply *r, char *out, size_t n);
+/* "<bob@example.org>: no such user" for a trace. Where the text names the address itself ("<bob@example.org>: no such
+ * user", "2.1.5 <bob@example.org> Ok") it is taken out there: said once. Cut at the size of out. */
+void smtp_about(struct span address, struct span text, char *out, size_t n);
 /* err from a reply: code, enh, class by the first digit, the reply itself as text. Returns -1. */
 int smtp_reply_err(const struct smtp_reply *r, struct err *err);
 

@@ -128,12 +128,38 @@ static void as_error(void **state)
 	stream_close(s);
 }
 
+static void test_about(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *address, *text, *want;
+	} cases[] = {
+		{ "c@z", "relaying denied", "<c@z>: relaying denied" },
+		{ "c@z", "<c@z>: relaying denied", "<c@z>: relaying denied" },
+		{ "c@z", "5.1.1 <C@z>: no such user", "<c@z>: 5.1.1 no such user" },
+		{ "b@y", "2.1.5 <b@y> Ok, id 7", "<b@y>: 2.1.5 Ok, id 7" },
+		{ "b@y", "Nobody is called <b@y>", "<b@y>: Nobody is called <b@y>" },
+		{ "b@y", "not <bb@y> but b@y", "<b@y>: not <bb@y> but b@y" },
+		{ "b@y", "", "<b@y>: " },
+		{ "", "sender <> accepted", "<>: sender <> accepted" },
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		char got[100];
+		smtp_about(span_str(cases[i].address), span_str(cases[i].text), got, sizeof got);
+		assert_string_equal(got, cases[i].want);
+	}
+	char cut[12];
+	smtp_about(SPAN("b@y"), SPAN("2.1.5 <b@y> Ok"), cut, sizeof cut);
+	assert_string_equal(cut, "<b@y>: 2.1.");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(table),
 		cmocka_unit_test(without_end),
 		cmocka_unit_test(as_error),
+		cmocka_unit_test(test_about),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,7 @@
 
 #include "base/limits.h"
 #include "io/trace.h"
+#include "smtp/reply.h"
 #include "smtp/server_int.h"
 
 void smtp_answer(struct smtp_answer *a, int code, const char *enh, const char *fmt, ...)
@@ -102,6 +103,6 @@ void server_event_about(const char *ev, int code, struct span address, const cha
 	char text[1024];
 	if (!trace_on())
 		return;
-	snprintf(text, sizeof text, "<%.*s>: %s", (int)(address.n > 400 ? 400 : address.n), address.p, why);
+	smtp_about(address, span_str(why), text, sizeof text);
 	server_event(ev, code, text);
 }
