@@ -28,7 +28,7 @@ void pop3_open(struct pop3 *p)
 		if (!p->f->msg[i].gone)
 			p->msg[p->n++].m = &p->f->msg[i];
 	p->state = POP3_TRANSACTION;
-	pop3_ok(p, "%zu messages", p->n);
+	pop3_ok(p, "%zu message%s", p->n, p->n == 1 ? "" : "s");
 }
 
 void pop3_release(struct pop3 *p)
@@ -185,7 +185,7 @@ void pop3_rset(struct pop3 *p, struct span arg)
 	(void)arg;
 	for (size_t i = 0; i < p->n; i++)
 		p->msg[i].deleted = false;
-	pop3_ok(p, "%zu messages", p->n);
+	pop3_ok(p, "%zu message%s", p->n, p->n == 1 ? "" : "s");
 }
 
 /* A message that was read by POP3 should not look unread in IMAP. It is a courtesy: failing is no error. */
@@ -215,7 +215,7 @@ void pop3_update(struct pop3 *p)
 		why = one;
 	}
 	if (!failed) {
-		pop3_ok(p, "%zu messages removed", removed);
+		pop3_ok(p, "%zu message%s removed", removed, removed == 1 ? "" : "s");
 		return;
 	}
 	log_err("expunge user=%s failed=%zu why=\"%s\"", log_quote(p->x->user.name), failed, why.text);

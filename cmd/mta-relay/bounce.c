@@ -175,7 +175,8 @@ int bounce_report(struct spool_msg *m, const struct bounce_config *c, int64_t no
 	};
 	if (queue_it(&t, m, id, err) < 0)
 		return -1;
-	trace_why("queue", "ok", "3461#6", "a notification about %zu recipients was put into the queue as %s", due, id);
+	trace_why("queue", "ok", "3461#6", "a notification about %zu recipient%s was put into the queue as %s", due,
+	    due == 1 ? "" : "s", id);
 	log_info("notify qid=%s as=%s to=%s recipients=%zu", m->id, id, log_quote(t.to), due);
 	return record_told(m, kind, now, id, err);
 }

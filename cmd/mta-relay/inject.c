@@ -182,7 +182,8 @@ static int inject(const struct inject_options *o, const struct spool_envelope *e
 	}
 	if (rc == 0) {
 		trace_qid(id);
-		trace_why("queue", "ok", NULL, "accepted from stdin for %zu recipients, queued as %s", env->n_rcpt, id);
+		trace_why("queue", "ok", NULL, "accepted from stdin for %zu recipient%s, queued as %s", env->n_rcpt,
+		    env->n_rcpt == 1 ? "" : "s", id);
 		log_info("queue qid=%s from=%s recipients=%zu", id, log_quote(env->from), env->n_rcpt);
 	}
 	spool_close(s);

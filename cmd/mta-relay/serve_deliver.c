@@ -259,7 +259,7 @@ static void into_queue(const struct load *l, struct smtp_answer *a)
 		return;
 	}
 	trace_qid(id);
-	trace_why("queue", "ok", "5321#4.2.5", "on disk for %zu recipients", l->n);
+	trace_why("queue", "ok", "5321#4.2.5", "on disk for %zu recipient%s", l->n, l->n == 1 ? "" : "s");
 	log_taken(l, id, "queued");
 	smtp_answer(a, 250, "2.0.0", "Ok: queued as %s", id);
 }
