@@ -293,3 +293,28 @@ teardown() { queue_teardown; }
 	[[ $output == *"b@here.example goes to lmtp:unix:/run/mda"* ]]
 	[[ $output == *"x@there.example goes to smtp://hub.example"* && $output == *"smarthost"* ]]
 }
+
+@test "8-bit content is re-encoded for a next hop without 8BITMIME, and nothing else is" {
+	sink --ext=PIPELINING
+	printf 'MIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\nGr\303\274\303\237e\n' |
+		inject a@example.org b@example.net
+	message plain 'seven bits' | inject a@example.org c@example.net
+	run_queue
+	[ "$(waiting)" -eq 0 ]
+	run cat "$SINK"/0*
+	[[ $output == *'Content-Transfer-Encoding: base64'*R3LDvMOfZQ* ]]
+	[[ $output != *$'\303'* ]]
+	[[ $output == *'seven bits'* ]]
+	[[ $output != *BODY=8BITMIME* ]]
+}
+
+@test "8-bit content that a signature covers is returned when the next hop has no 8BITMIME" {
+	sink --ext=PIPELINING
+	printf 'MIME-Version: 1.0\nContent-Type: multipart/signed; boundary=x; protocol="application/pgp-signature"\n\n--x\nContent-Type: text/plain; charset=utf-8\n\nGr\303\274\303\237e\n--x\nContent-Type: application/pgp-signature\n\nsig\n--x--\n' |
+		inject a@example.org b@example.net
+	run_queue
+	run_queue
+	run cat "$SINK"/0*
+	[[ $output == *'X-From: <>'* ]]
+	[[ $output == *'Status: 5.6.3'* ]]
+}

@@ -7,7 +7,6 @@
 #include "msg/header.h"
 
 enum {
-	FULL_BELOW = 51200,     /* bytes of content that go back whole although nobody asked for it */
 	RETURN_HEADER = 262144, /* at most of a header */
 	TEXT_MAX = 64 * 1024 * 1024,
 	COPY = 65536,
@@ -73,15 +72,14 @@ static bool needs_utf8(const struct bounce_text *t)
 	return yes;
 }
 
-/* RFC 3461 4.3: FULL is about failures; without RET the choice is ours, and a short message goes back whole. */
+/* RFC 3461 4.3: FULL is about failures; without RET the choice is ours, and the header alone makes little backscatter.
+ */
 static bool wants_full(const struct spool_msg *m, const enum bounce_kind *kind)
 {
 	bool failed = false;
 	for (size_t i = 0; i < m->file.env.n_rcpt; i++)
 		failed |= kind[i] == BOUNCE_FAILED;
-	if (!failed || span_ieqs(m->file.env.ret, "HDRS"))
-		return false;
-	return m->file.size <= FULL_BELOW || span_ieqs(m->file.env.ret, "FULL");
+	return failed && span_ieqs(m->file.env.ret, "FULL");
 }
 
 static int copy_content(struct spool_msg *m, struct spool_writer *w, struct err *err)

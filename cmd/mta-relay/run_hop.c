@@ -10,6 +10,7 @@
 #include "base/xalloc.h"
 #include "io/spawn.h"
 #include "io/trace.h"
+#include "msg/downgrade.h"
 #include "mta-relay/handoff.h"
 #include "mta-relay/run_secret.h"
 
@@ -295,16 +296,69 @@ static bool connected(const struct hop *h, const struct route *r)
 	return h->key && !strcmp(h->key, r->key) && (h->mda || (smtp_client_alive(h->client) && h->sent < PER_SESSION));
 }
 
+/* Content that was re-encoded for a next hop without 8BITMIME. */
+struct reencoded {
+	struct hop_message *original;
+	struct buf text;
+	bool given;
+};
+
+static int read_reencoded(void *arg, struct span *out, struct err *err)
+{
+	struct reencoded *x = arg;
+	if (x->given)
+		return 0;
+	/* The original's reader notes that sending has begun. */
+	if (x->original->m.read(x->original->m.arg, out, err) < 0)
+		return -1;
+	x->given = true;
+	*out = buf_span(&x->text);
+	return 1;
+}
+
+static int reencode(struct hop_message *m, struct buf *text, struct err *err)
+{
+	struct buf whole;
+	struct span piece;
+	int rc;
+	buf_init(&whole, text->max);
+	m->rewind(m->m.arg);
+	while ((rc = m->m.read(m->m.arg, &piece, err)) > 0)
+		buf_addspan(&whole, piece);
+	m->rewind(m->m.arg);
+	if (rc == 0)
+		rc = whole.bad ? err_set(err, ERR_LIMIT, "too large to be re-encoded")
+			       : msg_downgrade(buf_span(&whole), text, err);
+	buf_free(&whole);
+	return rc;
+}
+
+/* RFC 6152 3: 8-bit content for a server that takes 7-bit lines only. What can't be re-encoded without harm is offered
+ * as it is, and so refused for every recipient with 5.6.3 before anything is sent. */
+static int send_eightbit(struct hop *h, struct hop_message *m, struct err *err)
+{
+	struct reencoded x = { .original = m };
+	struct err why;
+	struct smtp_message plain = m->m;
+	buf_init(&x.text, LIMIT_REENCODED);
+	plain.eightbit = reencode(m, &x.text, &why) < 0;
+	if (!plain.eightbit) {
+		plain.read = read_reencoded;
+		plain.arg = &x;
+		plain.size = x.text.len;
+		trace_why("route", "ok", "6152#3", "the next hop has no 8BITMIME: the content was re-encoded");
+	}
+	int rc = smtp_client_send(h->client, &plain, err);
+	buf_free(&x.text);
+	return rc;
+}
+
 static int send_client(struct hop *h, struct hop_message *m, struct err *err)
 {
-	unsigned exts = smtp_client_exts(h->client);
-	bool said = m->m.eightbit;
-	if (!(exts & SMTP_8BITMIME))
-		m->m.eightbit = m->has_eightbit(m->m.arg);
 	h->sent++;
-	int rc = smtp_client_send(h->client, &m->m, err);
-	m->m.eightbit = said;
-	return rc;
+	if (!(smtp_client_exts(h->client) & SMTP_8BITMIME) && m->has_eightbit(m->m.arg))
+		return send_eightbit(h, m, err);
+	return smtp_client_send(h->client, &m->m, err);
 }
 
 /* The conversation was kept from an earlier message and had ended meanwhile: nothing was said about this one. */
