@@ -9,6 +9,7 @@
 #include "msg/header.h"
 #include "msg/mime.h"
 #include "msg/param2231.h"
+#include "msg/transfer.h"
 
 enum {
 	LINE_MAX_BYTES = 998
@@ -214,41 +215,6 @@ static int header(struct downgrade *d, const struct mime_part *p, const char *en
 	return rc;
 }
 
-/* Quoted-printable while it stays readable, base64 when more than a sixth of the bytes would be escaped. */
-static bool prefers_qp(const struct mime_part *p, struct span content)
-{
-	size_t escaped = 0;
-	if (!span_eqs(p->type, "text"))
-		return false;
-	for (size_t i = 0; i < content.n; i++)
-		escaped += (unsigned char)content.p[i] >= 0x7f || content.p[i] == '=';
-	return escaped <= content.n / 6;
-}
-
-/* RFC 2045 6.8: line ends of text are CRLF before base64. */
-static void text_to_crlf(struct span text, struct buf *out)
-{
-	while (text.n) {
-		bool ended;
-		struct span line = next_line(&text, &ended);
-		buf_addspan(out, line);
-		if (ended)
-			buf_adds(out, ends_with_cr(line) ? "\n" : "\r\n");
-	}
-}
-
-static void encode_base64(struct downgrade *d, const struct mime_part *p, struct span content)
-{
-	struct buf canonical;
-	buf_init(&canonical, 2 * content.n + 2);
-	if (span_eqs(p->type, "text") || span_eqs(p->type, "message")) {
-		text_to_crlf(content, &canonical);
-		content = buf_span(&canonical);
-	}
-	base64_encode(content, d->eol, d->out);
-	buf_free(&canonical);
-}
-
 static int leaf(struct downgrade *d, const struct mime_part *p)
 {
 	struct msg_needs n = { 0 };
@@ -267,12 +233,10 @@ static int leaf(struct downgrade *d, const struct mime_part *p)
 		codec_decode(p->codec, p->body, &decoded);
 		content = buf_span(&decoded);
 	}
-	bool qp = prefers_qp(p, content);
-	int rc = header(d, p, qp ? "quoted-printable" : "base64");
-	if (qp)
-		qp_encode(content, false, d->eol, d->out);
-	else
-		encode_base64(d, p, content);
+	bool text = span_eqs(p->type, "text");
+	enum codec codec = transfer_choose(text, content);
+	int rc = header(d, p, transfer_name(codec));
+	transfer_encode(codec, text || span_eqs(p->type, "message"), content, d->eol, d->out);
 	d->at = p->body.p + p->body.n;
 	buf_free(&decoded);
 	return rc;

@@ -20,6 +20,7 @@ void client_say(struct smtp_client *c, struct span line, bool secret)
 
 int client_hear(struct smtp_client *c, bool secret, int64_t ms, struct err *err)
 {
+	ms = client_patience(c, ms);
 	stream_set_timeout(c->s, ms);
 	stream_set_deadline(c->s, ms);
 	int rc = smtp_reply_read(c->s, &c->reply, secret, err);

@@ -8,6 +8,7 @@
 #define WP_SMTP_CLIENT_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/arena.h"
 #include "base/buf.h"
@@ -50,6 +51,7 @@ struct smtp_client_config {
 	struct tls_ctx *tls;                   /* needed unless STARTTLS_NEVER */
 	const char *host;                      /* for SNI and certificate names */
 	const struct sasl_client_config *auth; /* NULL: none */
+	int64_t timeout;                       /* ms, instead of RFC 5321 4.5.3.2's where those are longer; 0: none */
 };
 struct smtp_client;
 

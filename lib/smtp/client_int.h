@@ -34,6 +34,12 @@ static inline bool client_positive(const struct smtp_client *c)
 	return c->reply.code / 100 == 2;
 }
 
+/* How long to wait where RFC 5321 4.5.3.2 says ms. */
+static inline int64_t client_patience(const struct smtp_client *c, int64_t ms)
+{
+	return c->config.timeout > 0 && c->config.timeout < ms ? c->config.timeout : ms;
+}
+
 int client_auth(struct smtp_client *c, struct err *err);
 
 #endif

@@ -300,7 +300,7 @@ static int say_content(struct txn *t, struct err *err)
 	struct span piece;
 	size_t since = 0;
 	int rc;
-	stream_set_timeout(t->c->s, TIME_SMTP_DATA_BLOCK);
+	stream_set_timeout(t->c->s, client_patience(t->c, TIME_SMTP_DATA_BLOCK));
 	while ((rc = t->m->read(t->m->arg, &piece, err)) > 0) {
 		/* In slices, so that one huge piece is not sent to a server that has long said no. */
 		while (piece.n) {
