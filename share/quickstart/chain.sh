@@ -165,17 +165,17 @@ chain_fetch() {
 }
 
 # chain_arrived SENT GOT: did the message arrive byte for byte? Line ends are a matter of transport, and hops put
-# fields on top: the message that was sent must be the end of the one that came. A Bcc field is taken out on the
-# way; then the bodies are compared.
+# fields on top: the message that was sent must be the end of the one that came. Only what the standards take out on the
+# way may be missing: Bcc (RFC 5322 3.6.3), an old Return-Path (RFC 5321 4.4), a mailbox's "From " line.
 chain_arrived() {
-	LC_ALL=C sed -e 's/\r$//' -e '$a\' "$1" >"$CHAIN/sent.lf"
+	LC_ALL=C sed -e 's/\r$//' -e '$a\' "$1" | LC_ALL=C awk '
+		NR == 1 && /^From / { next }
+		!begun++ && !/^[!-9;-~]+[ \t]*:/ || /^$/ { body = 1 }
+		!body && tolower($0) ~ /^(bcc|resent-bcc|return-path)[ \t]*:/ { gone = 1; next }
+		!body && gone && /^[ \t]/ { next }
+		{ gone = 0; print }' >"$CHAIN/sent.lf"
 	LC_ALL=C sed -e 's/\r$//' -e '$a\' "$2" >"$CHAIN/got.lf"
-	if ! sed '/^$/q' "$CHAIN/sent.lf" | grep -qai '^bcc:'; then
-		tail -c "$(wc -c <"$CHAIN/sent.lf")" "$CHAIN/got.lf" | cmp - "$CHAIN/sent.lf"
-		return
-	fi
-	sed '1,/^$/d' "$CHAIN/sent.lf" >"$CHAIN/sent.body"
-	sed '1,/^$/d' "$CHAIN/got.lf" | cmp - "$CHAIN/sent.body"
+	tail -c "$(wc -c <"$CHAIN/sent.lf")" "$CHAIN/got.lf" | cmp - "$CHAIN/sent.lf"
 }
 
 chain_drained() { # no message waits in a queue
