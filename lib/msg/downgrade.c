@@ -194,7 +194,8 @@ static int header(struct downgrade *d, const struct mime_part *p, const char *en
 {
 	struct span rest = p->header;
 	struct header_field f;
-	bool typed = false, versioned = p->parent != NULL;
+	/* A message within the message says for itself what it is. */
+	bool top = !p->parent || p->parent->kind == MIME_MESSAGE, typed = !top, versioned = !top;
 	int rc = 0;
 	copy_up_to(d, p->header.p);
 	while (rc == 0 && header_next(&rest, &f)) {
@@ -205,7 +206,7 @@ static int header(struct downgrade *d, const struct mime_part *p, const char *en
 	}
 	if (encoding && !versioned)
 		buf_addf(d->out, "MIME-Version: 1.0%s", d->eol);
-	if (encoding && !typed && p->parent == NULL)
+	if (encoding && !typed)
 		buf_addf(d->out, "Content-Type: text/plain; charset=%s%s",
 		    utf8_valid(p->body) ? "utf-8" : "unknown-8bit", d->eol);
 	if (encoding)

@@ -81,8 +81,8 @@ static void table(void **state)
 		{ "MIME-Version: 1.0\nContent-Type: message/rfc822\nContent-Transfer-Encoding: 8bit\n\n"
 		  "Subject: in\xc3\xa4r\n\nbody \xc3\xa4 of it, long\n",
 		    "MIME-Version: 1.0\nContent-Type: message/rfc822\n\n"
-		    "Subject: =?utf-8?b?aW7DpHI=?=\nContent-Transfer-Encoding: quoted-printable\n\nbody =C3=A4 of it, "
-		    "long\n",
+		    "Subject: =?utf-8?b?aW7DpHI=?=\nMIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\n"
+		    "Content-Transfer-Encoding: quoted-printable\n\nbody =C3=A4 of it, long\n",
 		    NULL },
 		{ "From: J\xc3\xb6rg <j@x>, b@y\nContent-Type: text/plain; name=\"\xc3\xa4.txt\"\n\nc\n",
 		    "From: =?utf-8?b?SsO2cmc=?= <j@x>, <b@y>\nContent-Type: text/plain; "
