@@ -155,6 +155,18 @@ subjects() { find "$1/new" "$1/cur" -type f -exec grep -h '^Subject:' {} + | sor
 	[ "$status" -eq 1 ]
 }
 
+@test "nothing of a SCRAM exchange is in the trace, whoever says it" {
+	message 1
+	for proto in imap pop3; do
+		serve "$proto" ,tls
+		fetch --auth=SCRAM-SHA-256 --trace="$T/trace" --to="maildir:$T/got.$proto" "${proto}s://joe@localhost:$PORT"
+	done
+	[ "$(grep -c '"line":"[^"]*AUTH[A-Z]* SCRAM-SHA-256 \*\*\*"' "$T/trace")" -eq 2 ]
+	[ "$(grep -c '"dir":"<","line":"\*\*\*"' "$T/trace")" -ge 2 ]
+	run grep -E '"line":"\+ ?[A-Za-z0-9]{8}|cj1|dj1' "$T/trace"
+	[ "$status" -eq 1 ]
+}
+
 @test "--delete deletes what is safe here, and nothing else" {
 	for i in 1 2 3; do message $i; done
 	serve imap ,tls

@@ -182,10 +182,12 @@ static int authenticate(struct imap_client *c, struct err *err)
 		.hear = auth_hear,
 		.arg = c };
 	int rc;
+	c->authenticating = true;
 	if (!mechs.len && !c->config.auth->mech)
 		rc = login(c, err);
 	else
 		rc = sasl_exchange(c->config.auth, buf_span(&mechs), c->s, &talk, err);
+	c->authenticating = false;
 	buf_free(&mechs);
 	trace_why("auth", rc ? err_result(err) : "ok", "3501#6.2.2", "%s", rc ? err->text : "logged in");
 	if (rc)

@@ -27,6 +27,7 @@ struct imap_client {
 	struct arena *arena;
 	unsigned tag;
 	bool alive, caps_known, bye;
+	bool authenticating; /* challenges are part of a secret exchange */
 
 	imap_untagged_fn *untagged; /* of the present command, NULL: only what always counts */
 	void *arg;

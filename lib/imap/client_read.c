@@ -55,7 +55,7 @@ static int read_line(struct imap_client *c, struct err *err)
 	}
 	if (l.has_nul || l.has_bare_cr)
 		return protocol(c, err, "a NUL or CR in a line");
-	trace_line('<', l.text, false);
+	trace_line('<', l.text, c->authenticating && span_starts(l.text, "+ "));
 	buf_addspan(&c->resp, l.text);
 	return c->resp.bad ? protocol(c, err, "a response that is too long") : 0;
 }

@@ -51,7 +51,7 @@ int pop3_line(struct pop3_client *c, struct span *out, struct err *err)
 	}
 	if (l.has_nul)
 		return pop3_broken(c, err, "a NUL in a line");
-	trace_line('<', l.text, false);
+	trace_line('<', l.text, c->authenticating && span_starts(l.text, "+ "));
 	*out = l.text;
 	return 0;
 }
@@ -244,10 +244,12 @@ static int authenticate(struct pop3_client *c, struct err *err)
 		.verb = "AUTH ", .initial = true, .first_max = 253, .say = auth_say, .hear = auth_hear, .arg = c
 	};
 	int rc;
+	c->authenticating = true;
 	if (!c->mechs.len && !c->config.auth->mech)
 		rc = user_pass(c, err);
 	else
 		rc = sasl_exchange(c->config.auth, buf_span(&c->mechs), c->s, &talk, err);
+	c->authenticating = false;
 	trace_why("auth", rc ? err_result(err) : "ok", "1939#7", "%s", rc ? err->text : "logged in");
 	return rc ? err_prefix(err, "authentication failed") : 0;
 }

@@ -19,6 +19,7 @@ struct pop3_client {
 	struct pop3_client_config config;
 	struct buf mechs;
 	bool alive, stls, pipelining, user;
+	bool authenticating; /* challenges are part of a secret exchange */
 };
 
 /* Marks the session dead; err is set when what is given. Returns -1. */
