@@ -88,10 +88,10 @@ void imap_untagged(struct imap *s, const char *fmt, ...)
 	struct buf line;
 	va_list ap;
 	buf_init(&line, LIMIT_IMAP_LINE);
+	buf_adds(&line, "* ");
 	va_start(ap, fmt);
 	buf_addv(&line, fmt, ap);
 	va_end(ap);
-	stream_puts(s->s, "* ");
 	stream_span(s->s, buf_span(&line));
 	stream_puts(s->s, "\r\n");
 	if (trace_on())
