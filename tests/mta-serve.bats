@@ -255,7 +255,7 @@ session() {
 	} | session | serve --trace="$T/trace" --mda="lmtp:|$SINK $T/out")
 	grep '"line":"LHLO ' "$T/trace" >"$T/lhlo"
 	[ "$(wc -l <"$T/lhlo")" -eq 1 ]
-	grep -q '"peer":"lmtp:|' "$T/lhlo"
+	grep -q '"peer":"lmtp:|lmtp-sink"' "$T/lhlo"
 	conv=$(sed -n 's/.*"conv":"\([^"]*\)".*/\1/p' "$T/lhlo")
 	[ "$(grep '"dir":">","line":"RCPT TO' "$T/trace" | grep -c "\"conv\":\"$conv\"")" -eq 2 ]
 	grep '"line":"QUIT"' "$T/trace" | grep -q "\"conv\":\"$conv\""

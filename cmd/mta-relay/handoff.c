@@ -118,15 +118,30 @@ static struct stream *reach(struct mda *m, struct err *err)
 	return fd < 0 ? NULL : stream_from_fds(fd, fd);
 }
 
+/* For the trace: of a command the program's name is enough. */
+static void peer_name(const struct mda *m, char *out, size_t n)
+{
+	struct span rest = span_str(m->command ? m->command : ""), program = span_word(&rest);
+	if (span_eqs(program, "exec"))
+		program = span_word(&rest);
+	program = span_from(program, (size_t)(span_rchr(program, '/') + 1));
+	if (program.n)
+		snprintf(out, n, "lmtp:|%.*s", SPAN_FMT(program));
+	else
+		snprintf(out, n, "%s", m->spec);
+}
+
 static int begin(struct mda *m, struct err *err)
 {
 	const struct smtp_client_config c = {
 		.lmtp = true, .helo = m->helo, .starttls = STARTTLS_NEVER, .host = m->host ? m->host : "localhost"
 	};
+	char peer[200];
 	struct stream *s = reach(m, err);
 	if (s) {
 		stream_set_timeout(s, m->timeout);
-		trace_begin(m->spec);
+		peer_name(m, peer, sizeof peer);
+		trace_begin(peer);
 		trace_event(
 		    &(struct trace_event){ .ev = "conn.open", .dir = '>', .result = "ok", .why = "to the MDA" });
 		m->client = smtp_client_open(s, &c, err);
