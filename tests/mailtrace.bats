@@ -70,6 +70,29 @@ harmless() {
 	[[ $output == *'ESMTPSA'* ]]
 }
 
+@test "hops stand as the message went: the queue with its server, the MAA before who fetches from it" {
+	{
+		event 00.100 mta-relay msa 20 a conn.open '"dir":"<"'
+		event 00.200 mta-relay msa 20 a smtp.mail '"why":"<a@x>: sender accepted"'
+		event 00.300 mta-relay mta 21 q route '"qid":"Q1","mid":"<1@x>","why":"<bob@y>: to y"'
+		event 00.310 mta-relay msa 20 a queue '"qid":"Q1","mid":"<1@x>","why":"on disk"'
+		event 00.400 mta-relay mta 22 b deliver '"qid":"Q1","mid":"<1@x>","why":"<bob@y>: taken"'
+		event 00.500 mra-fetch mra 40 c conn.open '"dir":">"'
+		event 00.600 maa-serve maa 50 d conn.open '"dir":"<"'
+		event 00.700 maa-serve maa 50 d fetch '"mid":"<1@x>","why":"handed out"'
+		event 00.710 mra-fetch mra 40 c fetch '"mid":"<1@x>","why":"message 1"'
+		event 09.000 mta-relay mta 22 b line '"dir":">","line":"QUIT"'
+		event 00.050 mxlookup dns 60 e dns '"why":"y has 1 MX record"'
+	} >t
+	run "$bin/mailtrace" --json t
+	[ "$(jq -c '[.messages[0].hops[] | [.hop, .prog, .role, .begin_ms, .ms]]' <<<"$output")" = \
+		'[[1,"mta-relay","msa, mta",0,300],[2,"maa-serve","maa",500,100],[3,"mra-fetch","mra",400,210]]' ]
+	[ "$(jq -c '[.messages[0].events[] | select(.prog == "mra-fetch") | .hop] | unique' <<<"$output")" = '[3]' ]
+	[ "$(jq -c '[.messages[0].hops[0].conversations[].conv]' <<<"$output")" = '["a","q","b"]' ]
+	# What is about no message comes last, though it was first.
+	[ "$(jq -c '[.messages[] | .mid // .name]' <<<"$output")" = '["<1@x>","conversation e"]' ]
+}
+
 @test "several files and hosts, in any order, are one trace" {
 	chain >t
 	shuf t >shuffled

@@ -16,6 +16,8 @@ enum {
 	MAX_BETWEEN = 8 /* events between the line MAIL and its smtp.mail: look-ups, checks */
 };
 
+#define CONVERSATION "conversation"
+
 /* qid or env to Message-ID. */
 struct alias {
 	struct span id, mid;
@@ -281,7 +283,7 @@ static void make_story(struct joiner *j, size_t i, size_t *next, struct story *s
 		s->name = span_str(arena_printf(j->in->a, "%s %.*s",
 		    key.p[0] == 'q'   ? "queue id"
 		    : key.p[0] == 'e' ? "ENVID"
-				      : "conversation",
+				      : CONVERSATION,
 		    SPAN_FMT(id)));
 	s->step = arena_alloc(j->in->a, (to - i) * sizeof *s->step);
 	for (; i < to; i++)
@@ -356,15 +358,22 @@ static int64_t story_time(const struct story *s)
 	return m->has_date ? m->date * 1000000 : 0;
 }
 
+/* Messages, then what knows a queue id or an ENVID, then mere conversations. */
+static int rank(const struct story *s)
+{
+	if (s->mid.n || s->n_mails)
+		return 0;
+	return span_starts(s->name, CONVERSATION) ? 2 : 1;
+}
+
 static int by_begin(const void *a, const void *b)
 {
 	const struct story *s = a, *t = b;
 	int64_t x = story_time(s), y = story_time(t);
+	if (rank(s) != rank(t))
+		return rank(s) - rank(t);
 	if (x != y)
 		return x < y ? -1 : 1;
-	/* Messages of one conversation begin together: those with a name first. */
-	if (!s->mid.n != !t->mid.n)
-		return s->mid.n ? -1 : 1;
 	return span_cmp(s->mid, t->mid);
 }
 

@@ -52,16 +52,22 @@ struct input {
 
 /* A conversation's part in a story. */
 struct talk {
-	struct span group, peer, tls;
+	struct span group, peer, tls, qid; /* qid: the first that it learnt */
+	int64_t first_us, last_us;         /* as a hop's */
+	bool told;
 	unsigned hop;         /* 1 is the first */
 	char side;            /* '<' it was served, '>' it was made, 0 not known */
 	const char *protocol; /* "ESMTP", "SMTP", "LMTP", "IMAP", "POP3"; "" when no line tells */
 	bool secure, auth;
 };
-/* One program's part: the same program with the same queue id or process. */
+/* One program's part: the same program with the same queue id (the server that filled the queue, and what empties it),
+ * or else the same process. */
 struct hop {
 	struct span prog, role, qid;
-	int64_t pid, first_us, last_us;
+	int64_t pid, first_us, last_us; /* without the lines and the goodbye at its end */
+	int64_t message_us;             /* when it first had to do with the message: their order */
+	bool met, told;                 /* message_us is known; last_us is more than a line's */
+	unsigned number;                /* 1 is the first */
 };
 struct step {
 	const struct event *e;
@@ -100,7 +106,7 @@ void input_bytes(struct input *in, const char *file, struct span text);
 
 /* join.c: sorts the events, and tells which belong to which message. */
 void join_stories(struct input *in, struct stories *out);
-/* hops.c: a story's hops, talks and recipients from its steps. */
+/* hops.c: a story's hops in the order of the message's way, its talks and recipients, from its steps. */
 void find_hops(struct arena *a, struct story *s);
 /* "ESMTPSA" (RFC 3848) from what a talk showed. */
 void talk_protocol(const struct talk *t, char out[24]);

@@ -74,8 +74,19 @@ static void show_head(struct buf *out, const struct story *s, size_t columns)
 		show_recipient(out, &s->recipient[i], columns);
 }
 
-/* "< 192.0.2.1:25  ESMTPS  TLSv1.3 TLS_AES_256_GCM_SHA384" */
-static void show_talk(struct buf *out, const struct talk *t, size_t columns)
+/* "at 24.6 ms for 4.4 ms": offsets are the timeline's. */
+static void add_when(struct buf *line, const struct story *s, int64_t first_us, int64_t last_us)
+{
+	buf_adds(line, "at ");
+	column_duration(line, first_us - s->step[0].e->us);
+	if (last_us > first_us) {
+		buf_adds(line, " for ");
+		column_duration(line, last_us - first_us);
+	}
+}
+
+/* "to 192.0.2.1:25, ESMTPS, TLSv1.3 TLS_AES_256_GCM_SHA384, at 24.6 ms for 4.4 ms" */
+static void show_talk(struct buf *out, const struct story *s, const struct talk *t, size_t columns)
 {
 	struct buf line;
 	char protocol[24];
@@ -91,6 +102,8 @@ static void show_talk(struct buf *out, const struct talk *t, size_t columns)
 		buf_addf(&line, ", %.*s", SPAN_FMT(t->tls));
 	else if (protocol[0] && !t->secure)
 		buf_adds(&line, ", no TLS");
+	buf_adds(&line, ", ");
+	add_when(&line, s, t->first_us, t->last_us);
 	buf_addf(out, "%*s", COL_BRANCH, "");
 	column_wrap(out, buf_span(&line), COL_BRANCH + 2, columns);
 	buf_free(&line);
@@ -106,18 +119,13 @@ static void show_hops(struct buf *out, const struct story *s, size_t columns)
 		buf_reset(&line);
 		buf_addf(&line, "%.*s (%.*s), ", SPAN_FMT(h->prog), SPAN_FMT(h->role));
 		if (h->qid.n)
-			buf_addf(&line, "queue id %.*s, ", SPAN_FMT(h->qid));
-		column_duration(&line, h->last_us - h->first_us);
-		if (i) {
-			buf_adds(&line, ", began ");
-			column_duration(&line, h->first_us - s->hop[i - 1].first_us);
-			buf_adds(&line, " after the hop before");
-		}
+			buf_addf(&line, "id %.*s, ", SPAN_FMT(h->qid));
+		add_when(&line, s, h->first_us, h->last_us);
 		buf_addf(out, "  %3u ", i + 1);
 		column_wrap(out, buf_span(&line), COL_BRANCH, columns);
 		for (size_t k = 0; k < s->n_talks; k++)
 			if (s->talk[k].hop == i + 1)
-				show_talk(out, &s->talk[k], columns);
+				show_talk(out, s, &s->talk[k], columns);
 	}
 	buf_free(&line);
 }
