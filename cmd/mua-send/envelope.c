@@ -252,11 +252,15 @@ static int check_options(const struct mua_options *o, struct err *err)
 	return 0;
 }
 
+void mail_init(struct mail *m)
+{
+	buf_init(&m->composed, 0);
+	buf_init(&m->head, 0);
+}
+
 int mail_prepare(struct mail *m, struct span text, char **operands, size_t n, struct err *err)
 {
 	const char *domain = own_domain(m);
-	buf_init(&m->composed, 0);
-	buf_init(&m->head, 0);
 	m->rcpt = (struct recipients){ .arena = m->arena, .domain = domain };
 	if (check_options(m->o, err))
 		return -1;

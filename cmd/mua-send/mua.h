@@ -61,12 +61,15 @@ struct mail {
 	struct msg_needs needs;
 	bool utf8; /* an address in envelope or header is not ASCII: SMTPUTF8 (RFC 6531) */
 	char *message_id;
+	const char *relay_config; /* for mta-relay; NULL: its usual one */
 };
 
 /* input.c: stdin up to its end; dot_ends: or to a line of one dot. Inits out. -1 with err, ERR_LIMIT over max. */
 int input_read(int fd, bool dot_ends, uint64_t max, struct buf *out, struct err *err);
 
-/* envelope.c: everything about m but the recipients' results. text is what was read; operands are recipients. */
+/* envelope.c: an empty mail with o and arena set; then everything about m but the recipients' results. text is what was
+ * read; operands are recipients. */
+void mail_init(struct mail *m);
 int mail_prepare(struct mail *m, struct span text, char **operands, size_t n, struct err *err);
 void mail_free(struct mail *m);
 
