@@ -121,6 +121,16 @@ lmtp() { printf '%s\r\n' "LHLO client.example" "$@" QUIT | mda --lmtp --users="$
 	[ "$status" -ne 0 ]
 }
 
+@test "--delimiter and --max-recipients are called as mta-relay calls them" {
+	mda --users="$T/users" --delimiter=- -d bob-detail@example.org --mail=maildir:~/Maildir <"$MSG"
+	[ "$(count "$T/bob/Maildir")" -eq 1 ]
+	run mda --users="$T/users" --delimiter=- -d bob+detail@example.org <"$MSG"
+	[ "$status" -eq 67 ]
+	LMTP_OPTIONS=(--max-recipients=1)
+	run lmtp 'MAIL FROM:<>' 'RCPT TO:<bob@example.org>' 'RCPT TO:<ann@example.org>'
+	[[ $output == *$'\n250 2.1.5 '*$'\n452 4.5.3 '* ]]
+}
+
 @test "+detail goes to its folder with --detail-mailbox, if there is one" {
 	mkdir -p "$T/bob/Maildir/.lists/"{cur,new,tmp}
 	mda --users="$T/users" --detail-mailbox -d bob+lists@example.org <"$MSG"
