@@ -266,6 +266,29 @@ subjects() { find "$1/new" "$1/cur" -type f -exec grep -h '^Subject:' {} + | sor
 	[ "$status" -eq 78 ]
 }
 
+@test "an account's section serves mua-send too: neither takes offence at the other's keys" {
+	[ -x "$BIN/mua-send" ] || skip "needs mua-send"
+	mkdir -p "$XDG_CONFIG_HOME"
+	asked=0
+	for key in $("$BIN/mra-fetch" --help | sed -n 's/.*--\([a-z-]*\).*/\1/p') \
+		$("$BIN/mua-send" --help | sed -n 's/.*--\([a-z-]*\).*/\1/p'); do
+		printf '[account a]\n%s = 1\n' "$key" >"$XDG_CONFIG_HOME/waypost.conf"
+		fetches=$("$BIN/mra-fetch" -A a 2>&1 </dev/null) || true
+		sends=$(echo text | "$BIN/mua-send" -n -A a joe@example.org 2>&1) || true
+		# What neither of them has for a key is for the command line only.
+		[[ $fetches == *'unknown key'* && $sends == *'unknown key'* ]] && continue
+		echo "$key: $fetches / $sends"
+		[[ $fetches$sends != *'unknown key'* ]]
+		asked=$((asked + 1))
+	done
+	[ "$asked" -gt 40 ]
+	printf '[account a]\nserve = smtp://x\n' >"$XDG_CONFIG_HOME/waypost.conf"
+	run "$BIN/mra-fetch" -A a
+	[ "$status" -eq 78 ]
+	run "$BIN/mua-send" -n -A a joe@example.org <<<text
+	[ "$status" -eq 78 ]
+}
+
 @test "--idle fetches what comes, reconnects, and ends in good order on SIGTERM" {
 	serve imap ,tls
 	message 1

@@ -12,6 +12,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "base/account.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/xalloc.h"
@@ -172,6 +173,7 @@ static int read_account(const char *name, int argc, char **argv)
 	int first;
 	options = defaults;
 	opts.section = xasprintf("account %s", name);
+	opts.also = account_tables;
 	if (opts_parse(&opts, argc, argv, &first, &err) != OPTS_OK)
 		return failed(NULL, &err);
 	if (!options.url) {

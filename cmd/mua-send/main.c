@@ -9,6 +9,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "base/account.h"
 #include "base/log.h"
 #include "base/xalloc.h"
 #include "io/trace.h"
@@ -81,6 +82,7 @@ static enum opts_result parse(int argc, char **argv, int *first, struct err *err
 	if (rc != OPTS_OK || !options.account)
 		return rc;
 	opts.section = xasprintf("account %s", options.account);
+	opts.also = account_tables;
 	options = start;
 	return opts_parse(&opts, argc, argv, first, err);
 }
