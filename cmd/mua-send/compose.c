@@ -83,24 +83,34 @@ static bool needs_encoding(struct span content)
 	return n.eightbit || n.nul || n.bare_cr || n.long_line;
 }
 
-/* Content-Transfer-Encoding, the blank line and the content. Text ends with a line end that is its own. */
-static void add_content(bool text, struct span content, struct buf *out)
+/* Content-Transfer-Encoding, the blank line and the content. */
+static void add_encoded(enum codec codec, bool text, struct span content, struct buf *out)
 {
-	bool plain = text && (!content.n || span_ends(content, "\n")) && !needs_encoding(content);
-	if (plain) {
+	if (codec == CODEC_IDENTITY) {
 		buf_adds(out, "Content-Transfer-Encoding: 7bit\n\n");
 		buf_addspan(out, content);
 		return;
 	}
-	enum codec codec = transfer_choose(text, content);
 	buf_addf(out, "Content-Transfer-Encoding: %s\n\n", transfer_name(codec));
 	transfer_encode(codec, text, content, "\n", out);
 }
 
 static void add_text(struct span text, struct buf *out)
 {
+	enum codec codec = needs_encoding(text) ? transfer_choose(true, text) : CODEC_IDENTITY;
 	buf_addf(out, "Content-Type: text/plain; charset=%s\n", charset_of(text));
-	add_content(true, text, out);
+	add_encoded(codec, true, text, out);
+	if (codec == CODEC_IDENTITY && text.n && !span_ends(text, "\n"))
+		buf_addc(out, '\n');
+}
+
+/* How a file comes back as it is: as text only when its line ends are LF and the last one its own, since the one before
+ * a boundary is not the content's (RFC 2046 5.1.1) and CRLF becomes the reader's line end. */
+static enum codec file_codec(bool text, struct span content)
+{
+	if (!text || span_chr(content, '\r') >= 0 || (content.n && !span_ends(content, "\n")))
+		return CODEC_BASE64;
+	return needs_encoding(content) ? transfer_choose(true, content) : CODEC_IDENTITY;
 }
 
 /* RFC 2046 5.2.1: a message within a message may not be encoded; one that would have to be is a file like others. */
@@ -123,7 +133,7 @@ static void add_file(const char *type, const char *name, struct span content, st
 		buf_addc(out, '\n');
 		buf_addspan(out, content);
 	} else {
-		add_content(text, content, out);
+		add_encoded(file_codec(text, content), false, content, out);
 	}
 }
 
