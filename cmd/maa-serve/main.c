@@ -148,6 +148,8 @@ static int configure(const struct options *o, struct program *p, struct err *err
 		return -1;
 	if (p->config.users)
 		sasl_server_offer_scram(users_scram_ready(p->config.users));
+	/* Before the workers are forked: they must all make up the same salts for users that don't exist. */
+	sasl_server_secret_file("/etc/machine-id");
 	if (!o->tls_cert)
 		return 0;
 	struct tls_server_config tls = { .cert_file = o->tls_cert, .key_file = o->tls_key };

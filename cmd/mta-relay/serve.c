@@ -82,6 +82,8 @@ static void use_tables(struct relay_server *rs, const struct tables *t)
 	rs->aliases = t->aliases;
 	if (t->users)
 		sasl_server_offer_scram(users_scram_ready(t->users));
+	/* Before the workers are forked: they must all make up the same salts for users that don't exist. */
+	sasl_server_secret_file("/etc/machine-id");
 	rs->policy = (struct relay_policy){ .domains = t->domains,
 		.relay_to = t->relay_to,
 		.users = t->users,

@@ -41,6 +41,8 @@ void sasl_server_offer_scram(bool yes);
  * and that nobody outside knows (a machine id, a file's content). Without it a random value of this process and its
  * children. */
 void sasl_server_secret(struct span seed);
+/* The same from a file; a random value when it can't be read. */
+void sasl_server_secret_file(const char *path);
 /* NULL when the mechanism is unknown or not allowed here. */
 struct sasl_server *sasl_server_new(
     struct span mech, const struct stream *s, bool allow_plaintext, const struct sasl_server_ops *ops, void *arg);

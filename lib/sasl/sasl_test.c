@@ -439,6 +439,9 @@ static void unknown_users_look_real(void **state)
 	sasl_server_secret(SPAN("another machine"));
 	first_answer("plain", &a);
 	assert_string_not_equal(a.p, b.p);
+	sasl_server_secret_file("/nowhere/to/be/found");
+	first_answer("plain", &b);
+	assert_string_not_equal(a.p, b.p);
 	buf_free(&a);
 	buf_free(&b);
 }

@@ -3,6 +3,8 @@
 #include <openssl/rand.h>
 #include <stdlib.h>
 
+#include "base/config.h"
+#include "base/limits.h"
 #include "base/xalloc.h"
 #include "msg/codec.h"
 #include "sasl/mech.h"
@@ -17,6 +19,14 @@ void sasl_server_secret(struct span seed)
 	else if (RAND_bytes(secret, sizeof secret) != 1)
 		abort();
 	have_secret = true;
+}
+
+void sasl_server_secret_file(const char *path)
+{
+	struct buf seed;
+	buf_init(&seed, LIMIT_SECRET);
+	sasl_server_secret(config_slurp(path, &seed, NULL) == 0 ? buf_span(&seed) : span_str(""));
+	buf_free(&seed);
 }
 
 /* RFC 5802 9: an attacker must not tell by the salt that a user does not exist. A user without stored keys gets the
