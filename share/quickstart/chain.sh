@@ -69,7 +69,7 @@ chain_dns() {
 			--mx-host=sender.example,mx.sender.example,10 --mx-host=recipient.example,mx.recipient.example,10 \
 			--host-record=mx.sender.example,127.0.0.1 --host-record=mx.recipient.example,127.0.0.1 \
 			--host-record=msa.sender.example,127.0.0.1 --host-record=mail.recipient.example,127.0.0.1
-		if chain_wait 5 "$BIN/mxlookup" --server="127.0.0.1:$CHAIN_DNS_PORT" recipient.example; then
+		if chain_wait 5 env -u WAYPOST_TRACE "$BIN/mxlookup" --server="127.0.0.1:$CHAIN_DNS_PORT" recipient.example; then
 			return 0
 		fi
 		kill "$(cat "$CHAIN/run/dns.pid")" 2>/dev/null
