@@ -272,7 +272,7 @@ subjects() { find "$1/new" "$1/cur" -type f -exec grep -h '^Subject:' {} + | sor
 	asked=0
 	for key in $("$BIN/mra-fetch" --help | sed -n 's/.*--\([a-z-]*\).*/\1/p') \
 		$("$BIN/mua-send" --help | sed -n 's/.*--\([a-z-]*\).*/\1/p'); do
-		printf '[account a]\n%s = 1\n' "$key" >"$XDG_CONFIG_HOME/waypost.conf"
+		printf '[account a]\n%s = %s\n' "$key" "$T/value" >"$XDG_CONFIG_HOME/waypost.conf"
 		fetches=$("$BIN/mra-fetch" -A a 2>&1 </dev/null) || true
 		sends=$(echo text | "$BIN/mua-send" -n -A a joe@example.org 2>&1) || true
 		# What neither of them has for a key is for the command line only.
