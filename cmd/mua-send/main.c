@@ -112,22 +112,28 @@ static int run_mua(int argc, char **argv, const struct sendmail *s)
 	return run(argv + first, (size_t)(argc - first), s);
 }
 
+static int do_sendmail(const struct sendmail *s)
+{
+	struct err err = { 0 };
+	if (s->act == SENDMAIL_NOTHING)
+		return EX_OK;
+	if (s->act != SENDMAIL_SEND) {
+		sendmail_become_relay(s, &err);
+		return failed(&err);
+	}
+	if (!s->config && read_system_config(&err))
+		return failed(&err);
+	return run_mua(s->argc, s->argv, s);
+}
+
 static int run_sendmail(int argc, char **argv)
 {
 	struct err err = { 0 };
 	struct sendmail s;
 	prog = "sendmail";
-	if (sendmail_parse(argc, argv, &s, &err))
-		return failed(&err);
-	if (s.act == SENDMAIL_NOTHING)
-		return EX_OK;
-	if (s.act != SENDMAIL_SEND) {
-		sendmail_become_relay(&s, &err);
-		return failed(&err);
-	}
-	if (!s.config && read_system_config(&err))
-		return failed(&err);
-	return run_mua(s.argc, s.argv, &s);
+	int status = sendmail_parse(argc, argv, &s, &err) ? failed(&err) : do_sendmail(&s);
+	arena_free(s.arena);
+	return status;
 }
 
 int main(int argc, char **argv)

@@ -25,7 +25,7 @@ static int old_option(struct sendmail *s, const char *value, struct err *err)
 {
 	(void)err;
 	if (span_eqs(span_str(value), "i"))
-		add(s, xstrdup("--ignore-dots"));
+		add(s, arena_str(s->arena, SPAN("--ignore-dots")));
 	return 0;
 }
 
@@ -33,7 +33,7 @@ static int long_option(struct sendmail *s, const char *value, struct err *err)
 {
 	(void)err;
 	if (span_ieqs(span_str(value), "requiretls=yes"))
-		add(s, xstrdup("--requiretls"));
+		add(s, arena_str(s->arena, SPAN("--requiretls")));
 	return 0;
 }
 
@@ -131,7 +131,8 @@ static int letters(struct sendmail *s, const char *p, int argc, char **argv, int
 		if (options[k].takes == VALUE && !*p)
 			value = argv[*i];
 		if (options[k].becomes)
-			add(s, xasprintf("%s%s", options[k].becomes, options[k].takes == NOTHING ? "" : value));
+			add(s, arena_printf(
+				   s->arena, "%s%s", options[k].becomes, options[k].takes == NOTHING ? "" : value));
 		if (options[k].fn && options[k].fn(s, value, err))
 			return -1;
 		if (options[k].takes != NOTHING)
@@ -158,7 +159,8 @@ int sendmail_parse(int argc, char **argv, struct sendmail *out, struct err *err)
 	char **rcpt = xcalloc((size_t)argc + 1, sizeof *rcpt);
 	int n = 0, rc = 0;
 	bool only_operands = false;
-	*out = (struct sendmail){ .argv = xcalloc(2 * (size_t)argc + 3, sizeof *out->argv) };
+	*out = (struct sendmail){ .arena = arena_new() };
+	out->argv = arena_alloc(out->arena, (2 * (size_t)argc + 3) * sizeof *out->argv);
 	out->act = span_eqs(name, "mailq")        ? SENDMAIL_LIST
 		   : span_eqs(name, "newaliases") ? SENDMAIL_NOTHING
 						  : SENDMAIL_SEND;
@@ -173,7 +175,7 @@ int sendmail_parse(int argc, char **argv, struct sendmail *out, struct err *err)
 		else
 			only_operands = true;
 	}
-	add(out, xstrdup("--"));
+	add(out, arena_str(out->arena, SPAN("--")));
 	out->operands = out->argc;
 	for (int i = 0; i < n; i++)
 		add(out, rcpt[i]);
@@ -206,22 +208,18 @@ int sendmail_become_relay(const struct sendmail *s, struct err *err)
 		[SENDMAIL_DAEMON] = { "serve" },
 		[SENDMAIL_LOCAL] = { "serve", "--listen=127.0.0.1:25" },
 	};
-	struct arena *a = arena_new();
-	const char *path = relay_path(a);
-	const char **argv = xcalloc((size_t)s->argc + 8, sizeof *argv);
+	const char *path = relay_path(s->arena);
+	const char **argv = arena_alloc(s->arena, ((size_t)s->argc + 8) * sizeof *argv);
 	int n = 0;
 	argv[n++] = path;
 	for (size_t i = 0; i < 4 && words[s->act][i]; i++)
 		argv[n++] = words[s->act][i];
 	if (s->config)
-		argv[n++] = arena_printf(a, "--config=%s", s->config);
+		argv[n++] = arena_printf(s->arena, "--config=%s", s->config);
 	if (s->act == SENDMAIL_RETRY)
 		argv[n++] = s->id;
 	for (int i = s->operands; i < s->argc && s->act == SENDMAIL_VERIFY; i++)
 		argv[n++] = s->argv[i];
 	execvp(path, (char *const *)(uintptr_t)argv);
-	err_sys(err, "%s", path);
-	free(argv);
-	arena_free(a);
-	return -1;
+	return err_sys(err, "%s", path);
 }
