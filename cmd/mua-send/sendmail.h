@@ -23,8 +23,8 @@ enum sendmail_act {
 
 struct sendmail {
 	enum sendmail_act act;
-	const char *id;     /* SENDMAIL_RETRY's */
-	const char *config; /* -C, mta-relay's too; NULL: the usual one */
+	const char *id;      /* SENDMAIL_RETRY's */
+	const char *config;  /* -C, mta-relay's too; NULL: the usual one */
 	struct arena *arena; /* of argv; the caller frees it, also after an error */
 	/* mua-send's command line: options, "--", recipients from argv[operands] on; NULL-terminated. */
 	char **argv;
