@@ -141,13 +141,17 @@ static int open_queue(struct run *r, struct err *err)
 	return 0;
 }
 
+/* The runner itself, and not just a worker that it left: a POSIX lock is its alone, children do not inherit it, and it
+ * ends with the process even while nobody has waited for that. */
+static struct flock runner_lock(void)
+{
+	return (struct flock){ .l_type = F_WRLCK, .l_whence = SEEK_SET };
+}
+
 static bool alive(int fd)
 {
-	char text[32] = "";
-	uint64_t pid;
-	ssize_t n = pread(fd, text, sizeof text - 1, 0);
-	return n > 0 && span_u64(span_trim(span_of(text, (size_t)n)), INT32_MAX, &pid) &&
-	       (kill((pid_t)pid, 0) == 0 || errno == EPERM);
+	struct flock l = runner_lock();
+	return fcntl(fd, F_GETLK, &l) == 0 && l.l_type != F_UNLCK;
 }
 
 /* Two runners on one queue would deliver twice. The lock is shared with the workers, so that it lasts until
@@ -163,7 +167,8 @@ static int lock_queue(const struct run *r, struct err *err)
 	else if (rc < 0)
 		err_sys(err, "%s", path);
 	int n = snprintf(pid, sizeof pid, "%ld\n", (long)getpid());
-	if (rc == 0 && (ftruncate(fd, 0) < 0 || pwrite(fd, pid, (size_t)n, 0) < 0))
+	struct flock ours = runner_lock();
+	if (rc == 0 && (fcntl(fd, F_SETLK, &ours) < 0 || ftruncate(fd, 0) < 0 || pwrite(fd, pid, (size_t)n, 0) < 0))
 		rc = err_sys(err, "%s", path);
 	free(path);
 	return rc < 0 ? -1 : fd;
