@@ -41,7 +41,7 @@ static inline void testbed_make(struct testbed *t, const struct testbed_mail *ma
 {
 	static const char *const dirs[] = { "", "/cur", "/new", "/tmp" };
 	struct buf list;
-	char path[160];
+	char path[320];
 	snprintf(t->root, sizeof t->root, "/tmp/testbed.XXXXXX");
 	if (!mkdtemp(t->root))
 		abort();

@@ -22,6 +22,7 @@
 enum {
 	STARTTLS_AS_FITS = 3, /* after enum starttls_policy */
 	LOCK_WAIT = 100,      /* tenths of a second for the workers of a runner that was killed */
+	DYING_WAIT = 20,      /* the same, for one that looks alive */
 	MINUTE = 60 * 1000,
 	HOUR = 60 * MINUTE,
 };
@@ -160,7 +161,9 @@ static int lock_queue(const struct run *r, struct err *err)
 {
 	char *path = xasprintf("%s/lock", spool_dir(r->spool)), pid[32];
 	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600), rc = fd;
-	for (int i = 0; fd >= 0 && (rc = flock(fd, LOCK_EX | LOCK_NB)) < 0 && i < LOCK_WAIT && !alive(fd); i++)
+	/* One that seems alive may have been killed just now. */
+	for (int i = 0; fd >= 0 && (rc = flock(fd, LOCK_EX | LOCK_NB)) < 0 && i < (alive(fd) ? DYING_WAIT : LOCK_WAIT);
+	     i++)
 		usleep(100000);
 	if (rc < 0 && errno == EWOULDBLOCK)
 		err_set(err, ERR_TEMP, "%s: another mta-relay run works on this queue", path);
