@@ -487,6 +487,9 @@ static int resolve(const char *host, uint16_t port, struct addrinfo **list, stru
 		hints.ai_flags |= AI_NUMERICHOST;
 	snprintf(service, sizeof service, "%u", port);
 	int rc = getaddrinfo(host, service, &hints, list);
+	/* RFC 6761 6.3: localhost is the loopback interface, also where no hosts file says so. */
+	if (rc != 0 && span_ieqs(span_str(host), "localhost"))
+		rc = getaddrinfo(NULL, service, &hints, list);
 	if (rc == 0)
 		return 0;
 	bool absent = rc == EAI_NONAME || rc == EAI_NODATA || rc == EAI_ADDRFAMILY;
