@@ -514,6 +514,7 @@ int net_connect_host(const char *host, uint16_t port, int64_t timeout_ms, struct
 	/* The look-up has the resolver's own time limit; timeout_ms begins behind it. */
 	if (resolve(bare, port, &list, err) < 0)
 		return -1;
+	struct err why = { 0 };
 	int64_t deadline = now_ms() + timeout_ms, left = 0;
 	int fd = -1;
 	for (const struct addrinfo *ai = list; ai; ai = ai->ai_next)
@@ -522,10 +523,12 @@ int net_connect_host(const char *host, uint16_t port, int64_t timeout_ms, struct
 		struct net_addr to = from_info(ai);
 		int64_t share =
 		    (deadline - now_ms()) / left; /* so that a silent first address leaves time for the others */
-		fd = net_connect(&to, NULL, share > 0 ? share : 1, err);
+		fd = net_connect(&to, NULL, share > 0 ? share : 1, &why);
 		if (fd >= 0 && got)
 			*got = to;
 	}
 	freeaddrinfo(list);
+	if (fd < 0 && err)
+		*err = why; /* of the last address; one that answered leaves err as it was */
 	return fd < 0 ? err_prefix(err, "%s", bare) : fd;
 }
