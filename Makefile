@@ -19,7 +19,7 @@ LDOPT := -fsanitize=address,undefined -Wl,--push-state,--no-as-needed -lcrypt -W
 else
 OPT := -O2 -g -D_FORTIFY_SOURCE=2
 endif
-CPPFLAGS += -D_GNU_SOURCE -DWAYPOST_VERSION='"$(VERSION)"' -Ilib -Icmd
+CPPFLAGS += -D_GNU_SOURCE -DWAYPOST_VERSION='"$(VERSION)"' -Ilib -Icmd -I.
 CFLAGS   += -std=gnu17 $(OPT) $(WARN) $(HARDEN) -ffunction-sections -fdata-sections
 LDFLAGS  += $(LDOPT) -pie -Wl,-z,relro,-z,now -Wl,--gc-sections -Wl,--as-needed
 # Every program names every library; --as-needed keeps only those that it uses.
@@ -28,7 +28,7 @@ LDLIBS   := -lssl -lcrypto -lresolv -lcrypt -lidn2 -lz -ljansson
 PROGS := $(notdir $(patsubst %/main.c,%,$(wildcard cmd/*/main.c)))
 LIB_SRC  := $(filter-out %_test.c %_fuzz.c,$(wildcard lib/*/*.c))
 CMD_SRC  := $(filter-out %_test.c %_fuzz.c,$(wildcard cmd/*/*.c))
-TEST_SRC := $(wildcard lib/*/*_test.c cmd/*/*_test.c)
+TEST_SRC := $(wildcard lib/*/*_test.c cmd/*/*_test.c tests/*/*_test.c)
 FUZZ_SRC := $(wildcard lib/*/*_fuzz.c cmd/*/*_fuzz.c)
 LIB      := $(BUILD)/libwaypost.a
 BINS     := $(PROGS:%=$(BUILD)/bin/%)
@@ -59,7 +59,8 @@ $(BINS): $(BUILD)/bin/%: $$(call agent_obj,$$*) $(BUILD)/obj/cmd/%/main.o $(LIB)
 
 # The agent's sources and objects for what lies in cmd/. No '%' may stand in the prerequisites: the stem would take its place.
 own_src = $(if $(filter cmd/%,$(1)),$(filter-out %/main.c,$(filter cmd/$(word 2,$(subst /, ,$(1)))/%,$(CMD_SRC))))
-own_obj = $(call obj,$(call own_src,$(1)))
+# A test below tests/ has the other sources of its folder.
+own_obj = $(call obj,$(call own_src,$(1)) $(if $(filter tests/%,$(1)),$(filter-out %_test.c,$(wildcard $(dir $(1))*.c))))
 $(TESTS): $(BUILD)/test/%: $(BUILD)/obj/%.o $$(call own_obj,$$*) $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) $(LDLIBS) -lcmocka

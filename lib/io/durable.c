@@ -10,22 +10,32 @@
 
 #include "base/xalloc.h"
 #include "io/durable_fs.h"
+#include "io/durable_log.h"
 
-/* One write per small message; large ones go out in pieces of this size. */
+/* One write per small message; large ones go out in pieces of this size, and never by the log. */
 enum {
-	DURABLE_BUFFER = 65536
+	DURABLE_BUFFER = 131072
+};
+
+/* How an operation becomes durable. */
+enum way {
+	WAY_NONE,
+	WAY_SYNC, /* fsync of the file and its directory */
+	WAY_LOG,  /* a record in the commit log */
 };
 
 struct durable_dir {
 	char *root; /* without trailing slashes, except "/" */
 	size_t root_len;
 	enum durable_mode mode;
+	char *log_prefix; /* where root lies in the commit log's tree; NULL: no log */
 };
 
 struct durable {
 	struct durable_dir *d;
 	char *tmp;
 	int fd;
+	mode_t permissions;
 	off_t flushed; /* bytes that write(2) has taken; what follows is in held */
 	char *held;
 	size_t n_held;
@@ -49,6 +59,7 @@ struct durable_dir *durable_open(const char *root, enum durable_mode mode, struc
 	while (d->root_len > 1 && d->root[d->root_len - 1] == '/')
 		d->root[--d->root_len] = '\0';
 	d->mode = mode;
+	d->log_prefix = mode == DURABLE_NONE ? NULL : durable_log_prefix(d->root);
 	return d;
 }
 
@@ -56,6 +67,7 @@ void durable_close(struct durable_dir *d)
 {
 	if (!d)
 		return;
+	free(d->log_prefix);
 	free(d->root);
 	free(d);
 }
@@ -64,11 +76,6 @@ static int check_below(const struct durable_dir *d, const char *path, struct err
 {
 	bool below = strncmp(path, d->root, d->root_len) == 0 && (path[d->root_len] == '/' || d->root_len == 1);
 	return below ? 0 : err_set(err, ERR_BUG, "%s does not lie below %s", path, d->root);
-}
-
-static int sync_parent(const struct durable_dir *d, const char *path, struct err *err)
-{
-	return d->mode == DURABLE_NONE ? 0 : fs_sync_parent(path, err);
 }
 
 struct durable *durable_begin(struct durable_dir *d, const char *tmp_path, mode_t mode, struct err *err)
@@ -81,7 +88,7 @@ struct durable *durable_begin(struct durable_dir *d, const char *tmp_path, mode_
 		return NULL;
 	}
 	struct durable *f = xcalloc(1, sizeof *f);
-	*f = (struct durable){ .d = d, .tmp = xstrdup(tmp_path), .fd = fd };
+	*f = (struct durable){ .d = d, .tmp = xstrdup(tmp_path), .fd = fd, .permissions = mode };
 	return f;
 }
 
@@ -169,10 +176,49 @@ void durable_abort(struct durable *f)
 	dispose(f);
 }
 
-/* Content and size are on disk after this; the name is still the temporary one. */
-static int settle(struct durable *f, struct err *err)
+static bool by_log(const struct durable_dir *d)
 {
-	if (flush_held(f) == 0 && f->d->mode != DURABLE_NONE && fs_sync(f->fd) < 0)
+	return d->log_prefix && durable_log_active();
+}
+
+static enum way way_for(const struct durable_dir *d, size_t bytes)
+{
+	if (d->mode == DURABLE_NONE)
+		return WAY_NONE;
+	return by_log(d) && durable_log_usable(bytes) ? WAY_LOG : WAY_SYNC;
+}
+
+/* One record for a path of ours; *full holds its name in the log's tree and is to be freed. */
+static struct commitlog_record record_of(
+    const struct durable_dir *d, enum commitlog_kind kind, const char *path, char **full)
+{
+	size_t skip = d->root_len + (d->root_len > 1);
+	*full = xasprintf("%s%s", d->log_prefix, path + skip);
+	return (struct commitlog_record){ .kind = kind, .path = span_str(*full) };
+}
+
+/* One record of a file's change. 1: the log does not take it now. */
+static int log_one(struct durable_dir *d, const struct commitlog_record *r, struct commitlog_ticket *t, struct err *err)
+{
+	bool wrote;
+	if (way_for(d, r->data.n) != WAY_LOG)
+		return 1;
+	int rc = durable_log_commit(r, 1, t, &wrote, err);
+	return rc < 0 && !wrote ? 1 : rc;
+}
+
+/* What stands at path, when that may have gone by the log. */
+static bool logged_at(const struct durable_dir *d, const char *path, struct commitlog_file *file)
+{
+	*file = (struct commitlog_file){ 0 };
+	return by_log(d) && durable_log_identify(AT_FDCWD, path, file);
+}
+
+/* ---- publishing ---- */
+
+static int settle(struct durable *f, enum way way, struct err *err)
+{
+	if (flush_held(f) == 0 && way == WAY_SYNC && fs_sync(f->fd) < 0)
 		err_sys(&f->failed, "fsync %s", f->tmp);
 	if (!failed(f))
 		return 0;
@@ -184,13 +230,32 @@ static int settle(struct durable *f, struct err *err)
 /* Gives the file its name. With exclusive the temporary name stays beside it until the end. */
 static int give_name(struct durable *f, const char *path, bool exclusive, struct err *err)
 {
-	if (check_below(f->d, path, err) < 0)
-		return -1;
 	int rc = exclusive ? fs_link(f->tmp, path) : fs_rename(f->tmp, path);
 	return rc < 0 ? err_sys(err, "%s", path) : 0;
 }
 
-static int sync_parents(struct durable_pub *pubs, size_t n, struct err *err)
+/* The log takes them if each is held whole in memory, and all together are not too much; and under new names only:
+ * after a crash nobody could tell what was replaced by a later program from what was not replaced yet. */
+static enum way way_for_all(const struct durable_pub *pubs, size_t n, bool exclusive)
+{
+	size_t bytes = 0;
+	for (size_t i = 0; i < n; i++) {
+		if (pubs[i].f->flushed || (!exclusive && access(pubs[i].path, F_OK) == 0))
+			return pubs[i].f->d->mode == DURABLE_NONE ? WAY_NONE : WAY_SYNC;
+		bytes += pubs[i].f->n_held + COMMITLOG_PATH_MAX;
+	}
+	return way_for(pubs[0].f->d, bytes);
+}
+
+static int sync_files(const struct durable_pub *pubs, size_t n, struct err *err)
+{
+	for (size_t i = 0; i < n; i++)
+		if (fs_sync(pubs[i].f->fd) < 0)
+			return err_sys(err, "fsync %s", pubs[i].path);
+	return 0;
+}
+
+static int sync_names(const struct durable_pub *pubs, size_t n, struct err *err)
 {
 	const char **paths = xcalloc(n, sizeof *paths);
 	for (size_t i = 0; i < n; i++)
@@ -200,15 +265,79 @@ static int sync_parents(struct durable_pub *pubs, size_t n, struct err *err)
 	return rc;
 }
 
-static int publish_named(struct durable_pub *pubs, size_t n, bool exclusive, size_t *named, struct err *err)
+static void free_all(char **names, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		if (settle(pubs[i].f, err) < 0)
-			return -1;
+		free(names[i]);
+	free(names);
+}
+
+/* The records of all, in the log before any of them has its name: so a file that a crash left torn under its name
+ * always has a record to be repaired by. 1: the log did not take them. */
+static int log_all(struct durable_pub *pubs, size_t n, struct commitlog_ticket *t, struct err *err)
+{
+	struct commitlog_record *r = xcalloc(n, sizeof *r);
+	struct commitlog_file file;
+	char **full = xcalloc(n, sizeof *full);
+	bool wrote = false, all = true;
+	for (size_t i = 0; i < n; i++) {
+		const struct durable *f = pubs[i].f;
+		all = all && durable_log_identify(f->fd, "", &file);
+		r[i] = record_of(f->d, COMMITLOG_PUT, pubs[i].path, &full[i]);
+		r[i].mode = (uint32_t)file.mode & 07777;
+		r[i].file = file.id;
+		/* What was flushed is still there: the buffer was never used twice (way_for_all). */
+		r[i].data = span_of(f->held, (size_t)f->flushed);
+	}
+	int rc = all ? durable_log_commit(r, n, t, &wrote, err) : -1;
+	free_all(full, n);
+	free(r);
+	return rc < 0 && !wrote ? 1 : rc;
+}
+
+static int name_all(struct durable_pub *pubs, size_t n, bool exclusive, size_t *named, struct err *err)
+{
 	for (; *named < n; ++*named)
 		if (give_name(pubs[*named].f, pubs[*named].path, exclusive, err) < 0)
 			return -1;
-	return pubs[0].f->d->mode == DURABLE_NONE ? 0 : sync_parents(pubs, n, err);
+	return 0;
+}
+
+static int publish_by_log(struct durable_pub *pubs, size_t n, bool exclusive, size_t *named, struct err *err)
+{
+	struct commitlog_ticket t;
+	int rc = log_all(pubs, n, &t, err);
+	if (rc == 0)
+		rc = name_all(pubs, n, exclusive, named, err);
+	if (rc == 0 && !durable_log_covers(&t))
+		rc = sync_files(pubs, n, err) < 0 ? -1 : sync_names(pubs, n, err);
+	return rc;
+}
+
+static int publish_named(struct durable_pub *pubs, size_t n, bool exclusive, size_t *named, struct err *err)
+{
+	enum way way = way_for_all(pubs, n, exclusive);
+	for (size_t i = 0; i < n; i++)
+		if (check_below(pubs[i].f->d, pubs[i].path, err) < 0 || settle(pubs[i].f, way, err) < 0)
+			return -1;
+	int rc = way == WAY_LOG ? publish_by_log(pubs, n, exclusive, named, err) : 1;
+	if (rc <= 0)
+		return rc;
+	if (way == WAY_LOG && sync_files(pubs, n, err) < 0)
+		return -1;
+	if (name_all(pubs, n, exclusive, named, err) < 0)
+		return -1;
+	return way == WAY_NONE ? 0 : sync_names(pubs, n, err);
+}
+
+/* What was not published must not be published by a replay either. */
+static void take_back(const struct durable_pub *pubs, size_t named)
+{
+	struct err ignored;
+	for (size_t i = 0; i < named; i++)
+		fs_unlink(pubs[i].path);
+	if (by_log(pubs[0].f->d))
+		durable_log_settle(&ignored);
 }
 
 int durable_publish_all(struct durable_pub *pubs, size_t n, bool exclusive, struct err *err)
@@ -217,9 +346,9 @@ int durable_publish_all(struct durable_pub *pubs, size_t n, bool exclusive, stru
 	if (!n)
 		return 0;
 	int rc = publish_named(pubs, n, exclusive, &named, err);
+	if (rc < 0)
+		take_back(pubs, named);
 	for (size_t i = 0; i < n; i++) {
-		if (rc < 0 && i < named)
-			fs_unlink(pubs[i].path);
 		if (rc < 0 ? i >= named || exclusive : exclusive)
 			fs_unlink(pubs[i].f->tmp);
 		dispose(pubs[i].f);
@@ -243,13 +372,38 @@ int durable_replace(struct durable_dir *d, const char *path, struct span content
 	if (!f)
 		return -1;
 	durable_write(f, content);
-	if (settle(f, err) < 0 || give_name(f, path, false, err) < 0) {
+	struct durable_pub one = { f, path };
+	enum way way = d->mode == DURABLE_NONE ? WAY_NONE : WAY_SYNC;
+	if (settle(f, way, err) < 0 || give_name(f, path, false, err) < 0) {
 		durable_abort(f);
 		return -1;
 	}
-	dispose(f);
 	/* Unlike publish this leaves the new file when the directory's fsync fails: what it replaced is gone. */
-	return sync_parent(d, path, err);
+	int rc = way == WAY_NONE ? 0 : sync_names(&one, 1, err);
+	dispose(f);
+	return rc;
+}
+
+/* Data was written at offset `at`. */
+static int settle_append(struct durable_dir *d, int fd, const char *path, struct span data, off_t at)
+{
+	struct err err;
+	struct commitlog_ticket t;
+	struct commitlog_file file;
+	char *full;
+	if (!by_log(d) || !durable_log_identify(fd, "", &file))
+		return d->mode == DURABLE_NONE ? 0 : fs_datasync(fd);
+	struct commitlog_record r = record_of(d, COMMITLOG_APPEND, path, &full);
+	r.at = (uint64_t)at;
+	r.file = file.id;
+	r.data = data;
+	int rc = log_one(d, &r, &t, &err);
+	free(full);
+	/* The name too: with its file's record alone a replay would make it anew without this. */
+	if (rc > 0)
+		rc = fs_datasync(fd) < 0 || fs_sync_parent(path, &err) < 0 ? -1 : 0;
+	errno = rc < 0 ? EIO : 0;
+	return rc;
 }
 
 int durable_append(struct durable_dir *d, const char *path, struct span data, struct err *err)
@@ -263,8 +417,8 @@ int durable_append(struct durable_dir *d, const char *path, struct span data, st
 	int rc = fstat(fd, &st);
 	if (rc == 0)
 		rc = fs_write_all(fd, data.p, data.n);
-	if (rc == 0 && d->mode != DURABLE_NONE)
-		rc = fs_datasync(fd);
+	if (rc == 0)
+		rc = settle_append(d, fd, path, data, st.st_size);
 	if (rc < 0) {
 		err_sys(err, "%s", path);
 		/* Nothing can be done if this fails as well: the caller is told the failure already, and readers of
@@ -280,9 +434,19 @@ int durable_unlink(struct durable_dir *d, const char *path, struct err *err)
 {
 	if (check_below(d, path, err) < 0)
 		return -1;
+	struct commitlog_ticket t;
+	struct commitlog_file file;
+	char *full;
+	logged_at(d, path, &file);
 	if (fs_unlink(path) < 0 && errno != ENOENT)
 		return err_sys(err, "%s", path);
-	return sync_parent(d, path, err);
+	if (!by_log(d))
+		return d->mode == DURABLE_NONE ? 0 : fs_sync_parent(path, err);
+	struct commitlog_record r = record_of(d, COMMITLOG_REMOVE, path, &full);
+	r.file = file.id;
+	int rc = file.linked ? 1 : log_one(d, &r, &t, err);
+	free(full);
+	return rc > 0 ? durable_log_settle(err) : rc;
 }
 
 int durable_discard(struct durable_dir *d, const char *path, struct err *err)
@@ -292,21 +456,65 @@ int durable_discard(struct durable_dir *d, const char *path, struct err *err)
 	return fs_unlink(path) < 0 && errno != ENOENT ? err_sys(err, "%s", path) : 0;
 }
 
-int durable_rename(struct durable_dir *d, const char *from, const char *to, struct err *err)
+static int rename_plainly(struct durable_dir *d, const char *from, const char *to, struct err *err)
 {
-	if (check_below(d, from, err) < 0 || check_below(d, to, err) < 0)
-		return -1;
 	if (fs_rename(from, to) < 0)
 		return err_sys(err, "%s to %s", from, to);
+	if (d->mode == DURABLE_NONE)
+		return 0;
 	/* The new name first: a crash between the two leaves both names rather than none. */
 	const char *both[] = { to, from };
-	return d->mode == DURABLE_NONE ? 0 : fs_sync_parents(both, 2, err);
+	return fs_sync_parents(both, 2, err);
+}
+
+/* For what the log can't follow: no record may speak of what lies below a directory that changes its name, nor of one
+ * of several names. */
+static int rename_between_syncs(struct durable_dir *d, const char *from, const char *to, struct err *err)
+{
+	if (durable_log_settle(err) < 0 || rename_plainly(d, from, to, err) < 0)
+		return -1;
+	return durable_log_settle(err);
+}
+
+/* The record first: with the rename alone a replay would put the file to its old name again, beside the new. */
+static int rename_by_log(struct durable_dir *d, const char *from, const char *to, uint64_t file, struct err *err)
+{
+	struct commitlog_ticket t;
+	struct err ignored;
+	char *full_from, *full_to;
+	struct commitlog_record r = record_of(d, COMMITLOG_RENAME, from, &full_from);
+	r.data = record_of(d, COMMITLOG_RENAME, to, &full_to).path;
+	r.file = file;
+	int rc = log_one(d, &r, &t, err);
+	free(full_from);
+	free(full_to);
+	if (rc > 0)
+		return rename_between_syncs(d, from, to, err);
+	if (rc == 0 && fs_rename(from, to) < 0)
+		rc = err_sys(err, "%s to %s", from, to);
+	if (rc < 0)
+		durable_log_settle(&ignored);
+	else if (!durable_log_covers(&t))
+		rc = durable_log_settle(err);
+	return rc;
+}
+
+int durable_rename(struct durable_dir *d, const char *from, const char *to, struct err *err)
+{
+	struct commitlog_file file;
+	if (check_below(d, from, err) < 0 || check_below(d, to, err) < 0)
+		return -1;
+	if (!logged_at(d, from, &file))
+		return rename_plainly(d, from, to, err);
+	if (!S_ISREG(file.mode) || file.linked)
+		return rename_between_syncs(d, from, to, err);
+	return rename_by_log(d, from, to, file.id, err);
 }
 
 static int make_one(struct durable_dir *d, const char *path, mode_t mode, struct err *err)
 {
 	if (fs_mkdir(path, mode) == 0)
-		return sync_parent(d, path, err);
+		return d->mode == DURABLE_NONE ? 0 : fs_sync_parent(path, err);
 	struct stat st;
 	int why = errno;
 	if (why == EEXIST && stat(path, &st) == 0 && S_ISDIR(st.st_mode))
@@ -315,17 +523,29 @@ static int make_one(struct durable_dir *d, const char *path, mode_t mode, struct
 	return err_sys(err, "%s", path);
 }
 
+/* What went by the log was never synced itself. Cheap when it was. */
+static int sync_file(const char *path, struct err *err)
+{
+	int fd = fs_open(path, O_RDONLY | O_CLOEXEC, 0);
+	int rc = fd < 0 || fs_sync(fd) < 0 ? err_sys(err, "fsync %s", path) : 0;
+	if (fd >= 0)
+		close(fd);
+	return rc;
+}
+
 int durable_link(struct durable_dir *d, const char *from, const char *to, struct err *err)
 {
-	if (check_below(d, to, err) < 0)
+	if (check_below(d, to, err) < 0 || (by_log(d) && sync_file(from, err) < 0))
 		return -1;
 	return fs_link(from, to) < 0 ? err_sys(err, "%s", to) : 0;
 }
 
 int durable_sync_dir(struct durable_dir *d, const char *dir, struct err *err)
 {
+	if (d->mode == DURABLE_NONE)
+		return 0;
 	char *inside = xasprintf("%s/.", dir);
-	int rc = sync_parent(d, inside, err);
+	int rc = fs_sync_parent(inside, err);
 	free(inside);
 	return rc;
 }

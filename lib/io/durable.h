@@ -2,11 +2,13 @@
  *
  * "From when this call returns, a file with this content stands at this path, whatever happens." Everything that is
  * promised to a peer or a caller is published here and nowhere else: queue files, Maildir files, uidlists, fetch
- * state. Nobody sees which way was taken (plain: tmp, fsync, rename or link, directory fsync; later: a commit log).
+ * state. Nobody sees which way was taken. The plain way: tmp, fsync, rename or link, directory fsync. The fast way, for
+ * small files under new names, of a process that uses a commit log: tmp, the content appended to a log that is synced
+ * once for all processes that wait, rename or link (io/commitlog.h).
  *
- * A durable_dir is the tree that makes one promise together (a queue, a store): the commit log will live at its root,
- * so every path given must lie below it. The first fsync error is final (docs/ARCHITECTURE.md): the file is given up,
- * the caller gets ERR_TEMP and nothing is left at the final path.
+ * A durable_dir is the tree that makes one promise together (a queue, a store): every path given must lie below it. The
+ * first fsync error is final (docs/ARCHITECTURE.md): the file is given up, the caller gets ERR_TEMP and nothing is left
+ * at the final path.
  */
 #ifndef WP_IO_DURABLE_H
 #define WP_IO_DURABLE_H
@@ -25,7 +27,17 @@ enum durable_mode {
 	DURABLE_NONE /* no sync at all: tests and throw-away runs */
 };
 
-/* root must exist. Replays what a crash left, then returns; NULL with err. */
+/* From now on this process (and those that it forks) publishes below root through a commit log there, which is replayed
+ * first when a crash left one. Before the first durable_open, by the user who will publish, and only by processes that
+ * stay: the last one to close makes a sync of the whole file system. 0 also where no log can be made: then all goes the
+ * plain way. -1 with err: a log is there that could not be opened or replayed; nothing may be published below root,
+ * since a later replay would not know of it. */
+int durable_log_open(const char *root, struct err *err);
+void durable_log_close(void);
+/* The process has nothing to do for a while: make durable what the log holds, and drop it. */
+void durable_idle(void);
+
+/* root must exist. NULL with err. */
 struct durable_dir *durable_open(const char *root, enum durable_mode mode, struct err *err);
 void durable_close(struct durable_dir *d);
 

@@ -68,6 +68,15 @@ int fs_datasync(int fd)
 	return rc;
 }
 
+int fs_sync_all(int fd)
+{
+	int rc;
+	do
+		rc = syncfs(fd);
+	while (rc < 0 && errno == EINTR);
+	return rc;
+}
+
 int fs_truncate(int fd, off_t size)
 {
 	int rc;

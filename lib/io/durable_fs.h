@@ -17,6 +17,7 @@ int fs_write_all(int fd, const char *p, size_t n);
 int fs_pwrite_all(int fd, const char *p, size_t n, off_t at);
 int fs_sync(int fd);
 int fs_datasync(int fd);
+int fs_sync_all(int fd); /* syncfs */
 int fs_truncate(int fd, off_t size);
 int fs_link(const char *from, const char *to);
 int fs_rename(const char *from, const char *to);
