@@ -110,7 +110,7 @@ bench: all
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man
 	install -m 755 $(BINS) $(DESTDIR)$(PREFIX)/bin
-	ln -sf mua-send $(DESTDIR)$(PREFIX)/bin/sendmail
+	for name in sendmail mailq newaliases; do ln -sf mua-send $(DESTDIR)$(PREFIX)/bin/$$name || exit 1; done
 	for page in man/*.[1-9]; do s=$${page##*.}; install -d $(DESTDIR)$(PREFIX)/share/man/man$$s && \
 	  install -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$$s || exit 1; done
 	install -d $(DESTDIR)$(PREFIX)/share/waypost
