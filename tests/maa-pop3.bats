@@ -101,8 +101,8 @@ pop3() { curl -sS --max-time 10 -u bob:sesame "$@"; }
 	[ "$(grep -c '^-ERR \[AUTH\]' "$DIR/out")" -eq 2 ]
 	[ "$(wc -l <"$DIR/out")" -eq 5 ]
 	grep -q 'login-refused user="eve"' "$DIR/log"
-	! grep -rq s3cr3tguess "$DIR/log" "$DIR/trace"
-	! grep -q sesame "$DIR/trace"
+	! grep -rq s3cr3tguess "$DIR/log" "$DIR/trace" || false
+	! grep -q sesame "$DIR/trace" || false
 }
 
 @test "inetd: the socket is stdin and stdout, and nothing else goes there" {
@@ -159,7 +159,7 @@ pop3() { curl -sS --max-time 10 -u bob:sesame "$@"; }
 	grep -q -- '^-ERR \[SYS/TEMP\]' "$DIR/out"
 	# SCRAM would need the secret: it is not offered.
 	printf 'AUTH\r\nQUIT\r\n' | maa_raw | grep -qx $'PLAIN\r'
-	! printf 'AUTH\r\nQUIT\r\n' | maa_raw | grep -q SCRAM
+	! printf 'AUTH\r\nQUIT\r\n' | maa_raw | grep -q SCRAM || false
 }
 
 @test "a thousand messages: RETR of all in one pipelined burst" {
