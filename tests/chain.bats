@@ -95,7 +95,10 @@ send_malformed() {
 				echo "$message was refused without a reason"
 				return 1
 			}
-			chain_drained && [ "$(chain_delivered)" -eq "$before" ]
+			if ! chain_drained || [ "$(chain_delivered)" -ne "$before" ]; then
+				echo "$message was refused, but something of it is left"
+				return 1
+			fi
 		fi
 	done
 	echo "$sent arrived equal, $refused were refused"

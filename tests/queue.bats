@@ -114,7 +114,8 @@ teardown() { queue_teardown; }
 	run_queue --retry-min=1m
 	run queue list --json
 	due=$(jq '.[0].due - .[0].arrived' <<<"$output" 2>/dev/null || echo 60)
-	[ "$due" -ge 60 ] && [ "$due" -le 75 ]
+	[ "$due" -ge 60 ]
+	[ "$due" -le 75 ]
 	[[ $output == *'"state":"deferred"'* ]]
 	sink
 	: >"$SINK/log"
