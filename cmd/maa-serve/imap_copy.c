@@ -93,6 +93,8 @@ static void remove_sources(struct imap *s, const struct maildir_copy *c)
 		else
 			imap_no_err(s, &err);
 	}
+	if (maildir_expunged(s->f, &err) < 0)
+		imap_no_err(s, &err);
 }
 
 static void copy_or_move(struct imap *s, bool move)

@@ -206,6 +206,10 @@ static bool expunge(struct imap *s, const struct imap_set *only)
 		err = one;
 		failed++;
 	}
+	if (maildir_expunged(s->f, &one) < 0) {
+		err = one;
+		failed++;
+	}
 	if (failed)
 		imap_no_err(s, &err);
 	return failed == 0;

@@ -152,6 +152,11 @@ static int open_store(struct maa_session *x, struct err *err)
 		rc = err_set(err, ERR_DATA, "NUL in the mail location");
 	if (rc == 0) {
 		umask(077);
+		/* Deliveries may have begun one since we looked: they are told what is removed here. */
+		if (x->c->durable == DURABLE_FILE)
+			rc = location_log(x->c->mail, x->c->durability, err);
+	}
+	if (rc == 0) {
 		x->store = maildir_open(buf_cstr(&path), true, x->c->durable, err);
 		rc = x->store ? 0 : -1;
 	}

@@ -34,6 +34,7 @@ struct maa_config {
 	int64_t idle_ms;           /* silence that ends the conversation; 0: the protocol's own */
 	uint64_t max_size;         /* of a message appended */
 	enum durable_mode durable;
+	enum durability durability;
 	const volatile sig_atomic_t *stopping; /* NULL: never */
 };
 

@@ -31,6 +31,10 @@ struct options {
 	int durability;
 };
 
+enum {
+	NO_SYNC = DURABILITY_AUTO + 1 /* after enum durability */
+};
+
 #define AT(member) offsetof(struct options, member)
 static const struct opt table[] = {
 	{ "imap", 0, OPT_FLAG, AT(imap), NULL, "serve IMAP4rev1", NULL, OPT_NO_CONFIG },
@@ -52,7 +56,7 @@ static const struct opt table[] = {
 	{ "workers", 0, OPT_UINT, AT(workers), "N", "processes that wait for clients", NULL, 0 },
 	{ "max-clients", 0, OPT_UINT, AT(max_clients), "N", "conversations at once", NULL, 0 },
 	{ "max-per-client", 0, OPT_UINT, AT(max_per_client), "N", "of one address", NULL, 0 },
-	{ "durability", 0, OPT_CHOICE, AT(durability), NULL, "when a file counts as stored", "file|none", 0 },
+	{ "durability", 0, OPT_CHOICE, AT(durability), NULL, "how a file becomes safe", DURABILITY_CHOICES "|none", 0 },
 	{ "ready-file", 0, OPT_STR, AT(ready_file), "FILE", "written with the bound addresses", NULL, OPT_NO_CONFIG },
 	{ "trace", 0, OPT_STR, AT(trace), "FILE", "append events as JSON lines", NULL, 0 },
 	{ "explain", 0, OPT_FLAG, AT(explain), NULL, "say on stderr what happens and why", NULL, 0 },
@@ -141,7 +145,10 @@ static int configure(const struct options *o, struct program *p, struct err *err
 		.login_delay_ms = o->login_delay,
 		.idle_ms = o->timeout,
 		.max_size = o->max_size,
-		.durable = o->durability ? DURABLE_NONE : DURABLE_FILE,
+		.durable = o->durability == NO_SYNC ? DURABLE_NONE : DURABLE_FILE,
+		/* Of many users as root: they would not share a log. */
+		.durability = o->durability == DURABILITY_AUTO && geteuid() == 0 ? DURABILITY_FILE
+										 : (enum durability)o->durability,
 		.stopping = &serve_stopping,
 	};
 	if (o->users && !(p->config.users = users_open(o->users, err)))
@@ -176,9 +183,13 @@ static int run(const struct options *o, struct err *err)
 		.reload = reload,
 	};
 	err_clear(err);
+	/* What a crash left is mended before anything is shown. */
+	if (p.config.durable == DURABLE_FILE && location_log(p.config.mail, p.config.durability, err) < 0)
+		return fail(err);
 	int status = serve(&so, serve_one, &p, err);
 	if (err->class != ERR_NONE)
 		log_err("%s", err->text);
+	durable_log_close();
 	tls_ctx_free(p.config.tls);
 	if (p.config.users)
 		users_close(p.config.users);
@@ -190,6 +201,7 @@ int main(int argc, char **argv)
 	/* Static, since their strings live as long as the process. */
 	static struct options o = {
 		.mail = "maildir:%h/Maildir",
+		.durability = DURABILITY_AUTO,
 		.login_attempts = 5,
 		.login_delay = 2000,
 		.max_size = LIMIT_MESSAGE_DEFAULT,

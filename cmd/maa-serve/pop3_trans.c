@@ -214,6 +214,10 @@ void pop3_update(struct pop3 *p)
 		failed++;
 		why = one;
 	}
+	if (maildir_expunged(p->f, &one) < 0) {
+		failed += removed;
+		why = one;
+	}
 	if (!failed) {
 		pop3_ok(p, "%zu message%s removed", removed, removed == 1 ? "" : "s");
 		return;

@@ -5,6 +5,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/xalloc.h"
 #include "mda-deliver/mda.h"
@@ -15,7 +16,8 @@ enum {
 };
 
 struct boxes {
-	enum durable_mode mode;
+	const struct mda_options *o;
+	bool logged; /* boxes_log has been called since the first store was made */
 	struct box {
 		char *path;
 		struct maildir *m;
@@ -25,10 +27,20 @@ struct boxes {
 	unsigned long clock;
 };
 
-struct boxes *boxes_new(enum durable_mode mode)
+/* One letter is not worth a log of its own; nor are stores of many users, who would not share it. */
+int boxes_log(const struct mda_options *o, struct err *err)
+{
+	enum durability how = (enum durability)o->durability;
+	if (how == DURABILITY_AUTO && (!o->lmtp || geteuid() == 0))
+		how = DURABILITY_FILE;
+	return location_log(span_str(o->mail ? o->mail : "~"), how, err);
+}
+
+struct boxes *boxes_new(const struct mda_options *o)
 {
 	struct boxes *b = xcalloc(1, sizeof *b);
-	b->mode = mode;
+	b->o = o;
+	b->logged = !o->sync || durable_log_is_open();
 	return b;
 }
 
@@ -65,6 +77,18 @@ static size_t oldest(const struct boxes *b)
 	return at;
 }
 
+/* The first store that is made may be what the log stands in. */
+static struct maildir *open_box(struct boxes *b, const char *path, struct err *err)
+{
+	enum durable_mode mode = b->o->sync ? DURABLE_FILE : DURABLE_NONE;
+	struct maildir *m = maildir_open(path, true, mode, err);
+	if (!m || b->logged)
+		return m;
+	maildir_close(m);
+	b->logged = true;
+	return boxes_log(b->o, err) < 0 ? NULL : maildir_open(path, true, mode, err);
+}
+
 struct maildir *boxes_get(struct boxes *b, const char *path, struct err *err)
 {
 	for (size_t i = 0; i < b->n; i++) {
@@ -73,7 +97,7 @@ struct maildir *boxes_get(struct boxes *b, const char *path, struct err *err)
 		b->box[i].used = ++b->clock;
 		return b->box[i].m;
 	}
-	struct maildir *m = maildir_open(path, true, b->mode, err);
+	struct maildir *m = open_box(b, path, err);
 	if (!m)
 		return NULL;
 	if (b->n == BOXES_OPEN)

@@ -183,7 +183,8 @@ static void child_main(struct filing *f, const struct target *first, int fd)
 	int rc = become_user(first, &err);
 	uid_t uid = first->uid;
 	/* Stores that root has opened are not this user's to use. */
-	f->m->boxes = boxes_new(f->m->o.sync ? DURABLE_FILE : DURABLE_NONE);
+	f->m->o.durability = DURABILITY_FILE;
+	f->m->boxes = boxes_new(&f->m->o);
 	for (size_t i = 0; i < f->n && rc < 0; i++)
 		if (pending(&f->target[i], uid))
 			f->target[i].err = err;

@@ -40,6 +40,8 @@ static const struct opt table[] = {
 	{ "quota", 0, OPT_SIZE, AT(quota), "SIZE", "of users whose row gives none", NULL, 0 },
 	{ "max-size", 0, OPT_SIZE, AT(max_size), "SIZE", "largest message taken, 100M by default", NULL, 0 },
 	{ "sync", 0, OPT_FLAG, AT(sync), NULL, "wait for the disk before saying yes; the default", NULL, 0 },
+	{ "durability", 0, OPT_CHOICE, AT(durability), NULL,
+	    "how: each file by itself, by a log that many share, or as fits", DURABILITY_CHOICES, 0 },
 	{ "tmp", 0, OPT_STR, AT(tmp), "DIR", "for large messages on their way in, /var/tmp by default", NULL, 0 },
 	{ "lmtp", 0, OPT_FLAG, AT(lmtp), NULL, "speak LMTP on stdin and stdout, or on sockets", NULL, OPT_NO_CONFIG },
 	{ "listen", 0, OPT_LIST, AT(listen), "SOCKET", "ADDR:PORT or unix:PATH, with --lmtp", NULL, 0 },
@@ -143,9 +145,13 @@ static int run(struct mda *m, struct err *err)
 		return err_exit_status(err);
 	if (m->o.users && !(m->users = users_open(m->o.users, err)))
 		return err_exit_status(err);
-	m->boxes = boxes_new(m->o.sync ? DURABLE_FILE : DURABLE_NONE);
+	/* What a crash left is mended before the first letter. */
+	if (m->o.sync && boxes_log(&m->o, err) < 0)
+		return err_exit_status(err);
+	m->boxes = boxes_new(&m->o);
 	int status = m->o.lmtp ? lmtp_serve(m, err) : deliver(m, err) < 0 ? err_exit_status(err) : 0;
 	boxes_free(m->boxes);
+	durable_log_close();
 	users_close(m->users);
 	return status;
 }
@@ -157,6 +163,7 @@ int main(int argc, char **argv)
 				    .delimiters = "+",
 				    .tmp = "/var/tmp",
 				    .sync = true,
+				    .durability = DURABILITY_AUTO,
 				    .max_size = LIMIT_MESSAGE_DEFAULT,
 				    .max_rcpt = LIMIT_SMTP_RCPT } };
 	struct opts opts = { .prog = "mda-deliver",

@@ -21,6 +21,7 @@ struct mda_options {
 	const char *sender, *original, *user, *mailbox; /* one delivery's */
 	const char *mail, *users, *delimiters, *hostname, *tmp, *trace, *ready_file, *store_id;
 	bool detail_mailbox, create, lmtp, explain, sync;
+	int durability; /* enum durability */
 	uint64_t quota, max_size;
 	struct opt_list listen;
 	unsigned workers, max_clients, max_rcpt;
@@ -67,7 +68,9 @@ int become_user(const struct target *t, struct err *err);
 
 /* Stores kept open between deliveries. */
 struct boxes;
-struct boxes *boxes_new(enum durable_mode mode);
+/* The commit log of the stores, when they lie in one directory that is there: 0 or -1 with err. */
+int boxes_log(const struct mda_options *o, struct err *err);
+struct boxes *boxes_new(const struct mda_options *o);
 void boxes_free(struct boxes *b);
 struct maildir;
 /* Opened and created if needed; borrowed until drop or the next get. */

@@ -27,6 +27,7 @@ enum {
 struct inject_options {
 	const char *from, *queue, *hostname, *ret, *envid, *notify, *trace;
 	uint64_t max_size;
+	int durability; /* enum durability */
 };
 
 #define AT(member) offsetof(struct inject_options, member)
@@ -34,6 +35,8 @@ const struct opt relay_inject_options[] = {
 	{ "from", 'f', OPT_STR, AT(from), "ADDRESS", "reverse-path, '' for the null one (default: USER@HOSTNAME)", NULL,
 	    OPT_NO_CONFIG },
 	{ "queue", 0, OPT_STR, AT(queue), "DIR", "the queue (default " RELAY_DEFAULT_QUEUE ")", NULL, 0 },
+	{ "durability", 0, OPT_CHOICE, AT(durability), NULL, "by a file of its own, a shared log, or as fits",
+	    DURABILITY_CHOICES, 0 },
 	{ "hostname", 0, OPT_STR, AT(hostname), "NAME", "our name in the Received field", NULL, 0 },
 	{ "max-size", 0, OPT_SIZE, AT(max_size), "SIZE", "largest message (default 100M)", NULL, 0 },
 	{ "ret", 0, OPT_STR, AT(ret), "FULL|HDRS", "what a report of failure returns (RFC 3461)", NULL, OPT_NO_CONFIG },
@@ -169,7 +172,9 @@ static int copy_message(const struct inject_options *o, struct spool_writer *w, 
 static int inject(const struct inject_options *o, const struct spool_envelope *env, struct err *err)
 {
 	char id[SPOOL_ID_SIZE];
-	struct spool *s = spool_open(o->queue, err);
+	/* One message is not worth a log of its own. */
+	spool_durability(o->durability == DURABILITY_LOG ? DURABILITY_LOG : DURABILITY_FILE);
+	struct spool *s = spool_as_owner(o->queue, err) < 0 ? NULL : spool_open(o->queue, err);
 	struct spool_writer *w = s ? spool_begin(s, env, err) : NULL;
 	int rc = -1;
 	if (w) {
@@ -192,7 +197,9 @@ static int inject(const struct inject_options *o, const struct spool_envelope *e
 
 int relay_inject(int argc, char **argv)
 {
-	static struct inject_options o = { .queue = RELAY_DEFAULT_QUEUE, .max_size = LIMIT_MESSAGE_DEFAULT };
+	static struct inject_options o = {
+		.queue = RELAY_DEFAULT_QUEUE, .max_size = LIMIT_MESSAGE_DEFAULT, .durability = DURABILITY_AUTO
+	};
 	struct opts own = program;
 	struct spool_envelope env;
 	struct err err = { 0 };

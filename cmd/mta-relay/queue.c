@@ -145,6 +145,10 @@ int relay_queue(int argc, char **argv)
 	own.values = &o;
 	if (relay_options(argc, argv, &own, &first, &status) != OPTS_OK)
 		return status;
+	if (spool_as_owner(o.queue, &err) < 0) {
+		relay_complain(own.prog, &err);
+		return err_exit_status(&err);
+	}
 	w.s = o.node ? spool_open_node(o.queue, o.node, &err) : spool_open(o.queue, &err);
 	int rc = w.s ? dispatch(&w, argc - first, argv + first, &err) : -1;
 	if (fflush(stdout) == EOF && rc == 0)

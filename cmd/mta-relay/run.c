@@ -32,6 +32,8 @@ const struct opt relay_run_options[] = {
 	{ "queue", 0, OPT_STR, AT(queue), "DIR", "the queue (default " RELAY_DEFAULT_QUEUE ")", NULL, 0 },
 	{ "node", 0, OPT_STR, AT(node), "NAME", "another node's part of the queue (default: the host's name)", NULL,
 	    0 },
+	{ "durability", 0, OPT_CHOICE, AT(durability), NULL, "of outcomes: a file by itself, a shared log, or as fits",
+	    DURABILITY_CHOICES, 0 },
 	{ "once", 0, OPT_FLAG, AT(once), NULL, "deliver what is due, then exit", NULL, OPT_NO_CONFIG },
 	{ "now", 0, OPT_FLAG, AT(now), NULL, "with --once: what is not yet due as well", NULL, OPT_NO_CONFIG },
 	{ "hostname", 0, OPT_STR, AT(hostname), "NAME", "our name in EHLO and in reports", NULL, 0 },
@@ -129,6 +131,9 @@ static int configure(struct run *r, struct err *err)
 static int open_queue(struct run *r, struct err *err)
 {
 	const struct run_options *o = &r->o;
+	/* --once does not stay. */
+	spool_durability(
+	    o->once && o->durability == DURABILITY_AUTO ? DURABILITY_FILE : (enum durability)o->durability);
 	r->spool = o->node ? spool_open_node(o->queue, o->node, err) : spool_open(o->queue, err);
 	if (!r->spool)
 		return -1;
@@ -189,6 +194,7 @@ static void release(struct run *r, int lock)
 int relay_run(int argc, char **argv)
 {
 	static struct run r = { .o = { .queue = RELAY_DEFAULT_QUEUE,
+				    .durability = DURABILITY_AUTO,
 				    .starttls = STARTTLS_AS_FITS,
 				    .port = 25,
 				    .concurrency = 20,

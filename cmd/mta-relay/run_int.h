@@ -15,7 +15,8 @@ struct run_options {
 	const char *queue, *node, *hostname, *smarthost, *routes, *mda, *domains, *resolver, *tls_ca, *postmaster,
 	    *trace;
 	const char *password_file, *password_command;
-	int starttls; /* enum starttls_policy, or 3: as fits */
+	int durability; /* enum durability */
+	int starttls;   /* enum starttls_policy, or 3: as fits */
 	unsigned port, concurrency, per_destination;
 	int64_t retry_min, retry_max, expire, warn_after, mda_timeout; /* ms */
 	bool once, now, explain;

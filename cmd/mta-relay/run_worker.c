@@ -50,8 +50,10 @@ static void serve(struct deliver *d, int fd)
 	struct deliver_done done;
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 	for (;;) {
-		if (poll(&p, 1, KEEP_OPEN) == 0)
+		if (poll(&p, 1, KEEP_OPEN) == 0) {
 			hop_hang_up(d->hop);
+			durable_idle();
+		}
 		if (receive(fd, &t, sizeof t) != (ssize_t)sizeof t)
 			return;
 		do_task(d, &t, &done);

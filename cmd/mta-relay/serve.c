@@ -2,7 +2,9 @@
  *
  * mta-relay serve: options, tables, listening.
  */
+#include <stdlib.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #include "base/limits.h"
 #include "base/log.h"
@@ -29,6 +31,8 @@ const struct opt relay_serve_options[] = {
 	{ "mda", 0, OPT_STR, AT(mda), "lmtp:WHERE", "unix:PATH, HOST:PORT or |COMMAND", NULL, 0 },
 	{ "mda-timeout", 0, OPT_DURATION, AT(mda_timeout), "TIME", "how long the MDA may take to answer", NULL, 0 },
 	{ "queue", 0, OPT_STR, AT(queue), "DIR", "the queue", NULL, 0 },
+	{ "durability", 0, OPT_CHOICE, AT(durability), NULL, "of the queue: a file by itself, a shared log, or as fits",
+	    DURABILITY_CHOICES, 0 },
 	{ "hostname", 0, OPT_STR, AT(hostname), "NAME", "our name in greeting and Received", NULL, 0 },
 	{ "max-size", 0, OPT_SIZE, AT(max_size), "SIZE", "largest message; 0: no limit", NULL, 0 },
 	{ "max-recipients", 0, OPT_UINT, AT(max_recipients), "N", "recipients of one message", NULL, 0 },
@@ -169,9 +173,24 @@ static int set_up(struct relay_server *rs, struct err *err)
 	return trace_open("mta-relay", o->role == ROLE_MSA ? "msa" : "mta", o->trace, o->explain, err);
 }
 
+/* A server that stays mends what a crash left before it takes anything. A queue that can't be opened now is tried again
+ * with each message, which is put off until then. */
+static void open_queue(struct relay_server *rs)
+{
+	struct err err = { 0 };
+	bool stays = rs->o.listen.n || getenv("LISTEN_FDS");
+	if (!stays || (rs->o.mda && access(rs->o.queue, F_OK) < 0))
+		return;
+	rs->spool = spool_open(rs->o.queue, &err);
+	if (!rs->spool)
+		log_warn("queue unusable: %s", err.text);
+}
+
 static int run(struct relay_server *rs, struct err *err)
 {
 	const struct serve_settings *o = &rs->o;
+	spool_durability((enum durability)o->durability);
+	open_queue(rs);
 	struct serve_options so = { .listen = o->listen,
 		.workers = o->workers,
 		.max_clients = o->max_clients,
@@ -188,6 +207,7 @@ static void clean_up(struct relay_server *rs)
 {
 	struct tables t = { rs->domains, rs->relay_to, rs->users, rs->aliases };
 	free_tables(&t);
+	spool_close(rs->spool);
 	net_list_free(rs->trust);
 	net_list_free(rs->loopback);
 	tls_ctx_free(rs->tls);
@@ -195,6 +215,7 @@ static void clean_up(struct relay_server *rs)
 
 /* For as long as the process lives: so do the strings of options. */
 static struct relay_server server = { .o = { .early_input = EARLY_LOCAL,
+					  .durability = DURABILITY_AUTO,
 					  .queue = RELAY_DEFAULT_QUEUE,
 					  .delimiter = "+",
 					  .max_size = LIMIT_MESSAGE_DEFAULT,

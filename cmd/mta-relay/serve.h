@@ -24,7 +24,7 @@ enum serve_early {
 };
 
 struct serve_settings {
-	int role, early_input;
+	int role, early_input, durability; /* enum durability */
 	struct opt_list listen;
 	const char *tls_cert, *tls_key, *hostname, *domains, *relay_to, *users, *aliases, *trust, *delimiter;
 	const char *mda, *queue, *resolver, *trace, *ready_file;

@@ -2,9 +2,11 @@
 #include "mta-relay/spool.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -25,6 +27,8 @@ struct spool_writer {
 	bool after_cr;       /* the last byte written was a CR */
 	struct buf outcomes; /* lines that follow the content */
 };
+
+static enum durability durability = DURABILITY_FILE;
 
 static const char *const folders[] = { "tmp", "msg", "hold", "bad" };
 
@@ -65,12 +69,33 @@ static int make_folders(struct spool *s, struct err *err)
 	return 0;
 }
 
+void spool_durability(enum durability how)
+{
+	durability = how;
+}
+
+int spool_as_owner(const char *queue, struct err *err)
+{
+	struct stat st;
+	if (geteuid() != 0 || stat(queue, &st) < 0 || st.st_uid == 0)
+		return 0;
+	if (setgroups(1, &st.st_gid) < 0 || setgid(st.st_gid) < 0 || setuid(st.st_uid) < 0)
+		return err_sys(err, "becoming the owner of %s", queue);
+	return 0;
+}
+
 struct spool *spool_open_node(const char *queue, const char *node, struct err *err)
 {
 	struct spool *s = xcalloc(1, sizeof *s);
 	s->dir = xasprintf("%s/%s", queue, node);
 	if (access(s->dir, F_OK) < 0 && make_tree(s->dir, err) < 0)
 		goto out;
+	/* What a crash left is mended before anything is looked at. */
+	if (!durable_log_is_open()) {
+		if (durable_log_open(s->dir, durability, err) < 0)
+			goto out;
+		s->logged = durable_log_is_open();
+	}
 	s->d = durable_open(s->dir, DURABLE_FILE, err);
 	if (s->d && make_folders(s, err) == 0)
 		return s;
@@ -93,6 +118,8 @@ void spool_close(struct spool *s)
 	if (!s)
 		return;
 	durable_close(s->d);
+	if (s->logged)
+		durable_log_close();
 	free(s->dir);
 	free(s);
 }

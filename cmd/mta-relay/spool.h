@@ -64,6 +64,11 @@ struct spool_outcome {
 };
 
 struct spool;
+/* How this process publishes in queues: before spool_open; DURABILITY_FILE otherwise. */
+void spool_durability(enum durability how);
+/* root becomes the user who owns the queue, for a command that works on it beside the servers: files that they could
+ * not read, and removals that their commit log is not told, would be of no use to them. */
+int spool_as_owner(const char *queue, struct err *err);
 /* Opens QUEUE/NODE, NODE the host name; makes what is missing. NULL with err. */
 struct spool *spool_open(const char *queue, struct err *err);
 void spool_close(struct spool *s);

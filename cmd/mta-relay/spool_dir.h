@@ -11,7 +11,8 @@
 struct spool {
 	char *dir; /* QUEUE/NODE */
 	struct durable_dir *d;
-	int swept; /* by spool_sweep */
+	bool logged; /* the process's commit log is this queue's */
+	int swept;   /* by spool_sweep */
 };
 
 /* Another node's queue: after its death, or for looking at it. */

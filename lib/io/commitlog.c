@@ -16,6 +16,8 @@
 
 enum {
 	LEADER_MS = 20,        /* how long a leader's silence is taken for granted */
+	QUIET_MS = 1000,       /* without a record: the node is idle */
+	AGE_MS = 30000,        /* of the oldest record, about: removals by others may be undone for as long */
 	RECORDS_MAX = 4 << 20, /* bytes of records in one append */
 	LOCK_INIT = 0,         /* bytes of the lock file: opening and closing, one at a time; */
 	LOCK_PRESENT = 1,      /* held shared by everybody who has the log open */
@@ -47,6 +49,27 @@ static int lock_byte(int fd, short type, off_t byte, bool wait)
 static int open_lock(int dir_fd)
 {
 	return openat(dir_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+}
+
+static bool present(int lock_fd)
+{
+	struct flock l = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = LOCK_PRESENT, .l_len = 1 };
+	return fcntl(lock_fd, F_OFD_GETLK, &l) == 0 && l.l_type != F_UNLCK;
+}
+
+unsigned commitlog_look(const char *dir)
+{
+	int dir_fd = fs_open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+	if (dir_fd < 0)
+		return errno == ENOENT || errno == ENOTDIR ? 0 : COMMITLOG_HOLDS;
+	int fd = openat(dir_fd, "lock", O_RDWR | O_CLOEXEC);
+	unsigned seen = fd >= 0 && present(fd) ? COMMITLOG_USED : 0;
+	if (segment_highest(dir_fd) > 0)
+		seen |= COMMITLOG_HOLDS;
+	if (fd >= 0)
+		close(fd);
+	close(dir_fd);
+	return seen;
 }
 
 /* The first process of this boot: what a crash left is replayed before the log is used. */
@@ -119,7 +142,8 @@ struct commitlog *commitlog_open(const char *root, const char *dir, const char *
 static void end_log(struct commitlog *l)
 {
 	struct err ignored;
-	if (commitlog_settle(l, &ignored) == 0 && segment_drop(l->dir_fd, UINT64_MAX, &ignored) == 0)
+	if ((commitlog_empty(l) || commitlog_settle(l, &ignored) == 0) &&
+	    segment_drop(l->dir_fd, UINT64_MAX, &ignored) == 0)
 		commitlog_state_remove(l->state_dir, l->dir_fd);
 }
 
@@ -155,6 +179,16 @@ bool commitlog_usable(const struct commitlog *l, size_t bytes)
 {
 	return !l->st->broken && !l->st->lost && bytes < RECORDS_MAX / 2 &&
 	       l->st->segment - l->st->dropped < COMMITLOG_SLOTS - 2 && geteuid() == l->uid;
+}
+
+bool commitlog_begun(const struct commitlog *l)
+{
+	return l->st->tail > 0;
+}
+
+bool commitlog_empty(const struct commitlog *l)
+{
+	return l->st->tail <= COMMITLOG_HEADER && l->st->segment == l->st->dropped;
 }
 
 static int segment_fd(struct commitlog *l, uint64_t segment)
@@ -218,6 +252,9 @@ static int append_locked(
 		return err_set(err, ERR_LIMIT, "too much for one commit log append");
 	if (fs_pwrite_all(fd, l->scratch.p, l->scratch.len, (off_t)st->tail) < 0)
 		return err_sys(err, "commit log");
+	st->appended = commitlog_now();
+	if (st->tail == COMMITLOG_HEADER)
+		st->began = st->appended;
 	st->tail += l->scratch.len;
 	*t = (struct commitlog_ticket){ st->segment, st->tail };
 	return 0;
@@ -296,17 +333,26 @@ static int drop_below(struct commitlog *l, uint64_t upto, struct err *err)
 	return 0;
 }
 
-void commitlog_checkpoint(struct commitlog *l, bool idle)
+/* Have the records of the present segment waited long enough? */
+static bool over_due(const struct commitlog_state *st, enum commitlog_when when)
+{
+	int64_t now = commitlog_now();
+	if (st->tail <= COMMITLOG_HEADER || st->tail >= COMMITLOG_SEGMENT)
+		return false;
+	return when == COMMITLOG_NOW || now - st->began >= AGE_MS ||
+	       (when == COMMITLOG_IDLE && now - st->appended >= QUIET_MS);
+}
+
+void commitlog_checkpoint(struct commitlog *l, enum commitlog_when when)
 {
 	struct commitlog_state *st = l->st;
 	struct err ignored;
-	bool full = st->segment > st->dropped, any = st->tail > COMMITLOG_HEADER;
-	if (st->broken || st->lost || geteuid() != l->uid || !(full || (idle && any)) ||
-	    !commitlog_trylock(&st->checkpoint))
+	bool full = st->segment > st->dropped, due = over_due(st, when);
+	if (st->broken || st->lost || geteuid() != l->uid || !(full || due) || !commitlog_trylock(&st->checkpoint))
 		return;
-	if (idle) {
+	if (due) {
 		commitlog_lock(&st->append);
-		if (st->tail > COMMITLOG_HEADER)
+		if (over_due(st, when))
 			rotate(l, &ignored);
 		commitlog_unlock(&st->append);
 	}

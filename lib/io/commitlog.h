@@ -40,10 +40,21 @@ struct commitlog;
 /* root: the tree; dir: the log's directory below it, made when missing; state_dir: a tmpfs directory ("/dev/shm").
  * Replays first when no process of this boot has it open. NULL with err. */
 struct commitlog *commitlog_open(const char *root, const char *dir, const char *state_dir, struct err *err);
+/* Does some process use the log in dir, or does it hold records? */
+enum {
+	COMMITLOG_USED = 1,
+	COMMITLOG_HOLDS = 2
+};
+unsigned commitlog_look(const char *dir);
 /* The last process that closes it makes everything durable (syncfs) and leaves no log behind. */
 void commitlog_close(struct commitlog *l);
 /* May it be used now (not broken), for records of this many bytes in all? */
 bool commitlog_usable(const struct commitlog *l, size_t bytes);
+
+/* Has it ever been appended to since it was opened first? */
+bool commitlog_begun(const struct commitlog *l);
+/* Does no record speak of anything, so that what is durable by a sync of its own stays as it is? */
+bool commitlog_empty(const struct commitlog *l);
 
 /* Where records ended; compared with what is on disk. */
 struct commitlog_ticket {
@@ -59,9 +70,13 @@ int commitlog_wait(struct commitlog *l, const struct commitlog_ticket *t, struct
 /* After a PUT's or RENAME's file was given its name: does its record still stand, or else will a checkpoint sync the
  * file? If not, the caller syncs file and directory himself. */
 bool commitlog_covers(const struct commitlog *l, const struct commitlog_ticket *t);
-/* Makes all that was published durable and drops what the log holds of it, if that is worth while now: a segment is
- * full, or (idle) anything is logged and the caller has time. */
-void commitlog_checkpoint(struct commitlog *l, bool idle);
+/* Makes all that was published durable and drops what the log holds of it, if that is worth while now. */
+enum commitlog_when {
+	COMMITLOG_BUSY, /* a segment is full, or has records of half a minute ago */
+	COMMITLOG_IDLE, /* or the caller has time and nobody has appended for a second */
+	COMMITLOG_NOW   /* or anything is logged */
+};
+void commitlog_checkpoint(struct commitlog *l, enum commitlog_when when);
 /* The same at any cost, also with a broken log: from 0 on everything that was done in the tree before is durable, and
  * no record speaks of it. Once it has failed it always fails: the disk lost what only the log still has, until a
  * restart replays it. */

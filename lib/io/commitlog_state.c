@@ -125,6 +125,13 @@ void commitlog_state_remove(const char *state_dir, int dir_fd)
 		unlink(name);
 }
 
+int64_t commitlog_now(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
 static bool locked(pthread_mutex_t *m, int rc)
 {
 	if (rc == EOWNERDEAD)

@@ -28,6 +28,8 @@ struct commitlog_state {
 	pthread_mutex_t checkpoint;
 	_Atomic uint64_t segment;  /* the one that is appended to */
 	_Atomic uint64_t tail;     /* its next free byte; 0 before the first segment is made */
+	_Atomic int64_t began;     /* its first record's time, commitlog_now */
+	_Atomic int64_t appended;  /* the last record's */
 	uint64_t nonce;            /* of the segment's records */
 	_Atomic uint64_t synced;   /* position up to which all is on disk */
 	_Atomic uint64_t dropping; /* segments below it are being dropped, or gone */
@@ -45,6 +47,8 @@ void commitlog_state_unmap(struct commitlog_state *st);
 /* Removes the file: the last process did all there was to do. */
 void commitlog_state_remove(const char *state_dir, int dir_fd);
 
+/* Milliseconds of the node's monotonic clock, to some of them. */
+int64_t commitlog_now(void);
 /* Locks; a mutex whose owner died is taken over (what it guards is always in order: the last store decides). */
 void commitlog_lock(pthread_mutex_t *m);
 bool commitlog_trylock(pthread_mutex_t *m);

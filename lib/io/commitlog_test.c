@@ -282,8 +282,8 @@ static void a_spare_has_no_past(void **state)
 	struct commitlog *l = open_log();
 	put_file("old", "x");
 	append(l, COMMITLOG_PUT, "old", "x", 0);
-	commitlog_checkpoint(l, true);
-	commitlog_checkpoint(l, true);
+	commitlog_checkpoint(l, COMMITLOG_NOW);
+	commitlog_checkpoint(l, COMMITLOG_NOW);
 	assert_int_equal(unlink(at("old")), 0);
 	assert_int_equal(access(at("log/spare"), F_OK), 0);
 	uint64_t nonce;

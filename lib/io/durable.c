@@ -185,7 +185,7 @@ static enum way way_for(const struct durable_dir *d, size_t bytes)
 {
 	if (d->mode == DURABLE_NONE)
 		return WAY_NONE;
-	return by_log(d) && durable_log_usable(bytes) ? WAY_LOG : WAY_SYNC;
+	return by_log(d) && durable_log_preferred(bytes) ? WAY_LOG : WAY_SYNC;
 }
 
 /* One record for a path of ours; *full holds its name in the log's tree and is to be freed. */
@@ -197,14 +197,26 @@ static struct commitlog_record record_of(
 	return (struct commitlog_record){ .kind = kind, .path = span_str(*full) };
 }
 
-/* One record of a file's change. 1: the log does not take it now. */
-static int log_one(struct durable_dir *d, const struct commitlog_record *r, struct commitlog_ticket *t, struct err *err)
+/* How a change of what may stand in the log becomes durable. */
+enum change {
+	CHANGE_FAILED = -1,
+	CHANGE_LOGGED,
+	CHANGE_PLAIN,   /* the log is empty: syncs of its own are enough */
+	CHANGE_SETTLED, /* the log does not take it: only a sync that drops all records */
+};
+
+/* Records of files' changes. */
+static enum change log_changes(
+    const struct commitlog_record *r, size_t n, size_t bytes, struct commitlog_ticket *t, struct err *err)
 {
 	bool wrote;
-	if (way_for(d, r->data.n) != WAY_LOG)
-		return 1;
-	int rc = durable_log_commit(r, 1, t, &wrote, err);
-	return rc < 0 && !wrote ? 1 : rc;
+	bool preferred = durable_log_preferred(bytes);
+	if (!preferred && durable_log_empty())
+		return CHANGE_PLAIN;
+	if (!preferred && !durable_log_usable(bytes))
+		return CHANGE_SETTLED;
+	int rc = durable_log_commit(r, n, t, &wrote, err);
+	return rc == 0 ? CHANGE_LOGGED : wrote ? CHANGE_FAILED : CHANGE_SETTLED;
 }
 
 /* What stands at path, when that may have gone by the log. */
@@ -397,10 +409,13 @@ static int settle_append(struct durable_dir *d, int fd, const char *path, struct
 	r.at = (uint64_t)at;
 	r.file = file.id;
 	r.data = data;
-	int rc = log_one(d, &r, &t, &err);
+	enum change how = log_changes(&r, 1, data.n, &t, &err);
+	int rc = how == CHANGE_FAILED ? -1 : 0;
 	free(full);
+	if (how == CHANGE_PLAIN)
+		rc = fs_datasync(fd);
 	/* The name too: with its file's record alone a replay would make it anew without this. */
-	if (rc > 0)
+	if (how == CHANGE_SETTLED)
 		rc = fs_datasync(fd) < 0 || fs_sync_parent(path, &err) < 0 ? -1 : 0;
 	errno = rc < 0 ? EIO : 0;
 	return rc;
@@ -430,23 +445,91 @@ int durable_append(struct durable_dir *d, const char *path, struct span data, st
 	return rc;
 }
 
+struct durable_removals {
+	struct durable_dir *d;
+	char **path;
+	struct commitlog_file *file;
+	size_t n, cap;
+};
+
+struct durable_removals *durable_removals_new(struct durable_dir *d)
+{
+	struct durable_removals *r = xcalloc(1, sizeof *r);
+	r->d = d;
+	return r;
+}
+
+int durable_remove(struct durable_removals *r, const char *path, struct err *err)
+{
+	struct commitlog_file file;
+	if (check_below(r->d, path, err) < 0)
+		return -1;
+	logged_at(r->d, path, &file);
+	if (fs_unlink(path) < 0)
+		return err_sys(err, "%s", path);
+	if (r->n == r->cap) {
+		r->cap = r->cap ? r->cap * 2 : 8;
+		r->path = xreallocarray(r->path, r->cap, sizeof *r->path);
+		r->file = xreallocarray(r->file, r->cap, sizeof *r->file);
+	}
+	r->path[r->n] = xstrdup(path);
+	r->file[r->n++] = file;
+	return 0;
+}
+
+static enum change log_removals(const struct durable_removals *x, struct err *err)
+{
+	struct commitlog_ticket t;
+	struct commitlog_record *r = xcalloc(x->n, sizeof *r);
+	char **full = xcalloc(x->n, sizeof *full);
+	size_t bytes = 0;
+	bool linked = false;
+	for (size_t i = 0; i < x->n; i++) {
+		linked |= x->file[i].linked;
+		r[i] = record_of(x->d, COMMITLOG_REMOVE, x->path[i], &full[i]);
+		r[i].file = x->file[i].id;
+		bytes += commitlog_record_size(&r[i]);
+	}
+	enum change how = !linked               ? log_changes(r, x->n, bytes, &t, err)
+			  : durable_log_empty() ? CHANGE_PLAIN
+						: CHANGE_SETTLED;
+	free_all(full, x->n);
+	free(r);
+	return how;
+}
+
+int durable_removals_end(struct durable_removals *r, struct err *err)
+{
+	enum change how = !r->n || r->d->mode == DURABLE_NONE ? CHANGE_LOGGED
+			  : by_log(r->d)                      ? log_removals(r, err)
+							      : CHANGE_PLAIN;
+	int rc = how == CHANGE_FAILED ? -1 : 0;
+	if (how == CHANGE_PLAIN)
+		rc = fs_sync_parents((const char *const *)r->path, r->n, err);
+	if (how == CHANGE_SETTLED)
+		rc = durable_log_settle(err);
+	free_all(r->path, r->n);
+	free(r->file);
+	free(r);
+	return rc;
+}
+
 int durable_unlink(struct durable_dir *d, const char *path, struct err *err)
 {
-	if (check_below(d, path, err) < 0)
+	struct err why = { 0 };
+	struct durable_removals *r = durable_removals_new(d);
+	if (durable_remove(r, path, &why) == 0)
+		return durable_removals_end(r, err);
+	durable_removals_end(r, NULL);
+	if (why.sys != ENOENT) {
+		if (err)
+			*err = why;
 		return -1;
-	struct commitlog_ticket t;
-	struct commitlog_file file;
-	char *full;
-	logged_at(d, path, &file);
-	if (fs_unlink(path) < 0 && errno != ENOENT)
-		return err_sys(err, "%s", path);
-	if (!by_log(d))
-		return d->mode == DURABLE_NONE ? 0 : fs_sync_parent(path, err);
-	struct commitlog_record r = record_of(d, COMMITLOG_REMOVE, path, &full);
-	r.file = file.id;
-	int rc = file.linked ? 1 : log_one(d, &r, &t, err);
-	free(full);
-	return rc > 0 ? durable_log_settle(err) : rc;
+	}
+	/* Gone already, perhaps by one that was killed before it was synced. */
+	if (by_log(d))
+		return durable_log_empty() ? fs_sync_parent(path, err) : durable_log_settle(err);
+	return d->mode == DURABLE_NONE ? 0 : fs_sync_parent(path, err);
 }
 
 int durable_discard(struct durable_dir *d, const char *path, struct err *err)
@@ -485,10 +568,13 @@ static int rename_by_log(struct durable_dir *d, const char *from, const char *to
 	struct commitlog_record r = record_of(d, COMMITLOG_RENAME, from, &full_from);
 	r.data = record_of(d, COMMITLOG_RENAME, to, &full_to).path;
 	r.file = file;
-	int rc = log_one(d, &r, &t, err);
+	enum change how = log_changes(&r, 1, r.data.n, &t, err);
+	int rc = how == CHANGE_FAILED ? -1 : 0;
 	free(full_from);
 	free(full_to);
-	if (rc > 0)
+	if (how == CHANGE_PLAIN)
+		return rename_plainly(d, from, to, err);
+	if (how == CHANGE_SETTLED)
 		return rename_between_syncs(d, from, to, err);
 	if (rc == 0 && fs_rename(from, to) < 0)
 		rc = err_sys(err, "%s to %s", from, to);

@@ -27,14 +27,24 @@ enum durable_mode {
 	DURABLE_NONE /* no sync at all: tests and throw-away runs */
 };
 
-/* From now on this process (and those that it forks) publishes below root through a commit log there, which is replayed
- * first when a crash left one. Before the first durable_open, by the user who will publish, and only by processes that
- * stay: the last one to close makes a sync of the whole file system. 0 also where no log can be made: then all goes the
- * plain way. -1 with err: a log is there that could not be opened or replayed; nothing may be published below root,
- * since a later replay would not know of it. */
-int durable_log_open(const char *root, struct err *err);
+/* How a process publishes below a tree (--durability). */
+enum durability {
+	DURABILITY_FILE, /* the plain way; for programs that don't stay */
+	DURABILITY_LOG,  /* by a commit log from the first file on, or an error where none can be used */
+	DURABILITY_AUTO, /* by a commit log from the time on when that is worth while, where one can be trusted */
+};
+#define DURABILITY_CHOICES "file|log|auto" /* of an OPT_CHOICE */
+
+/* From now on this process (and those that it forks) publishes below root so: before the first durable_open, by the
+ * user who will publish. Whatever is asked for, what a crash left in a log there is replayed first, and a log that
+ * others use is told what must not be undone. The last process that closes a log with records makes a sync of the whole
+ * file system. -1 with err: ERR_TEMP, a log is there that could not be opened or replayed, and nothing may be published
+ * below root, since a later replay would not know of it; ERR_CONFIG, DURABILITY_LOG where no log can be. */
+int durable_log_open(const char *root, enum durability how, struct err *err);
+bool durable_log_is_open(void);
 void durable_log_close(void);
-/* The process has nothing to do for a while: make durable what the log holds, and drop it. */
+/* The process has nothing to do for a while: when all others are idle too, what the log holds is made durable and
+ * dropped. Called by itself when a stream waits for its peer. */
 void durable_idle(void);
 
 /* root must exist. NULL with err. */
@@ -74,6 +84,11 @@ int durable_link(struct durable_dir *d, const char *from, const char *to, struct
 int durable_sync_dir(struct durable_dir *d, const char *dir, struct err *err);
 /* Removal and renaming that stay done after a crash. ENOENT is success for unlink. */
 int durable_unlink(struct durable_dir *d, const char *path, struct err *err);
+/* Many, one after the other (ENOENT is an error); from 0 of the end on all stay removed. The end frees. */
+struct durable_removals;
+struct durable_removals *durable_removals_new(struct durable_dir *d);
+int durable_remove(struct durable_removals *r, const char *path, struct err *err);
+int durable_removals_end(struct durable_removals *r, struct err *err);
 /* Removal that a crash may undo without harm, because what the file says makes it be removed again; no sync of its own.
  */
 int durable_discard(struct durable_dir *d, const char *path, struct err *err);

@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: ISC */
 #include "io/durable_log.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -13,13 +18,24 @@
 #include "io/commitlog_segment.h"
 #include "io/durable.h"
 #include "io/durable_fs.h"
+#include "io/stream.h"
 
 static struct {
 	struct commitlog *log;
 	char *root; /* resolved */
 	size_t root_len;
 	dev_t dev; /* syncfs reaches this file system only */
+	enum durability how;
+	unsigned seen; /* operations, up to WARM_UP */
 } the;
+
+enum {
+	WARM_UP = 16, /* operations after which a process is one that stays: a log costs its last user a sync of all */
+};
+
+#ifndef XFS_SUPER_MAGIC
+#define XFS_SUPER_MAGIC 0x58465342
+#endif
 
 static const char state_dir[] = "/dev/shm";
 
@@ -31,31 +47,28 @@ static int make_dir(const char *path, struct err *err)
 }
 
 /* ROOT/waypost-log/NODE-UID: nodes and users that share the tree do not share a log. */
-static char *log_dir(const char *root, struct err *err)
+static char *logs_dir(const char *root)
 {
-	struct utsname node;
-	if (uname(&node) < 0) {
-		err_sys(err, "uname");
-		return NULL;
-	}
-	char *parent = xasprintf("%s/waypost-log", root);
-	char *dir = xasprintf("%s/%s-%ld", parent, node.nodename, (long)geteuid());
-	bool made = make_dir(parent, err) == 0 && make_dir(dir, err) == 0;
-	free(parent);
-	if (made)
-		return dir;
-	free(dir);
-	return NULL;
+	return xasprintf("%s/waypost-log", root);
 }
 
-/* A log that can't be used is no matter when there is nothing in it. */
-static bool holds_records(const char *dir)
+static char *log_dir(const char *root)
 {
-	int fd = fs_open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-	bool holds = fd < 0 || segment_highest(fd) > 0;
-	if (fd >= 0)
-		close(fd);
-	return holds;
+	struct utsname node;
+	char *logs = logs_dir(root);
+	if (uname(&node) < 0)
+		snprintf(node.nodename, sizeof node.nodename, "localhost");
+	char *dir = xasprintf("%s/%s-%ld", logs, node.nodename, (long)geteuid());
+	free(logs);
+	return dir;
+}
+
+static int make_dirs(const char *dir, struct err *err)
+{
+	char *parent = xstrndup(dir, (size_t)(strrchr(dir, '/') - dir));
+	int rc = make_dir(parent, err) < 0 ? -1 : make_dir(dir, err);
+	free(parent);
+	return rc;
 }
 
 static void forget_root(void)
@@ -64,40 +77,120 @@ static void forget_root(void)
 	the.root = NULL;
 }
 
-int durable_log_open(const char *root, struct err *err)
+/* File systems of one node that keep inode numbers and make syncfs mean all of them. */
+static bool trusted_fs(const char *path)
 {
+	static const unsigned long known[] = { EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC, F2FS_SUPER_MAGIC };
+	struct statfs fs;
+	if (statfs(path, &fs) < 0)
+		return false;
+	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+		if ((unsigned long)fs.f_type == known[i])
+			return true;
+	return false;
+}
+
+/* A log is there already, or one may be made. */
+static bool log_wanted(const char *dir, enum durability how)
+{
+	return how == DURABILITY_LOG || commitlog_look(dir) || (how == DURABILITY_AUTO && trusted_fs(the.root));
+}
+
+static void use_log(const char *dir, enum durability how, struct err *err)
+{
+	if (make_dirs(dir, err) < 0)
+		return;
+	the.log = commitlog_open(the.root, dir, state_dir, err);
+	the.how = how;
+}
+
+/* What a node left that is dead, or had another name: replayed and gone. One that is in use is its node's. */
+static int adopt(const char *dir, struct err *err)
+{
+	if (commitlog_look(dir) != COMMITLOG_HOLDS)
+		return 0;
+	struct commitlog *left = commitlog_open(the.root, dir, state_dir, err);
+	commitlog_close(left);
+	return left ? 0 : -1;
+}
+
+static int adopt_all(const char *ours, struct err *err)
+{
+	char *logs = logs_dir(the.root), tail[32];
+	DIR *d = opendir(logs);
+	int rc = 0;
+	snprintf(tail, sizeof tail, "-%ld", (long)geteuid());
+	for (struct dirent *e; d && rc == 0 && (e = readdir(d));) {
+		if (!span_ends(span_str(e->d_name), tail))
+			continue;
+		char *dir = xasprintf("%s/%s", logs, e->d_name);
+		if (strcmp(dir, ours) != 0)
+			rc = adopt(dir, err);
+		free(dir);
+	}
+	if (d)
+		closedir(d);
+	free(logs);
+	return rc;
+}
+
+int durable_log_open(const char *root, enum durability how, struct err *err)
+{
+	struct stat st;
+	struct err why = { 0 };
 	if (the.log)
 		return err_set(err, ERR_BUG, "this process has a commit log already");
-	struct stat st;
-	char *real = realpath(root, NULL), *dir = NULL;
-	if (!real || stat(real, &st) < 0) {
+	the.root = realpath(root, NULL);
+	if (!the.root || stat(the.root, &st) < 0) {
 		err_sys(err, "%s", root);
-		free(real);
+		forget_root();
 		return -1;
 	}
-	dir = log_dir(real, err);
-	the.log = dir ? commitlog_open(real, dir, state_dir, err) : NULL;
-	int rc = the.log || (dir && !holds_records(dir)) || !dir ? 0 : -1;
-	free(dir);
-	the.root = real;
-	the.root_len = strlen(real);
+	the.root_len = strlen(the.root);
 	the.dev = st.st_dev;
-	if (!the.log)
-		forget_root();
-	return rc;
+	char *dir = log_dir(the.root);
+	bool left = adopt_all(dir, &why) < 0;
+	if (!left && log_wanted(dir, how))
+		use_log(dir, how, &why);
+	/* A log that can't be used is no matter when there is nothing in it. */
+	bool must = left || how == DURABILITY_LOG || commitlog_look(dir);
+	free(dir);
+	if (the.log) {
+		stream_on_idle = durable_idle;
+		return 0;
+	}
+	forget_root();
+	if (!must)
+		return 0;
+	if (how == DURABILITY_LOG && !left)
+		why.class = ERR_CONFIG;
+	if (err)
+		*err = why;
+	return -1;
+}
+
+bool durable_log_is_open(void)
+{
+	return the.log;
 }
 
 void durable_log_close(void)
 {
 	commitlog_close(the.log);
 	the.log = NULL;
+	stream_on_idle = NULL;
 	forget_root();
 }
 
 void durable_idle(void)
 {
 	if (the.log)
-		commitlog_checkpoint(the.log, true);
+		commitlog_checkpoint(the.log, COMMITLOG_IDLE);
+}
+
+void durable_log_checkpoint(void)
+{
+	commitlog_checkpoint(the.log, COMMITLOG_NOW);
 }
 
 char *durable_log_prefix(const char *root)
@@ -124,6 +217,20 @@ bool durable_log_usable(size_t bytes)
 	return the.log && commitlog_usable(the.log, bytes);
 }
 
+bool durable_log_empty(void)
+{
+	return commitlog_empty(the.log);
+}
+
+bool durable_log_preferred(size_t bytes)
+{
+	if (!durable_log_usable(bytes))
+		return false;
+	if (the.how == DURABILITY_AUTO && the.seen < WARM_UP && !commitlog_begun(the.log))
+		return the.seen++, false;
+	return the.how != DURABILITY_FILE;
+}
+
 bool durable_log_identify(int fd, const char *path, struct commitlog_file *file)
 {
 	return commitlog_file_at(fd, path, file) == 0 && file->dev == the.dev;
@@ -148,6 +255,6 @@ int durable_log_commit(
 	*wrote = true;
 	if (commitlog_wait(the.log, t, err) < 0)
 		return -1;
-	commitlog_checkpoint(the.log, false);
+	commitlog_checkpoint(the.log, COMMITLOG_BUSY);
 	return 0;
 }

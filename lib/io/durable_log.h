@@ -15,8 +15,11 @@
  * slash at its end. NULL: not below it, or there is no log. */
 char *durable_log_prefix(const char *root);
 bool durable_log_active(void);
-/* Can n records of so many bytes in all go by the log now? */
+/* Should records of so many bytes in all go by the log now? */
+bool durable_log_preferred(size_t bytes);
+/* Can they? Does it hold anything, so that what is changed must be told to it? */
 bool durable_log_usable(size_t bytes);
+bool durable_log_empty(void);
 /* The file of fd and path (commitlog_file_at), when it lies on the file system that the log syncs. */
 bool durable_log_identify(int fd, const char *path, struct commitlog_file *file);
 /* Appends, returns when they are on disk. -1 with err: *wrote tells whether the log may hold them, in which case there
@@ -27,5 +30,7 @@ int durable_log_commit(
 bool durable_log_covers(const struct commitlog_ticket *t);
 /* Syncs the tree and drops the log: for what can't go by the log, but touches what may have gone by it. */
 int durable_log_settle(struct err *err);
+/* Drops what it holds, as durable_idle does, however busy others are. */
+void durable_log_checkpoint(void);
 
 #endif

@@ -14,6 +14,7 @@
 #include "io/stream_int.h"
 
 int stream_interrupt_fd = -1;
+void (*stream_on_idle)(void);
 
 int64_t stream_now(void)
 {
@@ -69,6 +70,19 @@ static int poll_ms(int64_t at)
 	return left < 0 ? 0 : left > INT_MAX ? INT_MAX : (int)left;
 }
 
+/* poll(2) until `end` (stream_now), with the time of a peer's silence put to use. */
+static int poll_until(struct pollfd *p, nfds_t n_fds, int64_t end)
+{
+	int64_t idle = stream_now() + STREAM_IDLE_MS;
+	if (stream_on_idle && idle < end) {
+		int n = poll(p, n_fds, STREAM_IDLE_MS);
+		if (n || stream_now() < idle)
+			return n;
+		stream_on_idle();
+	}
+	return poll(p, n_fds, poll_ms(end));
+}
+
 /* Waits for events on fd within the limits. */
 static int wait_for(struct stream *s, int fd, short events, struct err *err)
 {
@@ -76,7 +90,7 @@ static int wait_for(struct stream *s, int fd, short events, struct err *err)
 	bool stoppable = events == POLLIN && s->interruptible;
 	struct pollfd p[2] = { { .fd = fd, .events = events }, { .fd = stream_interrupt_fd, .events = POLLIN } };
 	for (;;) {
-		int n = poll(p, stoppable ? 2 : 1, poll_ms(limit.at));
+		int n = poll_until(p, stoppable ? 2 : 1, limit.at);
 		if (n < 0 && errno != EINTR)
 			return err_sys(err, "poll");
 		if (n > 0 && p[0].revents)
@@ -94,7 +108,7 @@ int stream_base_poll(struct stream *s, int other_fd, int64_t ms, struct err *err
 	for (;;) {
 		struct pollfd p[3] = { { .fd = s->rfd, .events = POLLIN }, { .fd = other_fd, .events = POLLIN },
 			{ .fd = stream_interrupt_fd, .events = POLLIN } };
-		int n = poll(p, 3, ms < 0 ? -1 : poll_ms(end));
+		int n = poll_until(p, 3, end);
 		if (n < 0 && errno != EINTR)
 			return err_sys(err, "poll");
 		int got = n <= 0 ? 0 : (p[0].revents ? STREAM_READY : 0) | (p[1].revents ? STREAM_OTHER : 0);

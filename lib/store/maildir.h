@@ -125,6 +125,8 @@ struct maildir_copy {
 	uint32_t *uid, uidvalidity; /* out: a UID for each, in order; 0 if none could be allotted */
 };
 int maildir_copy(struct maildir_folder *f, struct span folder, struct maildir_copy *c, struct err *err);
+/* Removes a message; what was removed is gone for good from 0 of maildir_expunged on. */
 int maildir_expunge(struct maildir_folder *f, struct maildir_msg *msg, struct err *err);
+int maildir_expunged(struct maildir_folder *f, struct err *err);
 
 #endif

@@ -105,6 +105,7 @@ struct folder {
 	struct buf content;
 	void *map;
 	size_t map_len;
+	struct durable_removals *removals; /* since maildir_expunged, NULL: none */
 };
 static inline struct folder *folder_of(struct maildir_folder *f)
 {

@@ -210,7 +210,10 @@ int maildir_expunge(struct maildir_folder *pub, struct maildir_msg *msg, struct 
 	struct folder *f = folder_of(pub);
 	for (int again = 0; !msg->gone; again++) {
 		char *path = maildir_msg_path(f, msg);
-		int rc = unlink(path) < 0 ? err_sys(err, "%s", path) : 0;
+		struct err why = { 0 };
+		if (!f->removals)
+			f->removals = durable_removals_new(f->m->d);
+		int rc = durable_remove(f->removals, path, &why);
 		free(path);
 		if (rc == 0) {
 			if (msg->size != UINT64_MAX)
@@ -219,11 +222,22 @@ int maildir_expunge(struct maildir_folder *pub, struct maildir_msg *msg, struct 
 			f->dirty = true;
 			return 0;
 		}
-		if ((errno != ENOENT && errno != ESTALE) || again == 3)
+		if ((why.sys != ENOENT && why.sys != ESTALE) || again == 3) {
+			if (err)
+				*err = why;
 			return -1;
+		}
 		/* Renamed: once more. Removed by somebody else: that is what was asked for. */
 		if (maildir_find_again(f, msg, err) < 0 && !msg->gone)
 			return -1;
 	}
 	return 0;
+}
+
+int maildir_expunged(struct maildir_folder *pub, struct err *err)
+{
+	struct folder *f = folder_of(pub);
+	struct durable_removals *r = f->removals;
+	f->removals = NULL;
+	return r ? durable_removals_end(r, err) : 0;
 }

@@ -348,6 +348,7 @@ void maildir_deselect(struct maildir_folder *pub)
 	if (!pub)
 		return;
 	struct folder *f = folder_of(pub);
+	maildir_expunged(pub, NULL);
 	if (f->watch >= 0)
 		close(f->watch);
 	if (f->map)

@@ -102,3 +102,39 @@ int location_expand(
 	*kind = maildir ? LOCATION_MAILDIR : mbox ? LOCATION_MBOX : kind_of(path);
 	return 0;
 }
+
+bool location_root(struct span location, struct buf *path)
+{
+	struct span text = span_starts(location, "maildir:") ? span_from(location, 8) : location;
+	buf_reset(path);
+	if (!text.n || text.p[0] == '~' || span_starts(location, "mbox:"))
+		return false;
+	ptrdiff_t variable = span_chr(text, '%');
+	if (variable >= 0)
+		text = span_slice(text, 0, (size_t)(span_rchr(span_slice(text, 0, (size_t)variable), '/') + 1));
+	while (text.n > 1 && text.p[text.n - 1] == '/')
+		text.n--;
+	buf_addspan(path, text);
+	/* The whole file system is no store. */
+	return text.n > 0 && !span_eqs(text, "/") && buf_cstr(path);
+}
+
+int location_log(struct span location, enum durability how, struct err *err)
+{
+	struct buf path;
+	struct stat st;
+	int rc = 0;
+	if (durable_log_is_open())
+		return 0;
+	buf_init(&path, 4096);
+	if (!location_root(location, &path))
+		rc = how == DURABILITY_LOG
+			 ? err_set(err, ERR_CONFIG,
+			       "a commit log needs a location with one directory for all: '%.*s' has none",
+			       SPAN_FMT(location))
+			 : 0;
+	else if (stat(path.p, &st) == 0)
+		rc = durable_log_open(path.p, how, err);
+	buf_free(&path);
+	return rc;
+}

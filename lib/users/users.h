@@ -16,6 +16,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/span.h"
+#include "io/durable.h"
 
 struct user {
 	struct span name;   /* as in the file: "user@domain" or "user" */
@@ -66,5 +67,11 @@ enum location_kind {
 };
 int location_expand(
     struct span location, const struct user *u, enum location_kind *kind, struct buf *path, struct err *err);
+/* The directory that holds the places of all users, as far as the location itself tells: what stands before the first
+ * component with a variable. False when there is none: a user's home comes first, or it is an mbox. */
+bool location_root(struct span location, struct buf *path);
+/* durable_log_open for that directory, once, when it is there already. 0 also when it is not there or there is none,
+ * except that DURABILITY_LOG then is ERR_CONFIG. */
+int location_log(struct span location, enum durability how, struct err *err);
 
 #endif

@@ -11,6 +11,7 @@
 
 #include "base/xalloc.h"
 #include "io/durable.h"
+#include "io/durable_log.h"
 #include "tests/crash/recorder.h"
 
 const char *const history_dirs[] = { "m0", "m0/tmp", "m0/new", "m0/cur", "m1", "m1/tmp", "m1/new", "m1/cur", "q",
@@ -213,7 +214,7 @@ static void one_step(struct history *h, unsigned i)
 		if (h->things[k].n && now(&h->things[k])->path)
 			vanish(&h->things[k]);
 	if (i % 29 == 28)
-		durable_idle();
+		durable_log_checkpoint();
 }
 
 void history_run(struct history *h, const char *where, unsigned deliveries)
@@ -223,7 +224,7 @@ void history_run(struct history *h, const char *where, unsigned deliveries)
 	h->things = xcalloc(deliveries * 2 + 1, sizeof *h->things);
 	h->n = 1;
 	recorder_start(where);
-	must(durable_log_open(where, &err), &err);
+	must(durable_log_open(where, DURABILITY_LOG, &err), &err);
 	d = durable_open(where, DURABLE_FILE, &err);
 	must(d ? 0 : -1, &err);
 	for (unsigned i = 0; i < deliveries; i++)
