@@ -207,11 +207,6 @@ char *durable_log_prefix(const char *root)
 	return prefix;
 }
 
-bool durable_log_active(void)
-{
-	return the.log;
-}
-
 bool durable_log_usable(size_t bytes)
 {
 	return the.log && commitlog_usable(the.log, bytes);

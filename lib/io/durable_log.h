@@ -14,7 +14,6 @@
 /* Where root (a directory that exists) lies below the log's tree: allocated, "" for the tree itself, otherwise with a
  * slash at its end. NULL: not below it, or there is no log. */
 char *durable_log_prefix(const char *root);
-bool durable_log_active(void);
 /* Should records of so many bytes in all go by the log now? */
 bool durable_log_preferred(size_t bytes);
 /* Can they? Does it hold anything, so that what is changed must be told to it? */
