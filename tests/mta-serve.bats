@@ -155,6 +155,39 @@ session() {
 	grep -q "^	by mx.here.example (waypost) with ESMTP id $id\$" "$T/text"
 }
 
+@test "an MDA with CHUNKING: envelope and content in one go, undotted; who is refused does not disturb" {
+	out=$({
+		mail a@b.example alice@here.example no@here.example
+		mail a@b.example refuse-rcpt@here.example
+		mail a@b.example full@here.example
+		mail a@b.example bob@here.example
+	} | session | serve --mda="lmtp:|$SINK $T/out chunking")
+	grep -q '^250 2.0.0 Ok: queued as ' <<<"$out"
+	grep -q '^550 5.7.1 Not here$' <<<"$out"
+	grep -q '^452 4.2.2 Mailbox full$' <<<"$out"
+	grep -q '^250 2.0.0 Ok: delivered as ' <<<"$out"
+	tr -d '\r' <"$T/out" >"$T/text"
+	[ "$(grep -c '^\.dot$' "$T/text")" -eq 2 ]
+	[ "$(grep -c '^BDAT [0-9]* LAST$' "$T/out.commands")" -eq 4 ]
+	lacks '^DATA' "$T/out.commands"
+	# One process: the conversation went on after each.
+	[ "$(sed -n 's/^\([0-9]*\) <.*/\1/p' "$T/out" | sort -u | wc -l)" -eq 1 ]
+}
+
+@test "content of any size arrives whole at an MDA with CHUNKING" {
+	for size in 1 60000 65300 65536 200000 1100000; do
+		head -c "$size" /dev/zero | tr '\0' x | fold -w 70 >"$T/body"
+		echo >>"$T/body"
+		{
+			printf 'EHLO x\nMAIL FROM:<a@b.example>\nRCPT TO:<alice@here.example>\nDATA\nSubject: %s\n\n' "$size"
+			cat "$T/body"
+			printf '.\nQUIT\n'
+		} | serve --mda="lmtp:|$SINK $T/out.$size chunking" | grep -q 'delivered as'
+		tr -d '\r' <"$T/out.$size" | sed '1,/^$/d' | cmp - "$T/body"
+		grep -q '^BDAT ' "$T/out.$size.commands"
+	done
+}
+
 @test "what the MDA refuses is refused, with its own words" {
 	out=$({
 		mail a@b.example full@here.example

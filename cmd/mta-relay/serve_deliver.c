@@ -123,10 +123,13 @@ static void make_prefix(const struct load *l, const char *id)
 static void make_id(char *id, size_t size)
 {
 	static unsigned counter;
+	static pid_t pid; /* workers fork nothing that gets here */
 	struct timespec now;
 	clock_gettime(CLOCK_REALTIME, &now);
+	if (!pid)
+		pid = getpid();
 	snprintf(id, size, "%08llX%05lX%04X%03X", (unsigned long long)now.tv_sec, (unsigned long)now.tv_nsec / 1000,
-	    (unsigned)getpid() & 0xffff, counter++ & 0xfff);
+	    (unsigned)pid & 0xffff, counter++ & 0xfff);
 }
 
 /* The queue. */
@@ -279,6 +282,7 @@ static int ask_mda(struct load *l, struct err *err)
 		.utf8 = env->utf8,
 		.eightbit = env->eightbit,
 		.size = content_size(&rs->content),
+		.exact = true, /* as the decoder gave it, and the prefix is ours */
 		.read = content_read,
 		.arg = &rs->content };
 	return mda_send(rs->mda, &m, content_rewind, err);

@@ -81,9 +81,13 @@ struct smtp_message {
 	const char *ret, *envid; /* DSN, envid xtext encoded; NULL: none */
 	struct smtp_rcpt *rcpt;
 	size_t n_rcpt;
-	bool utf8;         /* addresses or header need SMTPUTF8 */
-	bool eightbit;     /* body has bytes above 127 */
-	uint64_t size;     /* 0 when unknown */
+	bool utf8;     /* addresses or header need SMTPUTF8 */
+	bool eightbit; /* body has bytes above 127 */
+	uint64_t size; /* 0 when unknown */
+	/* The content is exactly `size` bytes, lines that all end with CRLF, without another CR or LF: it may go out as
+	 * it is, in one BDAT chunk together with the envelope (RFC 3030 4.2), where CHUNKING and PIPELINING are
+	 * offered. read is then called before anything was answered. */
+	bool exact;
 	const char *extra; /* further MAIL parameters, blank-separated, only those the server offers; NULL */
 	/* The content in pieces, any line ends (LF becomes CRLF), 1 with *out, 0 at the end, -1 with err. May be called
 	 * from the start again after rewind. */
@@ -91,8 +95,8 @@ struct smtp_message {
 	void *arg;
 };
 /* One transaction. 0: each recipient's result says how it went; -1: err is the session's failure, and every
- * recipient without a result of its own has it. Dot-stuffing done here; when 8BITMIME or SMTPUTF8 is lacking the caller
- * has re-encoded, or gets 5.6.3 / 5.6.7 results before anything is sent. */
+ * recipient without a result of its own has it. Dot-stuffing, or BDAT, done here; when 8BITMIME or SMTPUTF8 is lacking
+ * the caller has re-encoded, or gets 5.6.3 / 5.6.7 results before anything is sent. */
 int smtp_client_send(struct smtp_client *c, struct smtp_message *m, struct err *err);
 
 #endif

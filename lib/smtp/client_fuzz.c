@@ -20,6 +20,15 @@ static int content(void *arg, struct span *out, struct err *err)
 	return !(*given)++;
 }
 
+#define EXACT "Subject: x\r\n\r\n.\r\nhi\r\n"
+static int exact(void *arg, struct span *out, struct err *err)
+{
+	(void)err;
+	int *given = arg;
+	*out = SPAN(EXACT);
+	return !(*given)++;
+}
+
 static void check_written(struct span out)
 {
 	for (size_t i = 0; i < out.n; i++)
@@ -41,6 +50,11 @@ static void transaction(struct smtp_client *c, unsigned how)
 		.envid = "e",
 		.read = content,
 		.arg = &given };
+	if (how & 64) {
+		m.exact = true;
+		m.size = sizeof EXACT - 1;
+		m.read = exact;
+	}
 	int rc = smtp_client_send(c, &m, NULL);
 	for (int i = 0; i < 3; i++) {
 		if (rcpt[i].result.class == ERR_NONE && rcpt[i].reply[0] != '2')

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC
  *
  * One transaction. The commands MAIL, RCPT..., DATA are numbered; `sent` and `got` count commands written and replies
- * read. With PIPELINING they run apart by at most a window, without it by one.
+ * read. With PIPELINING they run apart by at most a window, without it by one. With BDAT the content takes DATA's place
+ * and is not numbered; a small one leaves in one write with the envelope, so that a message costs one round trip.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 enum {
 	WINDOW = 100,        /* RFC 2920 3.1: so few replies fit into any TCP window, and nobody waits for ever */
 	EARLY_CHECK = 65536, /* content bytes between two looks for a reply that came too early */
+	AT_ONCE = 65536,     /* content bytes that are sent with the envelope, though all recipients may be refused */
 	CODE_LEN = 4,        /* "250 " */
 	LAST_WORDS = 5000,   /* ms for the reply of a server that closed while we sent */
 };
@@ -31,6 +33,8 @@ struct txn {
 	unsigned char *state; /* enum rcpt_state, one per recipient */
 	size_t sent, got, accepted;
 	bool mail_ok;
+	bool bdat, chunk_said; /* the content goes out with BDAT; it has */
+	uint64_t left;         /* bytes of the chunk still to be written */
 };
 
 static void decide(struct txn *t, size_t i, const struct err *why, const char *reply)
@@ -166,9 +170,16 @@ static void rcpt_line(const struct txn *t, const struct smtp_rcpt *r, struct buf
 		buf_addf(line, " ORCPT=%s", r->orcpt);
 }
 
+/* MAIL, RCPT..., and DATA unless the content needs no leave. */
 static size_t all_commands(const struct txn *t)
 {
-	return t->m->n_rcpt + 2;
+	return t->m->n_rcpt + (t->bdat ? 1 : 2);
+}
+
+static bool may_bdat(const struct txn *t)
+{
+	unsigned need = SMTP_CHUNKING | SMTP_PIPELINING;
+	return t->m->exact && t->m->size && (t->c->exts & need) == need;
 }
 
 static void say_next(struct txn *t)
@@ -198,7 +209,7 @@ static void skip_undeliverable(struct txn *t)
 static bool may_say(const struct txn *t)
 {
 	size_t waiting = t->sent - t->got;
-	bool data_next = t->sent + 1 == all_commands(t);
+	bool data_next = t->sent == t->m->n_rcpt + 1;
 	if (t->sent == all_commands(t) || waiting >= ((t->c->exts & SMTP_PIPELINING) ? WINDOW : 1))
 		return false;
 	if (t->got > 0 && !t->mail_ok)
@@ -245,30 +256,6 @@ static void take_rcpt(struct txn *t, size_t i)
 	t->accepted++;
 }
 
-/* MAIL, RCPT and DATA, and their replies. Afterwards all that were sent are answered. */
-static int negotiate(struct txn *t, struct err *err)
-{
-	for (;;) {
-		skip_undeliverable(t);
-		if (may_say(t)) {
-			say_next(t);
-			continue;
-		}
-		if (t->sent == t->got)
-			return 0;
-		bool data = t->got + 1 == all_commands(t);
-		if (client_hear(t->c, false, data ? TIME_SMTP_DATA_INIT : TIME_SMTP_COMMAND, err) < 0)
-			return -1;
-		if (t->got == 0)
-			take_mail(t);
-		else if (!data)
-			take_rcpt(t, t->got - 1);
-		t->got++;
-		if (!t->c->alive) /* 421 */
-			return smtp_reply_err(&t->c->reply, err);
-	}
-}
-
 /* A server that speaks or closes before the final dot has given up on us: its reply says why. */
 static int heard_too_early(struct txn *t, struct err *err)
 {
@@ -293,35 +280,103 @@ static int write_failed(struct txn *t, struct err *err)
 	return -1;
 }
 
-/* The content and its final dot. On failure the dot was not sent: the server must forget the message. */
-static int say_content(struct txn *t, struct err *err)
+static int broken_promise(struct txn *t, struct err *err)
 {
-	struct dot_encoder dot = { 0 };
+	t->c->alive = false; /* a chunk that is not whole is no message */
+	return err_set(err, ERR_BUG, "the content has not the size that was told");
+}
+
+static int put(struct txn *t, struct dot_encoder *dot, struct span slice, struct err *err)
+{
+	if (t->bdat && slice.n > t->left)
+		return broken_promise(t, err);
+	int rc = t->bdat ? stream_span(t->c->s, slice) : dot_encode(dot, slice, t->c->s);
+	t->left -= t->bdat ? slice.n : 0;
+	return rc < 0 ? write_failed(t, err) : 0;
+}
+
+/* All of the content. In slices, so that one huge piece is not sent to a server that has long said no. */
+static int say_pieces(struct txn *t, struct dot_encoder *dot, struct err *err)
+{
 	struct span piece;
 	size_t since = 0;
 	int rc;
 	stream_set_timeout(t->c->s, client_patience(t->c, TIME_SMTP_DATA_BLOCK));
 	while ((rc = t->m->read(t->m->arg, &piece, err)) > 0) {
-		/* In slices, so that one huge piece is not sent to a server that has long said no. */
 		while (piece.n) {
 			struct span slice = span_slice(piece, 0, EARLY_CHECK);
 			piece = span_from(piece, slice.n);
-			if (dot_encode(&dot, slice, t->c->s) < 0)
-				return write_failed(t, err);
+			if (put(t, dot, slice, err) < 0)
+				return -1;
 			since += slice.n;
-			if (since >= EARLY_CHECK && heard_too_early(t, err) < 0)
+			if (since >= EARLY_CHECK && t->sent == t->got && heard_too_early(t, err) < 0)
 				return -1;
 			since %= EARLY_CHECK;
 		}
 	}
-	if (rc < 0) {
+	if (rc < 0)
 		t->c->alive = false; /* only a broken connection takes DATA back */
+	return rc;
+}
+
+/* The content and its final dot. On failure the dot was not sent: the server must forget the message. */
+static int say_content(struct txn *t, struct err *err)
+{
+	struct dot_encoder dot = { 0 };
+	if (say_pieces(t, &dot, err) < 0)
 		return -1;
-	}
 	if (dot_encode_end(&dot, t->c->s) < 0 || stream_flush(t->c->s) < 0)
 		return write_failed(t, err);
 	trace_line('>', SPAN("."), false);
 	return 0;
+}
+
+/* The content in one chunk. It leaves when the first reply is waited for. */
+static int say_chunk(struct txn *t, struct err *err)
+{
+	char line[40];
+	snprintf(line, sizeof line, "BDAT %llu LAST", (unsigned long long)t->m->size);
+	client_say(t->c, span_str(line), false);
+	t->chunk_said = true;
+	t->left = t->m->size;
+	if (say_pieces(t, NULL, err) < 0)
+		return -1;
+	return t->left ? broken_promise(t, err) : 0;
+}
+
+/* The chunk goes out right behind the last RCPT, unless it is large: then who takes it is to be known first. */
+static bool may_say_chunk(const struct txn *t)
+{
+	return t->bdat && !t->chunk_said && t->sent == all_commands(t) && t->m->size <= AT_ONCE &&
+	       (t->sent > t->got || t->accepted);
+}
+
+/* MAIL, RCPT and DATA, and their replies. Afterwards all that were sent are answered. */
+static int negotiate(struct txn *t, struct err *err)
+{
+	for (;;) {
+		skip_undeliverable(t);
+		if (may_say(t)) {
+			say_next(t);
+			continue;
+		}
+		if (may_say_chunk(t) && say_chunk(t, err) < 0)
+			return -1;
+		if (t->sent == t->got)
+			return 0;
+		bool data = t->got == t->m->n_rcpt + 1;
+		/* A server that holds its replies back until its input is used up gives them after the work. */
+		int64_t patience = t->chunk_said ? TIME_SMTP_DATA_DONE : data ? TIME_SMTP_DATA_INIT : TIME_SMTP_COMMAND;
+		if (client_hear(t->c, false, patience, err) < 0)
+			return -1;
+		if (t->got == 0)
+			take_mail(t);
+		else if (!data)
+			take_rcpt(t, t->got - 1);
+		t->got++;
+		if (!t->c->alive) /* 421 */
+			return smtp_reply_err(&t->c->reply, err);
+	}
 }
 
 static void take_final(struct txn *t, size_t i)
@@ -361,9 +416,39 @@ static int say_lone_dot(struct txn *t, struct err *err)
 	return client_hear(t->c, false, TIME_SMTP_DATA_DONE, err);
 }
 
+/* BDAT LAST without a recipient: SMTP gives one reply, LMTP none (RFC 2033 4.3), though some servers do. What LHLO is
+ * answered can't be mistaken: it has several lines, of which LMTP's two extensions must be. */
+static int after_lone_chunk(struct txn *t, struct err *err)
+{
+	struct smtp_client *c = t->c;
+	if (!c->config.lmtp)
+		return client_hear(c, false, TIME_SMTP_DATA_DONE, err);
+	char line[LIMIT_DOMAIN + 16];
+	snprintf(line, sizeof line, "LHLO %s", c->config.helo);
+	if (client_command(c, span_str(line), TIME_SMTP_COMMAND, err) < 0)
+		return -1;
+	bool late = !client_positive(c) || c->reply.lines == 1;
+	if (late && c->alive && client_hear(c, false, TIME_SMTP_COMMAND, err) < 0)
+		return -1;
+	c->alive = c->alive && client_positive(c) && c->reply.lines > 1;
+	c->unfinished = false;
+	return 0;
+}
+
+static int deliver_chunk(struct txn *t, struct err *err)
+{
+	if (!t->accepted)
+		return t->chunk_said ? after_lone_chunk(t, err) : 0;
+	if (!t->chunk_said && say_chunk(t, err) < 0)
+		return -1;
+	return hear_final(t, err);
+}
+
 static int deliver(struct txn *t, struct err *err)
 {
 	int code = t->c->reply.code;
+	if (t->bdat)
+		return deliver_chunk(t, err);
 	if (t->sent < all_commands(t))
 		return 0; /* DATA was never said: all are decided */
 	if (code / 100 == 2) {
@@ -408,6 +493,7 @@ static int run(struct txn *t, struct err *err)
 	if (client_quiet(c, err) < 0 || clean_up(c, err) < 0)
 		return -1;
 	c->unfinished = true;
+	t->bdat = may_bdat(t);
 	return negotiate(t, err) < 0 || deliver(t, err) < 0 ? -1 : 0;
 }
 

@@ -61,20 +61,29 @@ static bool read_content(struct server *sv)
 	return true;
 }
 
+/* One answer for the whole message. At its end (of DATA, or BDAT LAST) LMTP says it once for each recipient: RFC 2033
+ * 4.2, 4.3. */
+static void answer_whole(struct server *sv, const struct smtp_answer *a, bool at_end)
+{
+	size_t n = at_end && sv->c->lmtp ? sv->x->env.n_rcpt : 1;
+	server_event("refuse", a->code, a->text);
+	for (size_t i = 0; i < n; i++)
+		server_answer(sv, a);
+}
+
 /* Content that no server may take: RFC 5321 2.3.8, 4.5.2. True after the refusal. */
-static bool refused_content(struct server *sv)
+static bool refused_content(struct server *sv, bool at_end)
 {
 	static const char *const what[] = { "", "a bare CR", "a bare LF", "a bare CR and a bare LF" };
-	if (sv->dot.bad) {
-		const char *found = sv->dot.bad & 3 ? what[sv->dot.bad & 3] : "a NUL";
-		server_event("refuse", 550, "the content has a line end other than CRLF, or a NUL");
-		server_reply(sv, 550, "5.6.0", "The message has %s: a line ends with CRLF and holds neither", found);
-	} else if (too_big(sv)) {
-		server_event("refuse", 552, "the message is larger than allowed");
-		server_reply(sv, 552, "5.3.4", "A message may have %llu bytes", (unsigned long long)sv->c->max_size);
-	} else {
+	struct smtp_answer a = { 0 };
+	if (sv->dot.bad)
+		smtp_answer(&a, 550, "5.6.0", "The message has %s: a line ends with CRLF and holds neither",
+		    sv->dot.bad & 3 ? what[sv->dot.bad & 3] : "a NUL");
+	else if (too_big(sv))
+		smtp_answer(&a, 552, "5.3.4", "A message may have %llu bytes", (unsigned long long)sv->c->max_size);
+	else
 		return false;
-	}
+	answer_whole(sv, &a, at_end);
 	return true;
 }
 
@@ -106,8 +115,8 @@ static void finish(struct server *sv)
 		sv->errors = sv->junk = 0;
 }
 
-/* Calls ops->data; false after its refusal. */
-static bool start(struct server *sv)
+/* Calls ops->data; false after its refusal. at_end: it is the answer to the whole message. */
+static bool start(struct server *sv, bool at_end)
 {
 	struct smtp_answer a = { 0 };
 	if (sv->ops->data)
@@ -115,8 +124,7 @@ static bool start(struct server *sv)
 	sv->started = true;
 	if (!a.code)
 		return true;
-	server_event("refuse", a.code, a.text);
-	server_answer(sv, &a);
+	answer_whole(sv, &a, at_end);
 	server_reset(sv);
 	return false;
 }
@@ -136,14 +144,14 @@ static bool has_rcpt(struct server *sv)
 void cmd_data(struct server *sv, struct span arg)
 {
 	(void)arg;
-	if (!has_rcpt(sv) || !start(sv))
+	if (!has_rcpt(sv) || !start(sv, false))
 		return;
 	server_reply(sv, 354, NULL, "End data with <CR><LF>.<CR><LF>");
 	dot_init(&sv->dot, sv->c->bare_lf_ok ? DOT_LF : DOT_DATA);
 	data_clock(sv, true);
 	bool whole = read_content(sv);
 	data_clock(sv, false);
-	if (whole && refused_content(sv)) {
+	if (whole && refused_content(sv, true)) {
 		/* What follows a message that was built to be cut elsewhere is not listened to. */
 		if (sv->dot.bad)
 			sv->closing = true;
@@ -197,7 +205,7 @@ static void last_chunk(struct server *sv)
 {
 	if (!dot_finish(&sv->dot) && !sv->dot.bad)
 		piece(sv, SPAN("\r\n")); /* a message is made of whole lines on its further way */
-	if (!refused_content(sv))
+	if (!refused_content(sv, true))
 		finish(sv);
 	server_reset(sv);
 }
@@ -211,7 +219,7 @@ static void take_chunk(struct server *sv, uint64_t size, bool last)
 		server_reset(sv);
 	} else if (last) {
 		last_chunk(sv);
-	} else if (refused_content(sv)) {
+	} else if (refused_content(sv, false)) {
 		server_reset(sv);
 	} else {
 		server_enter(sv, ST_BDAT);
@@ -229,7 +237,9 @@ void cmd_bdat(struct server *sv, struct span arg)
 		return;
 	}
 	if (sv->state != ST_BDAT) {
-		if (!has_rcpt(sv) || !start(sv)) {
+		/* RFC 2033 4.3: as many replies as recipients, and that is none. */
+		bool silent = sv->c->lmtp && last && sv->state == ST_MAIL;
+		if (silent || !has_rcpt(sv) || !start(sv, last)) {
 			server_skip_bdat(sv, arg);
 			return;
 		}
