@@ -132,6 +132,7 @@ static int become(const struct user *u, struct err *err)
 	if (geteuid() != 0 || u->uid == (uid_t)-1 || u->uid == 0)
 		return 0;
 	gid_t gid = u->gid == (gid_t)-1 ? (gid_t)u->uid : u->gid;
+	durable_log_close();
 	if (setgroups(1, &gid) < 0 || setgid(gid) < 0 || setuid(u->uid) < 0)
 		return err_sys(err, "cannot become uid %u", (unsigned)u->uid);
 	if (setuid(0) == 0)

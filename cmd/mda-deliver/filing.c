@@ -163,6 +163,7 @@ int become_user(const struct target *t, struct err *err)
 {
 	if (t->uid == (uid_t)-1)
 		return 0;
+	durable_log_close();
 	if (setgroups(1, &t->gid) < 0 || setgid(t->gid) < 0 || setuid(t->uid) < 0)
 		return err_sys(err, "becoming uid %u", t->uid);
 	if (setuid(0) == 0 || getuid() != t->uid || geteuid() != t->uid)

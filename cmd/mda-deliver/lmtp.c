@@ -9,6 +9,7 @@
 
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/pid.h"
 #include "io/listen.h"
 #include "io/trace.h"
 #include "mda-deliver/content.h"
@@ -79,7 +80,7 @@ static void op_data(struct smtp_session *x, struct smtp_answer *a)
 	struct lmtp *l = x->arg;
 	(void)a;
 	content_reset(&l->content);
-	snprintf(l->id, sizeof l->id, "%lx.%lx.%lx", (unsigned long)time(NULL), (unsigned long)getpid(), ++count);
+	snprintf(l->id, sizeof l->id, "%lx.%lx.%lx", (unsigned long)time(NULL), (unsigned long)own_pid(), ++count);
 	trace_qid(l->id);
 }
 

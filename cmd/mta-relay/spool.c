@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/pid.h"
 #include "base/xalloc.h"
 #include "mta-relay/spool_dir.h"
 #include "mta-relay/spool_format.h"
@@ -137,7 +138,7 @@ static void make_id(char id[SPOOL_ID_SIZE])
 	static int64_t last;
 	int64_t now = spool_now();
 	last = now > last ? now : last + 1;
-	uint64_t time = (uint64_t)last, pid = (uint64_t)getpid();
+	uint64_t time = (uint64_t)last, pid = (uint64_t)own_pid();
 	for (int i = 10; i >= 0; i--, time >>= 5)
 		id[i] = digits[time & 31];
 	for (int i = 15; i >= 11; i--, pid >>= 5)

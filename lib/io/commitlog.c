@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/xalloc.h"
 #include "io/commitlog_segment.h"
 #include "io/commitlog_state.h"
@@ -26,8 +27,7 @@ enum {
 struct commitlog {
 	char *root, *state_dir;
 	int root_fd, dir_fd, lock_fd;
-	uid_t uid; /* who opened it: a child that became another user has no right to its files */
-	int fd;    /* of segment fd_segment, -1 when none is open */
+	int fd; /* of segment fd_segment, -1 when none is open */
 	uint64_t fd_segment;
 	struct commitlog_state *st;
 	struct buf scratch;
@@ -123,9 +123,7 @@ static void release(struct commitlog *l)
 struct commitlog *commitlog_open(const char *root, const char *dir, const char *state_dir, struct err *err)
 {
 	struct commitlog *l = xcalloc(1, sizeof *l);
-	*l = (struct commitlog){
-		.root = xstrdup(root), .state_dir = xstrdup(state_dir), .lock_fd = -1, .fd = -1, .uid = geteuid()
-	};
+	*l = (struct commitlog){ .root = xstrdup(root), .state_dir = xstrdup(state_dir), .lock_fd = -1, .fd = -1 };
 	buf_init(&l->scratch, RECORDS_MAX);
 	l->root_fd = fs_open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
 	l->dir_fd = fs_open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
@@ -178,7 +176,7 @@ static void raise_to(_Atomic uint64_t *at, uint64_t value)
 bool commitlog_usable(const struct commitlog *l, size_t bytes)
 {
 	return !l->st->broken && !l->st->lost && bytes < RECORDS_MAX / 2 &&
-	       l->st->segment - l->st->dropped < COMMITLOG_SLOTS - 2 && geteuid() == l->uid;
+	       l->st->segment - l->st->dropped < COMMITLOG_SLOTS - 2;
 }
 
 bool commitlog_begun(const struct commitlog *l)
@@ -252,7 +250,7 @@ static int append_locked(
 		return err_set(err, ERR_LIMIT, "too much for one commit log append");
 	if (fs_pwrite_all(fd, l->scratch.p, l->scratch.len, (off_t)st->tail) < 0)
 		return err_sys(err, "commit log");
-	st->appended = commitlog_now();
+	st->appended = clock_coarse_ms();
 	if (st->tail == COMMITLOG_HEADER)
 		st->began = st->appended;
 	st->tail += l->scratch.len;
@@ -301,12 +299,12 @@ int commitlog_wait(struct commitlog *l, const struct commitlog_ticket *t, struct
 		if (st->broken)
 			return err_set(err, ERR_TEMP, "the commit log could not be synced");
 		if (!commitlog_trylock(&st->sync)) {
-			commitlog_sleep(&st->turn, turn, LEADER_MS);
+			commitlog_sleep(st, turn, LEADER_MS);
 			continue;
 		}
 		int rc = st->synced >= mine ? 0 : lead(l, err);
 		commitlog_unlock(&st->sync);
-		commitlog_wake(&st->turn);
+		commitlog_wake(st);
 		if (rc < 0)
 			return -1;
 	}
@@ -336,7 +334,7 @@ static int drop_below(struct commitlog *l, uint64_t upto, struct err *err)
 /* Have the records of the present segment waited long enough? */
 static bool over_due(const struct commitlog_state *st, enum commitlog_when when)
 {
-	int64_t now = commitlog_now();
+	int64_t now = clock_coarse_ms();
 	if (st->tail <= COMMITLOG_HEADER || st->tail >= COMMITLOG_SEGMENT)
 		return false;
 	return when == COMMITLOG_NOW || now - st->began >= AGE_MS ||
@@ -348,7 +346,7 @@ void commitlog_checkpoint(struct commitlog *l, enum commitlog_when when)
 	struct commitlog_state *st = l->st;
 	struct err ignored;
 	bool full = st->segment > st->dropped, due = over_due(st, when);
-	if (st->broken || st->lost || geteuid() != l->uid || !(full || due) || !commitlog_trylock(&st->checkpoint))
+	if (st->broken || st->lost || !(full || due) || !commitlog_trylock(&st->checkpoint))
 		return;
 	if (due) {
 		commitlog_lock(&st->append);
@@ -379,8 +377,6 @@ static int drop_all(struct commitlog *l, struct err *err)
 int commitlog_settle(struct commitlog *l, struct err *err)
 {
 	struct commitlog_state *st = l->st;
-	if (geteuid() != l->uid)
-		return fs_sync_all(l->root_fd) < 0 ? err_sys(err, "sync of %s", l->root) : 0;
 	if (st->lost)
 		return err_set(
 		    err, ERR_TEMP, "%s could not be synced: nothing is promised there until a restart", l->root);

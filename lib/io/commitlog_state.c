@@ -125,13 +125,6 @@ void commitlog_state_remove(const char *state_dir, int dir_fd)
 		unlink(name);
 }
 
-int64_t commitlog_now(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 static bool locked(pthread_mutex_t *m, int rc)
 {
 	if (rc == EOWNERDEAD)
@@ -156,14 +149,18 @@ void commitlog_unlock(pthread_mutex_t *m)
 	pthread_mutex_unlock(m);
 }
 
-void commitlog_sleep(_Atomic uint32_t *turn, uint32_t seen, unsigned ms)
+void commitlog_sleep(struct commitlog_state *st, uint32_t seen, unsigned ms)
 {
 	struct timespec t = { ms / 1000, (long)(ms % 1000) * 1000000 };
-	syscall(SYS_futex, turn, FUTEX_WAIT, seen, &t, NULL, 0);
+	atomic_fetch_add(&st->sleepers, 1);
+	syscall(SYS_futex, &st->turn, FUTEX_WAIT, seen, &t, NULL, 0);
+	atomic_fetch_sub(&st->sleepers, 1);
 }
 
-void commitlog_wake(_Atomic uint32_t *turn)
+void commitlog_wake(struct commitlog_state *st)
 {
-	atomic_fetch_add(turn, 1);
-	syscall(SYS_futex, turn, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+	/* Who counts itself after this sees the new turn and does not sleep. */
+	atomic_fetch_add(&st->turn, 1);
+	if (st->sleepers)
+		syscall(SYS_futex, &st->turn, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }

@@ -28,13 +28,14 @@ struct commitlog_state {
 	pthread_mutex_t checkpoint;
 	_Atomic uint64_t segment;  /* the one that is appended to */
 	_Atomic uint64_t tail;     /* its next free byte; 0 before the first segment is made */
-	_Atomic int64_t began;     /* its first record's time, commitlog_now */
+	_Atomic int64_t began;     /* its first record's time, clock_coarse_ms */
 	_Atomic int64_t appended;  /* the last record's */
 	uint64_t nonce;            /* of the segment's records */
 	_Atomic uint64_t synced;   /* position up to which all is on disk */
 	_Atomic uint64_t dropping; /* segments below it are being dropped, or gone */
 	_Atomic uint64_t dropped;  /* segments below it are gone */
 	_Atomic uint32_t turn;     /* futex: grows after each sync */
+	_Atomic uint32_t sleepers; /* who may wait on it; a killed one counts for ever, which costs a call */
 	_Atomic uint32_t broken;   /* a sync of the log failed: it takes no records any more */
 	_Atomic uint32_t lost;     /* a sync of the tree failed: the log holds what the disk may not */
 };
@@ -47,14 +48,12 @@ void commitlog_state_unmap(struct commitlog_state *st);
 /* Removes the file: the last process did all there was to do. */
 void commitlog_state_remove(const char *state_dir, int dir_fd);
 
-/* Milliseconds of the node's monotonic clock, to some of them. */
-int64_t commitlog_now(void);
 /* Locks; a mutex whose owner died is taken over (what it guards is always in order: the last store decides). */
 void commitlog_lock(pthread_mutex_t *m);
 bool commitlog_trylock(pthread_mutex_t *m);
 void commitlog_unlock(pthread_mutex_t *m);
-/* Sleeps until *turn is no longer seen, or ms pass (a leader may have died). */
-void commitlog_sleep(_Atomic uint32_t *turn, uint32_t seen, unsigned ms);
-void commitlog_wake(_Atomic uint32_t *turn);
+/* Sleeps until st->turn is no longer seen, or ms pass (a leader may have died). */
+void commitlog_sleep(struct commitlog_state *st, uint32_t seen, unsigned ms);
+void commitlog_wake(struct commitlog_state *st);
 
 #endif

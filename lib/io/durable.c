@@ -160,13 +160,12 @@ static int give_name(struct durable *f, const char *path, bool exclusive, struct
 	return rc < 0 ? err_sys(err, "%s", path) : 0;
 }
 
-/* The log takes them if each is held whole in memory, and all together are not too much; and under new names only:
- * after a crash nobody could tell what was replaced by a later program from what was not replaced yet. */
-static enum way way_for_all(const struct durable_pub *pubs, size_t n, bool exclusive)
+/* The log takes them if each is held whole in memory, and all together are not too much. */
+static enum way way_for_all(const struct durable_pub *pubs, size_t n)
 {
 	size_t bytes = 0;
 	for (size_t i = 0; i < n; i++) {
-		if (pubs[i].f->flushed || (!exclusive && access(pubs[i].path, F_OK) == 0))
+		if (pubs[i].f->flushed)
 			return pubs[i].f->d->mode == DURABLE_NONE ? WAY_NONE : WAY_SYNC;
 		bytes += pubs[i].f->n_held + COMMITLOG_PATH_MAX;
 	}
@@ -235,7 +234,7 @@ static int publish_by_log(struct durable_pub *pubs, size_t n, bool exclusive, si
 
 static int publish_named(struct durable_pub *pubs, size_t n, bool exclusive, size_t *named, struct err *err)
 {
-	enum way way = way_for_all(pubs, n, exclusive);
+	enum way way = way_for_all(pubs, n);
 	for (size_t i = 0; i < n; i++)
 		if (durable_check(pubs[i].f->d, pubs[i].path, err) < 0 || settle(pubs[i].f, way, err) < 0)
 			return -1;

@@ -42,6 +42,7 @@ enum durability {
  * below root, since a later replay would not know of it; ERR_CONFIG, DURABILITY_LOG where no log can be. */
 int durable_log_open(const char *root, enum durability how, struct err *err);
 bool durable_log_is_open(void);
+/* Also before the process becomes another user, who has no right to the log's files. */
 void durable_log_close(void);
 /* The process has nothing to do for a while: when all others are idle too, what the log holds is made durable and
  * dropped. Called by itself when a stream waits for its peer. */
@@ -60,8 +61,9 @@ int durable_patch(struct durable *f, off_t at, struct span data);
 off_t durable_size(const struct durable *f);
 /* For content that is read again before publication (a filter, a DKIM signature): flushes and gives the descriptor. */
 int durable_fd(struct durable *f, struct err *err);
-/* Publishes at path and frees f, also on failure, when nothing is left. exclusive: fails with err->sys == EEXIST
- * rather than replace (link, then unlink of tmp). */
+/* Publishes at path, a name that nothing ever had (what is to be replaced goes by durable_replace: after a crash nobody
+ * could tell what the log put there from what came later), and frees f, also on failure, when nothing is left.
+ * exclusive: the name may be taken; fails with err->sys == EEXIST then (link, then unlink of tmp). */
 int durable_publish(struct durable *f, const char *path, bool exclusive, struct err *err);
 /* Several files of one message (one per recipient) with one sync each and one directory sync per directory: all are
  * published or, on failure, none (those already linked are removed again). Frees all. */

@@ -25,6 +25,7 @@ struct maildir {
 	struct durable_dir *d;
 	mode_t dir_mode, file_mode; /* as the root's, so that a store shared by a group stays so */
 	uint64_t limit;             /* quota in bytes, 0: what maildirsize says */
+	int64_t no_quota;           /* until then no maildirsize is looked for: there was none a moment ago */
 	char **swept;               /* folders whose tmp/ was looked through */
 	size_t n_swept;
 };

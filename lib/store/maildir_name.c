@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/pid.h"
 #include "store/maildir.h"
 #include "store/mutf7.h"
 
@@ -83,10 +84,9 @@ void maildir_name_flags(unsigned flags, uint64_t keywords, struct span other, st
 
 static void add_host(struct buf *out)
 {
-	char host[256];
-	if (gethostname(host, sizeof host) < 0)
+	static char host[256];
+	if (!*host && gethostname(host, sizeof host - 1) < 0)
 		snprintf(host, sizeof host, "localhost");
-	host[sizeof host - 1] = '\0';
 	for (const char *p = host; *p; p++) {
 		if (*p == '/' || *p == ':' || *p == ',')
 			buf_addf(out, "\\%03o", (unsigned)(unsigned char)*p);
@@ -100,7 +100,7 @@ void maildir_name_new(struct buf *out)
 	static unsigned long count;
 	struct timespec now;
 	clock_gettime(CLOCK_REALTIME, &now);
-	buf_addf(out, "%lld.M%06ldP%ldQ%lu.", (long long)now.tv_sec, now.tv_nsec / 1000, (long)getpid(), ++count);
+	buf_addf(out, "%lld.M%06ldP%ldQ%lu.", (long long)now.tv_sec, now.tv_nsec / 1000, (long)own_pid(), ++count);
 	add_host(out);
 }
 

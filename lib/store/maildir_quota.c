@@ -10,12 +10,14 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/xalloc.h"
 #include "store/maildir_int.h"
 
 enum {
 	QUOTA_FILE_MAX = 5120, /* longer ones are counted anew: Maildir++'s own figure */
 	QUOTA_FILE_AGE_S = 15 * 60,
+	NONE_MS = 100, /* for which a file that is not there is not looked for again */
 };
 
 struct quota {
@@ -68,12 +70,17 @@ static void parse_file(struct span text, struct quota *q)
 /* 1 when there is a file, 0, -1. */
 static int load(struct maildir *m, struct quota *q, struct err *err)
 {
+	*q = (struct quota){ 0 };
+	if (clock_coarse_ms() < m->no_quota)
+		return 0;
+
 	struct buf text;
 	struct stat st;
 	char *path = quota_path(m);
-	*q = (struct quota){ 0 };
 	buf_init(&text, MAILDIR_SMALL_FILE_MAX);
 	int rc = maildir_slurp(path, &text, err);
+	if (rc == 0)
+		m->no_quota = clock_coarse_ms() + NONE_MS;
 	if (rc > 0) {
 		parse_file(buf_span(&text), q);
 		q->mtime = stat(path, &st) == 0 ? st.st_mtime : 0;
@@ -136,6 +143,7 @@ static int recount(struct maildir *m, struct quota *q, struct err *err)
 	struct buf text;
 	char *path = quota_path(m);
 	q->used_bytes = q->used_messages = 0;
+	m->no_quota = 0;
 	count_folder(&c, m->path);
 	int rc = maildir_each(m->path, true, count_entry, &c, err);
 	buf_init(&text, 1024);
@@ -186,6 +194,8 @@ void maildir_quota_add(struct maildir *m, int64_t bytes, int64_t messages)
 {
 	char line[64];
 	struct stat st;
+	if (clock_coarse_ms() < m->no_quota)
+		return;
 	char *path = quota_path(m);
 	int n = snprintf(line, sizeof line, "%lld %lld\n", (long long)bytes, (long long)messages);
 	int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);

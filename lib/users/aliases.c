@@ -119,16 +119,16 @@ static const struct alias_row *catch_all(const struct alias_table *t, struct spa
 }
 
 /* The most exact row: with domain before bare, whole before without detail, the catch-all last. */
-static const struct alias_row *find_row(const struct expansion *x, struct span local, struct span domain)
+static const struct alias_row *find_row(
+    const struct alias_table *t, const struct alias_context *c, struct span local, struct span domain)
 {
-	const struct alias_table *t = x->a->t;
-	struct span base = base_of(local, x->c->delimiters);
+	struct span base = base_of(local, c->delimiters);
 	const struct alias_row *row = find_name(t, local, domain);
 	if (!row && base.n < local.n)
 		row = find_name(t, base, domain);
 	if (row)
 		return row;
-	enum alias_place place = x->c->place(x->c->arg, local, domain);
+	enum alias_place place = c->place(c->arg, local, domain);
 	if (place == ALIAS_REMOTE)
 		return NULL;
 	row = find_name(t, local, SPAN(""));
@@ -224,7 +224,7 @@ static int expand_row(
 /* An address that was expanded before stands for itself the second time, when somebody by that name is here. */
 static int expand(struct expansion *x, struct span local, struct span domain, struct span owner)
 {
-	const struct alias_row *row = find_row(x, local, domain);
+	const struct alias_row *row = find_row(x->a->t, x->c, local, domain);
 	if (row && note(x, '>', local, domain))
 		return expand_row(x, row, local, domain, owner);
 	if (x->n_seen >= ALIASES_RESULT)
@@ -237,9 +237,8 @@ static int expand(struct expansion *x, struct span local, struct span domain, st
 enum aliases_result aliases_expand(const struct aliases *a, struct arena *arena, const struct alias_context *c,
     struct span local, struct span domain, struct alias_list *out, struct err *err)
 {
-	struct expansion probe = { .a = a, .c = c };
 	*out = (struct alias_list){ 0 };
-	if (!a || !find_row(&probe, local, domain)) {
+	if (!a || !find_row(a->t, c, local, domain)) {
 		out->v = arena_alloc(arena, sizeof *out->v);
 		out->v[0] = (struct alias_dest){ local, domain, SPAN("") };
 		out->n = out->cap = 1;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "base/clock.h"
 #include "base/config.h"
 #include "base/limits.h"
 #include "base/xalloc.h"
@@ -20,6 +21,11 @@ struct users {
 	uint32_t *slot;
 	size_t n_slots;
 	struct stat seen;
+	int64_t looked; /* when the file was looked at, clock_coarse_ms */
+};
+
+enum {
+	LOOK_MS = 100 /* so often at most is looked whether the file has changed */
 };
 
 static size_t hash_name(struct span name)
@@ -120,9 +126,13 @@ static int load(struct users *u, struct err *err)
 	return 0;
 }
 
-static bool changed(const struct users *u)
+static bool changed(struct users *u)
 {
 	struct stat now;
+	int64_t ms = clock_coarse_ms();
+	if (u->slot && ms - u->looked < LOOK_MS)
+		return false;
+	u->looked = ms;
 	if (!u->slot || stat(u->path, &now) < 0)
 		return true;
 	return now.st_ino != u->seen.st_ino || now.st_dev != u->seen.st_dev || now.st_size != u->seen.st_size ||

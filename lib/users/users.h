@@ -29,7 +29,8 @@ struct user {
 };
 struct users;
 
-/* Reads the file again when it has changed (mtime, size, inode). NULL with err (ERR_CONFIG with file:line). */
+/* Reads the file again when it has changed (mtime, size, inode), which is looked at ten times a second at most. NULL
+ * with err (ERR_CONFIG with file:line). */
 struct users *users_open(const char *path, struct err *err);
 void users_close(struct users *u);
 

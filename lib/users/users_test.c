@@ -143,6 +143,12 @@ static void put(const char *text)
 	free(tmp);
 }
 
+/* A change is seen within a tenth of a second. */
+static void until_looked_at(void)
+{
+	usleep(150000);
+}
+
 static void lookup(void **state)
 {
 	(void)state;
@@ -180,9 +186,11 @@ static void lookup(void **state)
 	}
 	/* A changed file is read again; a broken one is an error at each lookup until it is mended. */
 	put("cid@example.org:{PLAIN}c\n");
+	until_looked_at();
 	assert_int_equal(users_lookup(u, a, SPAN("cid@example.org"), "+", &out, &err), USERS_OK);
 	assert_int_equal(users_lookup(u, a, SPAN("ann@example.org"), "+", &out, &err), USERS_UNKNOWN);
 	put("cid@example.org:{PLAIN}c\nann:{WHAT}x\n");
+	until_looked_at();
 	for (int i = 0; i < 2; i++) {
 		assert_int_equal(users_lookup(u, a, SPAN("cid@example.org"), "+", &out, &err), USERS_ERROR);
 		assert_non_null(strstr(err.text, ":2: unknown password scheme {WHAT}"));
