@@ -5,6 +5,7 @@
  * blocks but poll(2).
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -136,6 +137,22 @@ static ssize_t fd_read_now(struct stream *s, char *p, size_t n)
 	return s->rsock ? recv(s->rfd, p, n, MSG_DONTWAIT) : read(s->rfd, p, n);
 }
 
+/* Receives, waiting for a while: one call in the place of two. After it, or when the process was interrupted, EAGAIN or
+ * EINTR: then it is time to look at limits. */
+static ssize_t receive_patiently(struct stream *s, char *p, size_t n)
+{
+	struct timeval t = { .tv_sec = STREAM_IDLE_MS / 1000, .tv_usec = STREAM_IDLE_MS % 1000 * 1000 };
+	if (!s->patient && !s->impatient) {
+		s->patient = setsockopt(s->rfd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t) == 0;
+		s->impatient = !s->patient || (fcntl(s->rfd, F_GETFL) & O_NONBLOCK);
+	}
+	if (s->impatient || wait_limit(s).at - stream_now() <= STREAM_IDLE_MS) {
+		errno = EAGAIN;
+		return -1;
+	}
+	return recv(s->rfd, p, n, 0);
+}
+
 static bool would_block(void)
 {
 	return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
@@ -148,14 +165,14 @@ static bool input_ready(int fd)
 }
 
 /* A socket is asked first, since in a transfer the next bytes are usually there, except right after we wrote: then
- * the peer has yet to answer. Other descriptors may be in blocking mode and are polled first. */
+ * the peer has yet to answer and is waited for. Other descriptors may be in blocking mode and are polled first. */
 static ssize_t fd_read(struct stream *s, char *p, size_t n, struct err *err)
 {
 	if (s->deadline && stream_now() >= s->deadline)
 		return timed_out(err, "timed out: the time for this exchange is over");
-	bool wait = !s->rsock || s->just_wrote;
+	bool wait = !s->rsock, patiently = s->rsock && s->just_wrote && !s->no_wait;
 	s->just_wrote = false;
-	for (;; wait = true) {
+	for (;; wait = true, patiently = false) {
 		if (s->no_wait && !input_ready(s->rfd)) {
 			err_set(err, ERR_TEMP, "no input yet");
 			if (err)
@@ -164,7 +181,7 @@ static ssize_t fd_read(struct stream *s, char *p, size_t n, struct err *err)
 		}
 		if (wait && wait_for(s, s->rfd, POLLIN, err))
 			return -1;
-		ssize_t got = fd_read_now(s, p, n);
+		ssize_t got = patiently ? receive_patiently(s, p, n) : fd_read_now(s, p, n);
 		if (got >= 0)
 			return got;
 		if (!would_block())

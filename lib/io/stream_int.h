@@ -21,7 +21,9 @@ struct stream {
 	/* The base: descriptors, or memory when rfd is -1. */
 	int rfd, wfd;
 	bool rsock, wsock, local;
-	bool just_wrote; /* the peer has nothing to answer yet: poll before the next read */
+	bool just_wrote; /* the peer has nothing to answer yet: wait before the next read */
+	bool patient;    /* a receive waits for STREAM_IDLE_MS by itself */
+	bool impatient;  /* it can't: the descriptor does not block */
 	struct span in;
 	size_t chunk;
 	struct buf out;
