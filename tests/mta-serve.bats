@@ -141,7 +141,8 @@ session() {
 		mail c@d.example team@here.example
 	} | session | serve --users="$T/users" --aliases="$T/aliases" --mda="lmtp:|$SINK $T/out")
 	[ "$(grep -c '^250 2.0.0 Ok: delivered as ' <<<"$out")" -eq 3 ]
-	[ ! -e "$T/queue" ]
+	[ -z "$(queued)" ]
+	[ -z "$(find "$T/queue" -path "$T/queue/*/tmp/*" -type f)" ]
 	tr -d '\r' <"$T/out" >"$T/text"
 	grep -q '^[0-9]* <a@b.example> alice@here.example$' "$T/text"
 	grep -q '^[0-9]* <> alice@here.example bob@here.example$' "$T/text"
@@ -212,6 +213,154 @@ session() {
 	grep -q '4.2.2' "$file"
 	grep -q '5.1.1' "$file"
 	grep -q '^Subject: test' "$file"
+}
+
+# The reply to the content, then how many are in the queue, for a message to these at here.example.
+verdict() {
+	rm -rf "$T/queue" "$T/out"
+	mail a@b.example "${@/%/@here.example}" | session | serve --mda="lmtp:|$SINK $T/out" --mda-pause=0s |
+		sed -n '/^354/{n;p}'
+	queued | wc -l
+}
+
+@test "each mixture of verdicts has its answer, and the queue only what it must" {
+	check() { # WANTED-REPLY WANTED-IN-QUEUE RECIPIENT...
+		local reply=$1 n=$2
+		shift 2
+		verdict "$@" >"$T/verdict"
+		head -n 1 "$T/verdict" | grep -q "^$reply"
+		[ "$(tail -n 1 "$T/verdict")" -eq "$n" ]
+	}
+	check '250 2.0.0 Ok: delivered as' 0 alice bob
+	check '550 5.1.1 <no@here.example>: No such user$' 0 no 554-5.7.1
+	check '554 5.7.1 <554-5.7.1@here.example>: Verdict' 0 554-5.7.1 no
+	check '452 4.2.2 <full@here.example>: Mailbox full$' 0 full 451-4.3.0
+	# Nobody has it: the client keeps it for all, and who is refused for good is not told apart yet.
+	check '452 4.2.2 <full@here.example>: Mailbox full$' 0 no full
+	check '452 4.2.2 <full@here.example>: Mailbox full$' 0 full no
+	check '250 2.0.0 Ok: queued as' 1 alice full
+	grep -q '4.2.2' "$(queued)"
+	check '250 2.0.0 Ok: queued as' 1 alice no
+	grep -q '5.1.1' "$(queued)"
+	# The MDA ends without an answer: before it has anything, after the first answer, after it has all.
+	check '250 2.0.0 Ok: queued as' 1 alice die
+	lacks 'delivered' "$(queued)"
+	check '250 2.0.0 Ok: queued as' 1 alice cut no
+	[ "$(grep -c 'delivered' "$(queued)")" -eq 1 ]
+	check '250 2.0.0 Ok: queued as' 1 alice late
+	lacks 'delivered' "$(queued)"
+	check '250 2.0.0 Ok: queued as' 1 die no
+}
+
+@test "several recipients and no queue: nobody gets it, 451; a single one is served" {
+	touch "$T/queue"
+	out=$({
+		mail a@b.example alice@here.example full@here.example
+		mail a@b.example alice@here.example
+	} | session | serve --mda="lmtp:|$SINK $T/out")
+	[ "$(grep -c '^451 4.3.0 The message could not be queued' <<<"$out")" -eq 1 ]
+	[ "$(grep -c '^250 2.0.0 Ok: delivered' <<<"$out")" -eq 1 ]
+	[ "$(grep -c '> alice@here.example' "$T/out")" -eq 1 ]
+}
+
+@test "PRDR: each recipient has his own answer, and nothing is queued for it" {
+	prdr() { session | sed 's/^MAIL.*/& PRDR/' | serve --aliases="$T/aliases" --mda="lmtp:|$SINK $T/out"; }
+	out=$(mail a@b.example alice@here.example full@here.example no@here.example | prdr)
+	grep -q '^250-PRDR$' <<<"$out"
+	[ "$(sed -n '/^353 /,$p' <<<"$out" | sed 1d)" = "250 2.1.5 <alice@here.example> Ok
+452 4.2.2 Mailbox full
+550 5.1.1 No such user
+250 2.0.0 Ok: taken for 1 of 3 recipients
+221 2.0.0 mx.here.example closing connection" ]
+	[ ! -e "$T/queue" ]
+	# Both have it: the id is told at last.
+	mail a@b.example alice@here.example bob@here.example | prdr | grep -A3 '^353 ' | tail -n 1 | grep -q '^250 2.0.0 Ok: delivered as '
+	# One recipient, and a message for elsewhere: one answer.
+	mail a@b.example full@here.example | prdr | grep -A1 '^354 ' | tail -n 1 | grep -q '^452 4.2.2 Mailbox full'
+	mail a@b.example alice@here.example out@here.example | prdr | grep -A1 '^354 ' | tail -n 1 | grep -q '^250 2.0.0 Ok: queued as '
+	lacks '^353' <<<"$(mail a@b.example alice@here.example bob@here.example | session | serve --mda="lmtp:|$SINK $T/out")"
+	printf 'EHLO x\nMAIL FROM:<> PRDR\nQUIT\n' | serve | grep -q '^555 5.5.4 '
+}
+
+@test "PRDR and an alias that is served in part: only what is lacking is queued" {
+	out=$(mail a@b.example half@here.example bob@here.example no@here.example | session | sed 's/^MAIL.*/& PRDR/' |
+		serve --aliases="$T/aliases" --mda="lmtp:|$SINK $T/out")
+	[ "$(grep -A3 '^353 ' <<<"$out" | cut -c 1-23 | sed 1d)" = "250 2.0.0 Ok: queued as
+250 2.1.5 <bob@here.exa
+550 5.1.1 No such user" ]
+	[ "$(queued | wc -l)" -eq 1 ]
+	[ "$(grep -c '^rcpt: ' "$(queued)")" -eq 1 ]
+	grep -q '^rcpt: <full@here.example>' "$(queued)"
+	[ "$(grep -c '> alice@here.example bob@here.example' "$T/out")" -eq 1 ]
+}
+
+@test "the queue as a client of PRDR: each recipient's own outcome is recorded" {
+	listen --mda="lmtp:|$SINK $T/out"
+	printf 'Subject: x\n\nhi\n' | "$RELAY" inject --queue="$T/q2" --hostname=us.example -f me@us.example \
+		alice@here.example full@here.example no@here.example
+	timeout 30 "$RELAY" run --once --queue="$T/q2" --hostname=us.example --smarthost="smtp://127.0.0.1:$port" \
+		--trace="$T/trace" 2>"$T/runlog"
+	grep '"line":"MAIL FROM' "$T/trace" | grep -q ' PRDR'
+	grep 'to="alice@' "$T/runlog" | grep -q 'status=handed code=250'
+	grep 'to="full@' "$T/runlog" | grep -q 'status=deferred code=452 dsn=4.2.2'
+	grep 'to="no@' "$T/runlog" | grep -q 'status=failed code=550 dsn=5.1.1'
+	[ -z "$(queued)" ]
+}
+
+@test "an MDA that takes longer than its budget: queued, and left alone for the pause" {
+	hang() { # PAUSE
+		rm -rf "$T/queue" "$T"/out*
+		{
+			mail a@b.example hang@here.example
+			mail a@b.example alice@here.example
+		} | session | serve --mda="lmtp:|$SINK $T/out" --mda-budget=1s --mda-pause="$1" >"$T/answers"
+	}
+	SECONDS=0
+	hang 1h
+	[ "$SECONDS" -lt 60 ]
+	[ "$(grep -c '^250 2.0.0 Ok: queued' "$T/answers")" -eq 2 ]
+	[ "$(queued | wc -l)" -eq 2 ]
+	lacks 'RCPT TO:<alice' "$T/out.commands"
+	grep -q 'mda down' "$T/log"
+}
+
+@test "the budget is for all replies together, and those that came count" {
+	out=$(mail a@b.example alice@here.example slow@here.example slow@b.here.example slow@here.example \
+		hang@here.example | sed 's/b\.here/here/' | session |
+		serve --mda="lmtp:|$SINK $T/out" --mda-timeout=30s --mda-budget=3s)
+	grep -q '^250 2.0.0 Ok: queued' <<<"$out"
+	lacks 'mda down' "$T/log"
+	lacks 'rcpt: <hang.*delivered' "$(queued)"
+}
+
+@test "an MDA that is not there is asked once in a pause, and found again after it" {
+	cat >"$T/mda" <<-E
+		#!/bin/sh
+		echo >>$T/starts
+		[ -e $T/up ] && exec $SINK $T/out
+	E
+	chmod +x "$T/mda"
+	for _ in 1 2 3; do mail a@b.example alice@here.example; done | session |
+		serve --mda="lmtp:|$T/mda" --mda-pause=1h >"$T/answers"
+	[ "$(grep -c '^250 2.0.0 Ok: queued' "$T/answers")" -eq 3 ]
+	[ "$(wc -l <"$T/starts")" -eq 1 ]
+	rm "$T/starts"
+	for _ in 1 2 3; do mail a@b.example alice@here.example; done | session |
+		serve --mda="lmtp:|$T/mda" --mda-pause=0s >"$T/answers"
+	[ "$(wc -l <"$T/starts")" -eq 3 ]
+	{
+		echo 'EHLO client.example'
+		mail a@b.example alice@here.example
+		until grep -q 'mda down' "$T/log2"; do sleep 0.1; done
+		touch "$T/up"
+		sleep 1.5
+		mail a@b.example bob@here.example
+		echo QUIT
+	} | "$RELAY" serve --hostname=mx.here.example --domains=here.example --queue="$T/queue" \
+		--mda="lmtp:|$T/mda" --mda-pause=1s 2>"$T/log2" >"$T/answers"
+	grep -q '^250 2.0.0 Ok: queued' "$T/answers"
+	grep -q '^250 2.0.0 Ok: delivered' "$T/answers"
+	grep -q 'mda up again' "$T/log2"
 }
 
 @test "the queue finishes what serve began: the rest is delivered, the sender is told, nobody twice" {

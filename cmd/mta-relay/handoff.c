@@ -2,8 +2,12 @@
 #include "mta-relay/handoff.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
 
 #include "base/log.h"
 #include "base/xalloc.h"
@@ -12,7 +16,8 @@
 #include "io/trace.h"
 
 enum {
-	CHILD_GRACE = 5000 /* ms to end after QUIT */
+	CHILD_GRACE = 5000, /* ms to end after QUIT */
+	LEAVING = 8,        /* children that were told to end and have not yet */
 };
 
 struct mda {
@@ -22,9 +27,13 @@ struct mda {
 	uint16_t port;
 	const char *helo;
 	int64_t timeout;
+	struct mda_limits limits;
+	int64_t end; /* of the budget, ms of CLOCK_MONOTONIC; 0: none */
+	struct child leaving[LEAVING];
 	struct child child;         /* pid 0: none */
 	struct smtp_client *client; /* NULL: no conversation */
 	bool used;                  /* the conversation has carried a message before */
+	bool reached;               /* there was a conversation for the message in hand */
 	struct trace_talk *talk;    /* the conversation's place in the trace while it rests; NULL: none */
 };
 
@@ -68,6 +77,84 @@ const char *mda_name(const struct mda *m)
 	return m->spec;
 }
 
+static int64_t now_ms(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* The time for one wait: no more than is left of the budget. */
+static int64_t patience(const struct mda *m)
+{
+	int64_t left = m->end ? m->end - now_ms() : m->timeout;
+	return left >= m->timeout ? m->timeout : left > 0 ? left : 1;
+}
+
+void mda_limit(struct mda *m, const struct mda_limits *l)
+{
+	m->limits = *l;
+}
+
+_Atomic int64_t *mda_shared(struct err *err)
+{
+	void *p = mmap(NULL, sizeof(_Atomic int64_t), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (p != MAP_FAILED)
+		return p;
+	err_sys(err, "shared memory");
+	return NULL;
+}
+
+bool mda_worth_a_try(struct mda *m)
+{
+	int64_t until = m->limits.down ? atomic_load(m->limits.down) : 0, now = now_ms();
+	if (!until)
+		return true;
+	/* Whoever finds the pause over first prolongs it for the others, until he knows. */
+	return now >= until &&
+	       atomic_compare_exchange_strong(m->limits.down, &until, now + m->limits.pause + m->limits.budget);
+}
+
+static void note_health(struct mda *m, bool up)
+{
+	if (!m->limits.down || !m->limits.pause)
+		return;
+	bool was_up = atomic_load(m->limits.down) == 0;
+	if (up && was_up)
+		return;
+	atomic_store(m->limits.down, up ? 0 : now_ms() + m->limits.pause);
+	if (up)
+		log_info("mda up again spec=%s", log_quote(span_str(m->spec)));
+	else if (was_up)
+		log_warn(
+		    "mda down spec=%s pause=%lld", log_quote(span_str(m->spec)), (long long)m->limits.pause / 1000);
+}
+
+/* Those that have ended meanwhile are forgotten; the others have had their time. */
+static void reap(struct mda *m)
+{
+	for (size_t i = 0; i < LEAVING; i++) {
+		struct child *c = &m->leaving[i];
+		if (c->pid <= 0)
+			continue;
+		if (waitpid(c->pid, NULL, WNOHANG) != 0)
+			c->pid = 0;
+		else
+			kill(c->group ? -c->pid : c->pid, SIGKILL);
+	}
+}
+
+/* It may hang, on a disk even beyond the reach of SIGKILL: nobody waits for it. */
+static void let_go(struct mda *m)
+{
+	size_t i = 0;
+	kill(m->child.group ? -m->child.pid : m->child.pid, SIGTERM);
+	reap(m);
+	while (i < LEAVING - 1 && m->leaving[i].pid > 0)
+		i++;
+	m->leaving[i] = m->child;
+}
+
 static void hang_up(struct mda *m, bool polite)
 {
 	struct err err;
@@ -79,8 +166,10 @@ static void hang_up(struct mda *m, bool polite)
 	m->talk = NULL;
 	m->client = NULL;
 	m->used = false;
-	if (m->child.pid > 0)
-		spawn_wait(&m->child, polite ? CHILD_GRACE : 0, &err);
+	if (m->child.pid > 0 && polite)
+		spawn_wait(&m->child, CHILD_GRACE, &err);
+	else if (m->child.pid > 0)
+		let_go(m);
 	m->child.pid = 0;
 }
 
@@ -89,6 +178,7 @@ void mda_free(struct mda *m)
 	if (!m)
 		return;
 	hang_up(m, true);
+	reap(m);
 	free(m->spec);
 	free(m->host);
 	free(m);
@@ -113,8 +203,8 @@ static struct stream *reach(struct mda *m, struct err *err)
 	struct net_addr got;
 	if (m->command)
 		return start_child(m, err);
-	int fd = m->unix_path ? net_connect_unix(m->unix_path, m->timeout, err)
-			      : net_connect_host(m->host, m->port, m->timeout, &got, err);
+	int fd = m->unix_path ? net_connect_unix(m->unix_path, patience(m), err)
+			      : net_connect_host(m->host, m->port, patience(m), &got, err);
 	return fd < 0 ? NULL : stream_from_fds(fd, fd);
 }
 
@@ -133,12 +223,16 @@ static void peer_name(const struct mda *m, char *out, size_t n)
 
 static int begin(struct mda *m, struct err *err)
 {
-	const struct smtp_client_config c = {
-		.lmtp = true, .helo = m->helo, .starttls = STARTTLS_NEVER, .host = m->host ? m->host : "localhost"
-	};
+	struct smtp_client_config c = { .lmtp = true,
+		.helo = m->helo,
+		.starttls = STARTTLS_NEVER,
+		.host = m->host ? m->host : "localhost",
+		.timeout = m->timeout };
 	char peer[200];
+	reap(m);
 	struct stream *s = reach(m, err);
 	if (s) {
+		c.budget = m->end ? patience(m) : 0;
 		stream_set_timeout(s, m->timeout);
 		peer_name(m, peer, sizeof peer);
 		trace_begin(peer);
@@ -153,8 +247,10 @@ static int begin(struct mda *m, struct err *err)
 	if (m->client)
 		return 0;
 	hang_up(m, false);
-	/* Whatever it says before a message was offered is about itself. */
+	/* Whatever it says before a message was offered is about itself, and no verdict. */
 	err->class = ERR_TEMP;
+	err->code = 0;
+	err->enh[0] = '\0';
 	return err_prefix(err, "%s", m->spec);
 }
 
@@ -167,13 +263,16 @@ static bool unanswered(const struct smtp_rcpt *r)
 static int send_once(struct mda *m, struct smtp_message *msg, struct err *err)
 {
 	if (!m->client && begin(m, err) < 0) {
+		m->reached = false;
 		for (size_t i = 0; i < msg->n_rcpt; i++)
 			msg->rcpt[i].result = *err;
 		return -1;
 	}
-	m->used = true;
+	m->used = m->reached = true;
 	trace_enter(m->talk);
+	smtp_client_budget(m->client, m->end ? patience(m) : 0);
 	int rc = smtp_client_send(m->client, msg, err);
+	smtp_client_budget(m->client, 0);
 	m->talk = trace_leave();
 	if (rc < 0 || !smtp_client_alive(m->client))
 		hang_up(m, false);
@@ -214,10 +313,19 @@ static int send_rest(struct mda *m, struct smtp_message *msg, struct err *err)
 	return rc;
 }
 
+static bool any_answered(const struct smtp_message *msg)
+{
+	for (size_t i = 0; i < msg->n_rcpt; i++)
+		if (!unanswered(&msg->rcpt[i]))
+			return true;
+	return false;
+}
+
 int mda_send(struct mda *m, struct smtp_message *msg, void (*rewind)(void *arg), struct err *err)
 {
 	if (m->client && !smtp_client_alive(m->client))
 		hang_up(m, false);
+	m->end = m->limits.budget ? now_ms() + m->limits.budget : 0;
 	bool reused = m->client && m->used;
 	struct content c = { .msg = msg };
 	struct smtp_message first = *msg;
@@ -229,6 +337,12 @@ int mda_send(struct mda *m, struct smtp_message *msg, void (*rewind)(void *arg),
 		rewind(msg->arg);
 		rc = send_rest(m, msg, err);
 	}
+	m->end = 0;
+	/* A message that kills it says nothing about the next one; silence does. */
+	if (any_answered(msg))
+		note_health(m, true);
+	else if (rc < 0 && (!m->reached || err->sys == ETIMEDOUT))
+		note_health(m, false);
 	if (rc < 0)
 		err->class = ERR_TEMP;
 	return rc;

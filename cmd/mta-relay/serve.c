@@ -30,6 +30,8 @@ const struct opt relay_serve_options[] = {
 	{ "relay-to", 0, OPT_STR, AT(relay_to), "LIST|FILE", "domains that we relay to for anybody", NULL, 0 },
 	{ "mda", 0, OPT_STR, AT(mda), "lmtp:WHERE", "unix:PATH, HOST:PORT or |COMMAND", NULL, 0 },
 	{ "mda-timeout", 0, OPT_DURATION, AT(mda_timeout), "TIME", "how long the MDA may take to answer", NULL, 0 },
+	{ "mda-budget", 0, OPT_DURATION, AT(mda_budget), "TIME", "how long a client waits for the MDA", NULL, 0 },
+	{ "mda-pause", 0, OPT_DURATION, AT(mda_pause), "TIME", "how long a failed MDA is not asked", NULL, 0 },
 	{ "queue", 0, OPT_STR, AT(queue), "DIR", "the queue", NULL, 0 },
 	{ "durability", 0, OPT_CHOICE, AT(durability), NULL, "of the queue: a file by itself, a shared log, or as fits",
 	    DURABILITY_CHOICES, 0 },
@@ -121,6 +123,8 @@ static int worker_start(void *arg)
 		log_err("%s", err.text);
 		return err_exit_status(&err);
 	}
+	if (rs->mda)
+		mda_limit(rs->mda, &rs->mda_limits);
 	bool names = rs->o.rdns || rs->o.resolver;
 	if (names && !(rs->dns = dns_open(rs->o.resolver, false, 0, &err))) {
 		log_err("%s", err.text);
@@ -136,6 +140,7 @@ static void worker_stop(void *arg)
 	dns_close(rs->dns);
 	if (rs->spool)
 		spool_close(rs->spool);
+	rs->spool = NULL;
 	content_free(&rs->content);
 }
 
@@ -164,6 +169,9 @@ static int set_up(struct relay_server *rs, struct err *err)
 		if (!probe)
 			return -1;
 		mda_free(probe);
+		rs->mda_limits = (struct mda_limits){ .budget = o->mda_budget, .pause = o->mda_pause };
+		if (!(rs->mda_limits.down = mda_shared(err)))
+			return -1;
 	}
 	if (o->tls_cert && !(rs->tls = tls_server_new(&tls, err)))
 		return -1;
@@ -221,7 +229,9 @@ static struct relay_server server = { .o = { .early_input = EARLY_LOCAL,
 					  .max_size = LIMIT_MESSAGE_DEFAULT,
 					  .max_recipients = LIMIT_SMTP_RCPT,
 					  .timeout = TIME_SMTP_COMMAND,
-					  .mda_timeout = TIME_SMTP_COMMAND } };
+					  .mda_timeout = TIME_SMTP_COMMAND,
+					  .mda_budget = SERVE_MDA_BUDGET,
+					  .mda_pause = SERVE_MDA_PAUSE } };
 
 int relay_serve(int argc, char **argv)
 {

@@ -23,6 +23,12 @@ enum serve_early {
 	EARLY_ACCEPT
 };
 
+/* RFC 5321 4.5.3.2.6: a client waits for ten minutes, and few do so long. */
+enum {
+	SERVE_MDA_BUDGET = 60 * 1000,
+	SERVE_MDA_PAUSE = 10 * 1000
+};
+
 struct serve_settings {
 	int role, early_input, durability; /* enum durability */
 	struct opt_list listen;
@@ -31,7 +37,7 @@ struct serve_settings {
 	uint64_t max_size;
 	unsigned max_recipients, workers, max_clients, max_per_client;
 	bool require_tls, auth_without_tls, rdns, explain, own_sender;
-	int64_t timeout, mda_timeout;
+	int64_t timeout, mda_timeout, mda_budget, mda_pause;
 };
 
 /* The process. */
@@ -44,7 +50,8 @@ struct relay_server {
 	struct aliases *aliases;
 	struct net_list *trust, *loopback;
 	struct tls_ctx *tls;
-	struct mda *mda;     /* of this worker; NULL: local mail is queued */
+	struct mda *mda; /* of this worker; NULL: local mail is queued */
+	struct mda_limits mda_limits;
 	struct spool *spool; /* opened when the first message needs it */
 	struct dns *dns;
 	struct content content; /* one conversation at a time, one message at a time */
@@ -68,6 +75,6 @@ bool sender_allowed(const struct relay_session *s, const struct smtp_session *x,
 /* Can the message be taken now? Before its content is read. */
 void deliver_prepare(struct relay_session *s, struct smtp_session *x, struct smtp_answer *a);
 /* The content is complete: to the MDA, or into the queue, and only then the answer. */
-void deliver_message(struct relay_session *s, struct smtp_session *x, struct smtp_answer *a);
+void deliver_message(struct relay_session *s, struct smtp_session *x, struct smtp_answer *answers, size_t n);
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC
  *
  * The end of a message. Deliver before you promise: when every recipient is local the MDA has the message before the
- * client gets its reply; only what must travel on, or what the MDA cannot take now, is queued.
+ * client gets its reply; only what must travel on, or what the MDA cannot take now, is queued. docs/ARCHITECTURE.md has
+ * the table of verdicts.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 #include "io/trace.h"
 #include "mta-relay/received.h"
 #include "mta-relay/serve.h"
+#include "smtp/reply.h"
 
 /* One message's recipients after aliases, each address once. */
 struct load {
@@ -21,6 +23,7 @@ struct load {
 	struct relay_target **v;
 	size_t n;
 	struct smtp_rcpt *mda; /* the MDA's results, NULL when it was not asked */
+	bool *out;             /* rows that the queue need not know; NULL: none */
 	struct content_facts facts;
 	int64_t now;
 };
@@ -159,14 +162,19 @@ static void fill_outcome(const struct load *l, size_t i, struct spool_outcome *o
 	o->text = words_of(span_str(m->reply[0] ? m->reply : r->text), o->enh);
 }
 
+/* A 421 is about the MDA itself. */
+static bool answered(const struct smtp_rcpt *m)
+{
+	return m->result.class == ERR_NONE || (m->result.code && m->result.code != 421);
+}
+
 /* The MDA's answers, so that nothing is delivered twice. */
 static void record_outcomes(const struct load *l, struct spool_writer *w, const size_t *rows, size_t n)
 {
 	for (size_t i = 0; l->mda && i < n; i++) {
 		struct spool_outcome o;
-		bool answered = l->mda[rows[i]].result.class == ERR_NONE || l->mda[rows[i]].result.code;
 		fill_outcome(l, rows[i], &o);
-		if (answered)
+		if (answered(&l->mda[rows[i]]))
 			spool_outcome(w, i, &o);
 	}
 }
@@ -199,29 +207,34 @@ static size_t pick_rows(const struct load *l, size_t first, bool *done, struct s
 	return n;
 }
 
+/* 1: the queue file failed, and commit tells why. */
 static int write_content(struct content *c, struct spool_writer *w, struct err *err)
 {
 	struct span piece;
 	int rc;
 	while ((rc = content_read(c, &piece, err)) > 0)
 		if (spool_write(w, piece) < 0)
-			return 0; /* commit tells why */
+			return 1;
 	return rc;
 }
 
-static int commit(const struct load *l, const struct spool_envelope *env, const size_t *rows, char *id, struct err *err)
+/* now: a full disk is to be met at once. */
+static struct spool_writer *write_message(
+    const struct load *l, const struct spool_envelope *env, bool now, struct err *err)
 {
 	struct relay_server *rs = l->s->rs;
 	struct spool_writer *w = spool_begin(rs->spool, env, err);
 	if (!w)
-		return -1;
+		return NULL;
 	make_prefix(l, spool_writer_id(w));
-	record_outcomes(l, w, rows, env->n_rcpt);
-	if (write_content(&rs->content, w, err) < 0) {
+	int rc = write_content(&rs->content, w, err);
+	if (rc == 0 && !(now && spool_push(w) < 0))
+		return w;
+	if (rc < 0)
 		spool_abort(w);
-		return -1;
-	}
-	return spool_commit(w, id, err);
+	else
+		spool_commit(w, NULL, err);
+	return NULL;
 }
 
 /* One queue file for each sender: a list's owner gets its errors. */
@@ -233,6 +246,8 @@ static int queue_message(const struct load *l, char *id, struct err *err)
 	struct spool_rcpt *rcpt = arena_alloc(a, l->n * sizeof *rcpt);
 	if (!open_queue(l->s->rs, err))
 		return -1;
+	if (l->out)
+		memcpy(done, l->out, l->n * sizeof *done);
 	for (size_t first = 0; first < l->n; first++) {
 		struct spool_envelope env;
 		if (done[first])
@@ -240,7 +255,11 @@ static int queue_message(const struct load *l, char *id, struct err *err)
 		fill_envelope(l, l->v[first]->owner, &env);
 		env.rcpt = rcpt;
 		env.n_rcpt = pick_rows(l, first, done, rcpt, rows);
-		if (commit(l, &env, rows, id, err) < 0)
+		struct spool_writer *w = write_message(l, &env, false, err);
+		if (!w)
+			return -1;
+		record_outcomes(l, w, rows, env.n_rcpt);
+		if (spool_commit(w, id, err) < 0)
 			return -1;
 	}
 	return 0;
@@ -252,19 +271,59 @@ static void log_taken(const struct load *l, const char *id, const char *how)
 	    (unsigned long long)content_size(&l->s->rs->content), l->x->peer_ip, how);
 }
 
-static void into_queue(const struct load *l, struct smtp_answer *a)
+static void queue_failed(const struct err *err, struct smtp_answer *a)
+{
+	log_err("queue failed: %s", err->text);
+	smtp_answer(a, 451, "4.3.0", "The message could not be queued");
+}
+
+static void queued(const struct load *l, const char *id, const char *why, struct smtp_answer *a)
+{
+	trace_qid(id);
+	trace_why("queue", "ok", "5321#4.2.5", "on disk for %zu recipient%s%s%s", l->n, l->n == 1 ? "" : "s",
+	    *why ? ": " : "", why);
+	log_taken(l, id, "queued");
+	smtp_answer(a, 250, "2.0.0", "Ok: queued as %s", id);
+}
+
+static void into_queue(const struct load *l, const char *why, struct smtp_answer *a)
 {
 	char id[SPOOL_ID_SIZE] = "";
 	struct err err = { 0 };
-	if (queue_message(l, id, &err) < 0) {
-		log_err("queue failed: %s", err.text);
-		smtp_answer(a, 451, "4.3.0", "The message could not be queued");
-		return;
-	}
-	trace_qid(id);
-	trace_why("queue", "ok", "5321#4.2.5", "on disk for %zu recipient%s", l->n, l->n == 1 ? "" : "s");
-	log_taken(l, id, "queued");
-	smtp_answer(a, 250, "2.0.0", "Ok: queued as %s", id);
+	if (queue_message(l, id, &err) < 0)
+		queue_failed(&err, a);
+	else
+		queued(l, id, why, a);
+}
+
+/* With several recipients the MDA may take the message for some only, and then the rest must find room: the queue file
+ * is begun before the MDA is asked, so that a full disk is met while nobody has the message and nothing comes twice. It
+ * costs no sync unless it is needed. */
+static struct spool_writer *reserve(const struct load *l, struct err *err)
+{
+	struct arena *a = l->x->env.arena;
+	struct spool_envelope env;
+	if (!open_queue(l->s->rs, err))
+		return NULL;
+	fill_envelope(l, SPAN(""), &env);
+	env.rcpt = arena_alloc(a, l->n * sizeof *env.rcpt);
+	env.n_rcpt = pick_rows(l, 0, arena_alloc(a, l->n), env.rcpt, arena_alloc(a, l->n * sizeof(size_t)));
+	return write_message(l, &env, true, err);
+}
+
+/* The rest goes on from the file that was begun; the rows are l->v's. */
+static void queue_rest(const struct load *l, struct spool_writer *w, struct smtp_answer *a)
+{
+	char id[SPOOL_ID_SIZE] = "";
+	struct err err = { 0 };
+	size_t *rows = arena_alloc(l->x->env.arena, l->n * sizeof *rows);
+	for (size_t i = 0; i < l->n; i++)
+		rows[i] = i;
+	record_outcomes(l, w, rows, l->n);
+	if (spool_commit(w, id, &err) < 0)
+		queue_failed(&err, a);
+	else
+		queued(l, id, "the MDA did not take it for all", a);
 }
 
 /* The MDA. */
@@ -288,60 +347,157 @@ static int ask_mda(struct load *l, struct err *err)
 	return mda_send(rs->mda, &m, content_rewind, err);
 }
 
+/* What the MDA said about some of l->v. */
 struct tally {
-	size_t ok, temp, perm, silent;   /* silent: never answered */
-	const struct smtp_rcpt *refused; /* the first that was */
+	size_t n, ok, temp, perm, silent; /* silent: never answered */
+	size_t first_temp, first_perm;    /* rows */
 };
 
-static struct tally tally_of(const struct load *l)
+static void count(const struct load *l, size_t i, struct tally *t)
+{
+	const struct err *r = &l->mda[i].result;
+	t->n++;
+	if (r->class == ERR_NONE) {
+		t->ok++;
+	} else if (!answered(&l->mda[i])) {
+		t->silent++;
+	} else if (r->code >= 500) {
+		if (!t->perm++)
+			t->first_perm = i;
+	} else if (!t->temp++) {
+		t->first_temp = i;
+	}
+}
+
+static size_t row_of(const struct load *l, const struct relay_target *t)
+{
+	struct relay_target **at = bsearch(&t, l->v, l->n, sizeof *l->v, compare_targets);
+	return (size_t)(at - l->v);
+}
+
+/* What became of the addresses that a RCPT led to, added to *t: in the client's order, so that the first is his. */
+static void tally_rcpt(const struct load *l, size_t rcpt, struct tally *t)
+{
+	const struct relay_targets *to = targets_of(&l->x->env.rcpt[rcpt]);
+	for (size_t k = 0; k < to->n; k++)
+		count(l, row_of(l, &to->v[k]), t);
+}
+
+/* The MDA's own words: the first temporary refusal's while there is one, for then it may be tried again. Nobody has the
+ * message and nobody may have it, so that the client may keep it for all. */
+static void pass_refusal(const struct load *l, const struct tally *t, struct smtp_answer *a)
+{
+	size_t i = t->temp ? t->first_temp : t->first_perm;
+	const struct err *r = &l->mda[i].result;
+	const struct relay_target *to = l->v[i];
+	struct span words = words_of(span_str(r->text), r->enh);
+	char text[sizeof a->text];
+	log_info("refuse from=%s rcpts=%zu client=%s code=%d why=%s", log_quote(l->x->env.from), t->n, l->x->peer_ip,
+	    r->code, log_quote(span_str(r->text)));
+	if (t->n > 1)
+		smtp_about(to->original.n ? to->original : span_str(to->addr), words, text, sizeof text);
+	else
+		snprintf(text, sizeof text, "%.*s", SPAN_FMT(words));
+	smtp_answer(a, r->code, r->enh[0] ? r->enh : r->code >= 500 ? "5.0.0" : "4.0.0", "%s", text);
+}
+
+static bool refused_by_all(const struct tally *t)
+{
+	return t->temp + t->perm == t->n;
+}
+
+/* One answer for all recipients. */
+static void answer_all(const struct load *l, const char *id, struct spool_writer *room, struct smtp_answer *a)
 {
 	struct tally t = { 0 };
-	for (size_t i = 0; i < l->n; i++) {
-		const struct err *r = &l->mda[i].result;
-		if (r->class == ERR_NONE)
-			t.ok++;
-		else if (!r->code)
-			t.silent++;
-		else if (r->code >= 500)
-			t.perm++;
+	for (size_t i = 0; i < l->x->env.n_rcpt; i++)
+		tally_rcpt(l, i, &t);
+	if (t.ok != t.n && !refused_by_all(&t)) {
+		/* Some are done and some are not, or nobody is there: who is left is tried again, or told, by the
+		 * queue. */
+		if (room)
+			queue_rest(l, room, a);
 		else
-			t.temp++;
-		if (r->class != ERR_NONE && !t.refused)
-			t.refused = &l->mda[i];
+			into_queue(l, "the MDA did not answer", a);
+		return;
 	}
-	return t;
+	spool_abort(room);
+	if (t.ok == t.n) {
+		log_taken(l, id, "delivered");
+		smtp_answer(a, 250, "2.0.0", "Ok: delivered as %s", id);
+	} else {
+		pass_refusal(l, &t, a);
+	}
 }
 
-static void pass_refusal(const struct load *l, const struct smtp_rcpt *r, struct smtp_answer *a)
+/* PRDR: an answer for each RCPT, by what became of the addresses that it led to. */
+
+/* Is a RCPT's verdict neither yes nor no? What its addresses lack is the queue's, and theirs only. */
+static bool mark_for_queue(const struct load *l, size_t rcpt)
 {
-	const char *fallback = r->result.code >= 500 ? "5.0.0" : "4.0.0";
-	log_info("refuse from=%s rcpts=%zu client=%s code=%d why=%s", log_quote(l->x->env.from), l->n, l->x->peer_ip,
-	    r->result.code, log_quote(span_str(r->result.text)));
-	struct span words = words_of(span_str(r->result.text), r->result.enh);
-	smtp_answer(a, r->result.code, r->result.enh[0] ? r->result.enh : fallback, "%.*s", SPAN_FMT(words));
+	const struct relay_targets *to = targets_of(&l->x->env.rcpt[rcpt]);
+	struct tally t = { 0 };
+	tally_rcpt(l, rcpt, &t);
+	if (t.ok == t.n || refused_by_all(&t))
+		return false;
+	for (size_t k = 0; k < to->n; k++) {
+		size_t row = row_of(l, &to->v[k]);
+		if (l->mda[row].result.class != ERR_NONE)
+			l->out[row] = false;
+	}
+	return true;
 }
 
-static void to_mda(struct load *l, struct smtp_answer *a)
+static void answer_each(struct load *l, const char *id, struct smtp_answer *answers, size_t n)
+{
+	struct smtp_answer rest = { 0 };
+	bool any = false;
+	l->out = arena_alloc(l->x->env.arena, l->n * sizeof *l->out);
+	memset(l->out, true, l->n * sizeof *l->out);
+	for (size_t i = 0; i < n; i++)
+		any |= mark_for_queue(l, i);
+	if (any)
+		into_queue(l, "the MDA did not take it for all", &rest);
+	size_t taken = 0;
+	for (size_t i = 0; i < n; i++) {
+		struct tally t = { 0 };
+		tally_rcpt(l, i, &t);
+		taken += t.ok == t.n;
+		if (t.ok == t.n)
+			continue;
+		if (refused_by_all(&t))
+			pass_refusal(l, &t, &answers[i]);
+		else
+			answers[i] = rest;
+	}
+	if (taken)
+		log_taken(l, id, "delivered");
+	if (taken == n)
+		smtp_answer(&answers[n], 250, "2.0.0", "Ok: delivered as %s", id);
+}
+
+static void to_mda(struct load *l, struct smtp_answer *answers, size_t n)
 {
 	char id[32];
 	struct err err = { 0 };
-	make_id(id, sizeof id);
+	bool each = l->x->env.prdr;
+	struct spool_writer *room = NULL;
+	if (l->n > 1 && !each && !(room = reserve(l, &err))) {
+		queue_failed(&err, &answers[0]);
+		return;
+	}
+	if (room)
+		snprintf(id, sizeof id, "%s", spool_writer_id(room));
+	else
+		make_id(id, sizeof id);
 	trace_qid(id);
 	make_prefix(l, id);
-	int rc = ask_mda(l, &err);
-	struct tally t = tally_of(l);
-	if (t.ok == l->n) {
-		log_taken(l, id, "delivered");
-		smtp_answer(a, 250, "2.0.0", "Ok: delivered as %s", id);
-	} else if (t.perm == l->n || t.temp == l->n) {
-		pass_refusal(l, t.refused, a);
-	} else {
-		/* Some are done and some are not, or nobody is there: who is left is tried again, or told, by the
-		 * queue. */
-		if (rc < 0)
-			log_warn("mda failed: %s", err.text);
-		into_queue(l, a);
-	}
+	if (ask_mda(l, &err) < 0)
+		log_warn("mda failed: %s", err.text);
+	if (each)
+		answer_each(l, id, answers, n);
+	else
+		answer_all(l, id, room, &answers[0]);
 }
 
 static bool loops(const struct load *l, struct smtp_answer *a)
@@ -370,24 +526,29 @@ static bool from_forged(const struct load *l, struct smtp_answer *a)
 	return true;
 }
 
-void deliver_message(struct relay_session *s, struct smtp_session *x, struct smtp_answer *a)
+void deliver_message(struct relay_session *s, struct smtp_session *x, struct smtp_answer *answers, size_t n)
 {
 	struct load l = { .s = s, .x = x, .now = time(NULL) };
 	struct content *c = &s->rs->content;
+	answers[0].whole = true; /* what is not about one recipient */
 	if (c->err.class != ERR_NONE) {
 		log_err("content lost: %s", c->err.text);
-		smtp_answer(a, 451, "4.3.0", "The message could not be stored");
+		smtp_answer(&answers[0], 451, "4.3.0", "The message could not be stored");
 		return;
 	}
 	content_look(c, &l.facts);
 	trace_mid(l.facts.mid);
-	if (loops(&l, a) || from_forged(&l, a))
+	if (loops(&l, &answers[0]) || from_forged(&l, &answers[0]))
 		return;
 	if (s->rs->o.role == ROLE_MSA && l.facts.bcc)
 		content_drop_bcc(c);
 	collect(&l);
-	if (must_queue(s, x))
-		into_queue(&l, a);
-	else
-		to_mda(&l, a);
+	if (must_queue(s, x)) {
+		into_queue(&l, "", &answers[0]);
+	} else if (!mda_worth_a_try(s->rs->mda)) {
+		into_queue(&l, "the MDA failed a moment ago", &answers[0]);
+	} else {
+		answers[0].whole = false;
+		to_mda(&l, answers, n);
+	}
 }

@@ -53,8 +53,7 @@ static int on_chunk(struct smtp_session *x, struct span piece)
 
 static void on_done(struct smtp_session *x, struct smtp_answer *answers, size_t n)
 {
-	(void)n;
-	deliver_message(x->arg, x, &answers[0]);
+	deliver_message(x->arg, x, answers, n);
 }
 
 static void on_reset(struct smtp_session *x)
@@ -102,6 +101,7 @@ static struct smtp_server_config config_for(const struct relay_session *s, const
 		.require_tls = rs->o.require_tls || (msa && !s->trusted && !rs->o.auth_without_tls),
 		.require_auth = msa && !s->trusted,
 		.auth_without_tls = rs->o.auth_without_tls,
+		.prdr = rs->o.mda != NULL,
 		.max_size = rs->o.max_size,
 		.max_rcpt = rs->o.max_recipients,
 		.bare_lf_ok = stream_is_local(c->s),

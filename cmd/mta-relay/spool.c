@@ -217,6 +217,11 @@ int spool_write(struct spool_writer *w, struct span piece)
 	return rc;
 }
 
+int spool_push(struct spool_writer *w)
+{
+	return durable_fd(w->f, NULL) < 0 ? -1 : 0;
+}
+
 void spool_outcome(struct spool_writer *w, size_t rcpt, const struct spool_outcome *o)
 {
 	struct spool_outcome dated = *o;

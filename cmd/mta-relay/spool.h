@@ -81,6 +81,8 @@ struct spool_writer *spool_begin(struct spool *s, const struct spool_envelope *e
 const char *spool_writer_id(const struct spool_writer *w);
 /* Content in pieces, cut anywhere. -1 after a failure, which commit tells in full. */
 int spool_write(struct spool_writer *w, struct span piece);
+/* What was written so far has its place in the file system: a full one shows now. Nothing is synced. -1 as above. */
+int spool_push(struct spool_writer *w);
 /* A recipient that was settled before the message is queued (its MDA has answered already). */
 void spool_outcome(struct spool_writer *w, size_t rcpt, const struct spool_outcome *o);
 /* 0: the message is on disk, whatever happens, and id (NULL is fine) is its id. -1 with err: nothing is left. Frees w.

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/limits.h"
 #include "base/xalloc.h"
@@ -10,6 +11,26 @@
 enum {
 	QUIT_WAIT = 5000
 };
+
+static int64_t now_ms(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+void smtp_client_budget(struct smtp_client *c, int64_t ms)
+{
+	c->end = ms > 0 ? now_ms() + ms : 0;
+}
+
+int64_t client_patience(const struct smtp_client *c, int64_t ms)
+{
+	if (c->config.timeout > 0 && c->config.timeout < ms)
+		ms = c->config.timeout;
+	int64_t left = c->end ? c->end - now_ms() : ms;
+	return left >= ms ? ms : left > 0 ? left : 1; /* 0 would be no limit at all */
+}
 
 void client_say(struct smtp_client *c, struct span line, bool secret)
 {
@@ -211,6 +232,7 @@ static struct smtp_client *client_new(struct stream *s, const struct smtp_client
 {
 	struct smtp_client *c = xcalloc(1, sizeof *c);
 	*c = (struct smtp_client){ .s = s, .config = *config, .alive = true };
+	smtp_client_budget(c, config->budget);
 	smtp_reply_init(&c->reply);
 	buf_init(&c->mechs, LIMIT_SMTP_COMMAND);
 	return c;

@@ -52,6 +52,7 @@ struct smtp_client_config {
 	const char *host;                      /* for SNI and certificate names */
 	const struct sasl_client_config *auth; /* NULL: none */
 	int64_t timeout;                       /* ms, instead of RFC 5321 4.5.3.2's where those are longer; 0: none */
+	int64_t budget;                        /* ms for all of opening, see smtp_client_budget */
 };
 struct smtp_client;
 
@@ -66,6 +67,9 @@ unsigned smtp_client_exts(const struct smtp_client *c);
 /* SIZE's limit, 0 when none is told. */
 uint64_t smtp_client_max_size(const struct smtp_client *c);
 struct stream *smtp_client_stream(struct smtp_client *c);
+/* All that follows, whatever it is, is over in ms from now: waiting for replies then ends with ETIMEDOUT. 0: as long as
+ * each reply may take. */
+void smtp_client_budget(struct smtp_client *c, int64_t ms);
 /* Still usable for another transaction? */
 bool smtp_client_alive(const struct smtp_client *c);
 
@@ -94,9 +98,10 @@ struct smtp_message {
 	int (*read)(void *arg, struct span *out, struct err *err);
 	void *arg;
 };
-/* One transaction. 0: each recipient's result says how it went; -1: err is the session's failure, and every
- * recipient without a result of its own has it. Dot-stuffing, or BDAT, done here; when 8BITMIME or SMTPUTF8 is lacking
- * the caller has re-encoded, or gets 5.6.3 / 5.6.7 results before anything is sent. */
+/* One transaction; with PRDR where that is offered and there are several recipients. 0: each recipient's result says
+ * how it went; -1: err is the session's failure, and every recipient without a result of its own has it. Dot-stuffing,
+ * or BDAT, done here; when 8BITMIME or SMTPUTF8 is lacking the caller has re-encoded, or gets 5.6.3 / 5.6.7 results
+ * before anything is sent. */
 int smtp_client_send(struct smtp_client *c, struct smtp_message *m, struct err *err);
 
 #endif

@@ -11,6 +11,7 @@ struct smtp_client {
 	struct stream *s;
 	struct smtp_client_config config;
 	struct smtp_reply reply; /* the last one read */
+	int64_t end;             /* of all waiting, ms of CLOCK_MONOTONIC; 0: none */
 	unsigned exts;
 	uint64_t max_size;
 	unsigned rcpt_max; /* RFC 9422 LIMITS RCPTMAX, 0: none told */
@@ -35,10 +36,7 @@ static inline bool client_positive(const struct smtp_client *c)
 }
 
 /* How long to wait where RFC 5321 4.5.3.2 says ms. */
-static inline int64_t client_patience(const struct smtp_client *c, int64_t ms)
-{
-	return c->config.timeout > 0 && c->config.timeout < ms ? c->config.timeout : ms;
-}
+int64_t client_patience(const struct smtp_client *c, int64_t ms);
 
 int client_auth(struct smtp_client *c, struct err *err);
 

@@ -17,6 +17,7 @@ enum {
 	WINDOW = 100,        /* RFC 2920 3.1: so few replies fit into any TCP window, and nobody waits for ever */
 	EARLY_CHECK = 65536, /* content bytes between two looks for a reply that came too early */
 	AT_ONCE = 65536,     /* content bytes that are sent with the envelope, though all recipients may be refused */
+	PRDR_FOLLOWS = 353,  /* a reply for each recipient comes next */
 	CODE_LEN = 4,        /* "250 " */
 	LAST_WORDS = 5000,   /* ms for the reply of a server that closed while we sent */
 };
@@ -24,6 +25,7 @@ enum {
 enum rcpt_state {
 	PENDING,
 	ACCEPTED,
+	PROMISED, /* PRDR: taken for this one, if the message is */
 	DECIDED
 };
 
@@ -32,7 +34,7 @@ struct txn {
 	struct smtp_message *m;
 	unsigned char *state; /* enum rcpt_state, one per recipient */
 	size_t sent, got, accepted;
-	bool mail_ok;
+	bool mail_ok, prdr;
 	bool bdat, chunk_said; /* the content goes out with BDAT; it has */
 	uint64_t left;         /* bytes of the chunk still to be written */
 };
@@ -157,6 +159,8 @@ static void mail_line(const struct txn *t, struct buf *line)
 		buf_addf(line, " RET=%s", m->ret);
 	if ((exts & SMTP_DSN) && m->envid)
 		buf_addf(line, " ENVID=%s", m->envid);
+	if (t->prdr)
+		buf_adds(line, " PRDR");
 	if (m->extra)
 		buf_addf(line, " %s", m->extra);
 }
@@ -174,6 +178,12 @@ static void rcpt_line(const struct txn *t, const struct smtp_rcpt *r, struct buf
 static size_t all_commands(const struct txn *t)
 {
 	return t->m->n_rcpt + (t->bdat ? 1 : 2);
+}
+
+/* One verdict for all would be no gain for a single recipient; LMTP has one for each anyway. */
+static bool may_prdr(const struct txn *t)
+{
+	return (t->c->exts & SMTP_PRDR) && !t->c->config.lmtp && t->m->n_rcpt > 1;
 }
 
 static bool may_bdat(const struct txn *t)
@@ -301,7 +311,10 @@ static int say_pieces(struct txn *t, struct dot_encoder *dot, struct err *err)
 	struct span piece;
 	size_t since = 0;
 	int rc;
-	stream_set_timeout(t->c->s, client_patience(t->c, TIME_SMTP_DATA_BLOCK));
+	int64_t patience = client_patience(t->c, TIME_SMTP_DATA_BLOCK);
+	stream_set_timeout(t->c->s, patience);
+	if (t->c->end)
+		stream_set_deadline(t->c->s, patience); /* until the next reply is waited for */
 	while ((rc = t->m->read(t->m->arg, &piece, err)) > 0) {
 		while (piece.n) {
 			struct span slice = span_slice(piece, 0, EARLY_CHECK);
@@ -385,23 +398,57 @@ static void take_final(struct txn *t, size_t i)
 	trace_reply(t, t->m->rcpt[i].result.class == ERR_NONE ? "accept" : "refuse", t->m->rcpt[i].address);
 }
 
-/* RFC 2033 4.2: LMTP answers once for each recipient that it accepted, in their order. */
-static int hear_final(struct txn *t, struct err *err)
+/* RFC 2033 4.2: LMTP answers once for each recipient that it accepted, in their order; PRDR after 353, and then for the
+ * message, without which the yes before it is none: until that it counts as not answered. */
+static int hear_each(struct txn *t, struct err *err)
 {
 	for (size_t i = 0; i < t->m->n_rcpt; i++) {
 		if (t->state[i] != ACCEPTED)
 			continue;
 		if (client_hear(t->c, false, TIME_SMTP_DATA_DONE, err) < 0)
 			return -1;
-		if (!t->c->config.lmtp) {
-			for (; i < t->m->n_rcpt; i++)
-				if (t->state[i] == ACCEPTED)
-					take_final(t, i);
-			break;
-		}
 		take_final(t, i);
 		if (!t->c->alive)
 			return smtp_reply_err(&t->c->reply, err);
+		if (t->prdr && client_positive(t->c))
+			t->state[i] = PROMISED;
+	}
+	return 0;
+}
+
+/* The reply that was heard last is for all that are in this state. */
+static void take_for_all(struct txn *t, enum rcpt_state which)
+{
+	for (size_t i = 0; i < t->m->n_rcpt; i++)
+		if (t->state[i] == which)
+			take_final(t, i);
+}
+
+/* draft-hall-prdr 4.5: the reply for the message takes back what was promised, when it is no yes. */
+static int hear_message(struct txn *t, struct err *err)
+{
+	if (client_hear(t->c, false, TIME_SMTP_DATA_DONE, err) < 0)
+		return -1;
+	if (!client_positive(t->c))
+		take_for_all(t, PROMISED);
+	for (size_t i = 0; i < t->m->n_rcpt; i++)
+		if (t->state[i] == PROMISED)
+			t->state[i] = DECIDED;
+	return 0;
+}
+
+static int hear_final(struct txn *t, struct err *err)
+{
+	bool each = t->c->config.lmtp;
+	if (!each && client_hear(t->c, false, TIME_SMTP_DATA_DONE, err) < 0)
+		return -1;
+	if (!each && t->prdr && t->c->reply.code == PRDR_FOLLOWS) {
+		if (hear_each(t, err) < 0 || hear_message(t, err) < 0)
+			return -1;
+	} else if (!each) {
+		take_for_all(t, ACCEPTED);
+	} else if (hear_each(t, err) < 0) {
+		return -1;
 	}
 	t->c->unfinished = false;
 	return 0;
@@ -494,6 +541,7 @@ static int run(struct txn *t, struct err *err)
 		return -1;
 	c->unfinished = true;
 	t->bdat = may_bdat(t);
+	t->prdr = may_prdr(t);
 	return negotiate(t, err) < 0 || deliver(t, err) < 0 ? -1 : 0;
 }
 

@@ -150,6 +150,12 @@ static int set_utf8(const struct smtp_param *p, struct smtp_mail_params *out)
 	return p->has_value ? -1 : 0;
 }
 
+static int set_prdr(const struct smtp_param *p, struct smtp_mail_params *out)
+{
+	out->prdr = true;
+	return p->has_value ? -1 : 0;
+}
+
 static int set_ret(const struct smtp_param *p, struct smtp_mail_params *out)
 {
 	bool full = span_ieqs(p->value, "FULL");
@@ -182,7 +188,7 @@ int smtp_mail_params(const struct smtp_args *a, struct smtp_mail_params *out, st
 		const char *name;
 		int (*set)(const struct smtp_param *p, struct smtp_mail_params *out);
 	} known[] = { { "SIZE", set_size }, { "BODY", set_body }, { "SMTPUTF8", set_utf8 }, { "RET", set_ret },
-		{ "ENVID", set_envid }, { "AUTH", set_auth } };
+		{ "ENVID", set_envid }, { "AUTH", set_auth }, { "PRDR", set_prdr } };
 	enum {
 		N = sizeof known / sizeof *known
 	};

@@ -2,8 +2,8 @@
  *
  * The arguments of MAIL and RCPT (RFC 5321 4.1.1.2, 4.1.1.3, 4.1.2): a path in angle brackets and ESMTP parameters; and
  * the values of the parameters that are known: SIZE (RFC 1870), BODY (RFC 6152, 3030), SMTPUTF8 (RFC 6531), AUTH (RFC
- * 4954), RET, ENVID, NOTIFY, ORCPT (RFC 3461). Spans point into the argument or the arena. Errors carry the reply's
- * code and enhanced status.
+ * 4954), RET, ENVID, NOTIFY, ORCPT (RFC 3461), PRDR (draft-hall-prdr). Spans point into the argument or the arena.
+ * Errors carry the reply's code and enhanced status.
  *
  * A source route (RFC 5321 appendix C) is accepted and dropped: only what follows it is the address.
  */
@@ -38,7 +38,7 @@ int smtp_args_parse(struct span arg, struct smtp_args *out, struct err *err);
 
 struct smtp_mail_params {
 	uint64_t size;
-	bool has_size, eightbit, binary, utf8;
+	bool has_size, eightbit, binary, utf8, prdr;
 	struct span ret, envid; /* "FULL" or "HDRS"; xtext as given */
 };
 struct smtp_rcpt_params {

@@ -76,7 +76,7 @@ void server_reset(struct server *sv)
 		.arena = sv->txn, .from = none, .from_addr = { none, none, none, none }, .ret = none, .envid = none
 	};
 	sv->rcpt_cap = 0;
-	sv->rcpt_refused = sv->started = sv->chunk_failed = false;
+	sv->prdr = sv->rcpt_refused = sv->started = sv->chunk_failed = false;
 	sv->content = 0;
 	if (sv->state > ST_READY)
 		server_enter(sv, ST_READY);
@@ -164,6 +164,8 @@ static void capabilities(struct server *sv)
 	if (mechs.len)
 		server_more(sv, 250, "AUTH %s", mechs.p);
 	buf_free(&mechs);
+	if (sv->c->prdr && !sv->c->lmtp)
+		server_more(sv, 250, "PRDR");
 	static const char *const always[] = { "8BITMIME", "ENHANCEDSTATUSCODES", "SMTPUTF8", "CHUNKING", "DSN" };
 	for (size_t i = 0; i < sizeof always / sizeof *always; i++)
 		server_more(sv, 250, "%s", always[i]);

@@ -25,6 +25,7 @@ struct smtp_answer {
 	char enh[12];
 	char text[400];
 	bool close; /* 421 or policy: end the conversation after it */
+	bool whole; /* with PRDR, in answers[0]: for the message, no recipient has an answer of his own */
 };
 void smtp_answer(struct smtp_answer *a, int code, const char *enh, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
@@ -41,6 +42,7 @@ struct smtp_env {
 	struct addr from_addr;
 	struct span ret, envid; /* DSN */
 	bool utf8, eightbit, binary, requiretls;
+	bool prdr;     /* asked for, and there is more than one recipient: each is answered for */
 	uint64_t size; /* declared, 0 when not */
 	struct smtp_env_rcpt *rcpt;
 	size_t n_rcpt;
@@ -69,7 +71,8 @@ struct smtp_server_ops {
 	/* Content, dots removed, CRLF line ends, in pieces. -1: keep reading, but the message fails with what done then
 	 * answers. */
 	int (*chunk)(struct smtp_session *x, struct span piece);
-	/* The end. SMTP: answers[0]. LMTP: one per accepted recipient. An unset answer is 250. */
+	/* The end. SMTP: answers[0]. LMTP: one per accepted recipient. An unset answer is 250. With env.prdr the same
+	 * as LMTP, and answers[n] for the message: unset, it follows from the others. */
 	void (*done)(struct smtp_session *x, struct smtp_answer *answers, size_t n);
 	void (*reset)(struct smtp_session *x);
 	void (*vrfy)(struct smtp_session *x, struct span what, struct smtp_answer *a);
@@ -84,6 +87,7 @@ struct smtp_server_config {
 	struct tls_ctx *tls;  /* NULL: no STARTTLS */
 	bool implicit_tls;
 	bool require_tls, require_auth, auth_without_tls;
+	bool prdr; /* offered (SMTP only); done knows env.prdr */
 	uint64_t max_size;
 	unsigned max_rcpt;
 	unsigned max_errors, max_commands_junk; /* 0: limits.h */

@@ -101,16 +101,41 @@ static void say_done(struct server *sv, const struct smtp_answer *a, const struc
 		server_reply(sv, 250, "2.0.0", "Ok");
 }
 
+/* draft-hall-prdr 4.5: 353, a reply for each recipient, and one for the message, which a client takes for the last
+ * word: yes if it is taken for anybody. */
+static void say_each(struct server *sv, const struct smtp_answer *answers, size_t n)
+{
+	size_t taken = 0, temporary = 0;
+	struct smtp_answer last = answers[n];
+	server_reply(sv, 353, NULL, "Content analysis has started: a reply for each recipient follows");
+	for (size_t i = 0; i < n; i++) {
+		say_done(sv, &answers[i], &sv->x->env.rcpt[i]);
+		taken += sv->last_code < 400;
+		temporary += sv->last_code / 100 == 4;
+	}
+	if (!taken && temporary)
+		smtp_answer(&last, 450, "4.0.0", "Taken for no recipient");
+	else if (!taken)
+		smtp_answer(&last, 550, "5.0.0", "Taken for no recipient");
+	else if (taken < n && !last.code)
+		smtp_answer(&last, 250, "2.0.0", "Ok: taken for %zu of %zu recipients", taken, n);
+	say_done(sv, &last, NULL);
+}
+
 /* The whole content is there and good: what the ops say, once, or once for each recipient (RFC 2033 4.2). */
 static void finish(struct server *sv)
 {
 	struct smtp_env *env = &sv->x->env;
-	size_t n = sv->c->lmtp ? env->n_rcpt : 1;
-	struct smtp_answer *answers = arena_alloc(env->arena, n * sizeof *answers);
+	env->prdr = sv->prdr && env->n_rcpt > 1;
+	size_t n = sv->c->lmtp || env->prdr ? env->n_rcpt : 1;
+	struct smtp_answer *answers = arena_alloc(env->arena, (n + 1) * sizeof *answers);
 	if (sv->ops->done)
 		sv->ops->done(sv->x, answers, n);
-	for (size_t i = 0; i < n; i++)
-		say_done(sv, &answers[i], sv->c->lmtp ? &env->rcpt[i] : NULL);
+	if (env->prdr && !answers[0].whole)
+		say_each(sv, answers, n);
+	else
+		for (size_t i = 0; i < (sv->c->lmtp ? n : 1); i++)
+			say_done(sv, &answers[i], sv->c->lmtp ? &env->rcpt[i] : NULL);
 	if (sv->last_code < 400)
 		sv->errors = sv->junk = 0;
 }

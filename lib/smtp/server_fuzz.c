@@ -46,11 +46,12 @@ static int on_chunk(struct smtp_session *x, struct span piece)
 static void on_done(struct smtp_session *x, struct smtp_answer *answers, size_t n)
 {
 	struct seen *seen = x->arg;
-	if (!seen->started || !n || (x->lmtp && n != x->env.n_rcpt))
+	if (!seen->started || !n || ((x->lmtp || x->env.prdr) && n != x->env.n_rcpt))
 		abort();
 	for (size_t i = 0; i < seen->content.len; i++)
 		if (seen->content.p[i] == '\n' && (!i || seen->content.p[i - 1] != '\r'))
 			abort();
+	answers[0].whole = seen->content.len == 7;
 	answers[n - 1] = (struct smtp_answer){ .code = seen->content.len % 3 ? 0 : 452, .text = "a\nb" };
 }
 
@@ -86,6 +87,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.bare_lf_ok = o & 2,
 		.early_input_ok = !(o & 4),
 		.max_size = o & 8 ? 100 : 0,
+		.prdr = true,
 		.max_rcpt = 3 };
 	struct seen seen = { 0 };
 	buf_init(&seen.content, 1 << 24);

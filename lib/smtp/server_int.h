@@ -26,6 +26,7 @@ struct server {
 	struct arena *session, *txn;
 	size_t rcpt_cap;
 	bool rcpt_refused; /* some recipient of this transaction was */
+	bool prdr;         /* MAIL asked for it */
 	unsigned errors, junk, auth_tries;
 	bool closing;  /* the conversation ends after this command */
 	int last_code; /* of the command in hand */

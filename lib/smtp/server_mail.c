@@ -33,6 +33,8 @@ static bool sizes_ok(struct server *sv, const struct smtp_mail_params *p)
 {
 	if (p->binary)
 		server_reply(sv, 501, "5.5.4", "BINARYMIME is not offered");
+	else if (p->prdr && (!sv->c->prdr || sv->c->lmtp))
+		server_reply(sv, 555, "5.5.4", "PRDR is not offered");
 	else if (sv->c->max_size && p->size > sv->c->max_size)
 		/* RFC 1870 6.1 */
 		server_reply(sv, 552, "5.3.4", "A message may have %llu bytes", (unsigned long long)sv->c->max_size);
@@ -47,6 +49,7 @@ static bool take_sender(struct server *sv, struct span path, const struct smtp_m
 	env->utf8 = p->utf8;
 	env->eightbit = p->eightbit;
 	env->size = p->size;
+	sv->prdr = p->prdr;
 	if (path.n && !address_ok(sv, path, false, &env->from_addr))
 		return false;
 	env->from = arena_span(env->arena, path);

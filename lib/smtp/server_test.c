@@ -94,6 +94,9 @@ static void on_done(struct smtp_session *x, struct smtp_answer *answers, size_t 
 	for (size_t i = 0; i < n; i++)
 		if (span_starts(x->env.rcpt[i].text, "full@"))
 			smtp_answer(&answers[i], 452, "4.2.2", "Mailbox full");
+		else if (span_starts(x->env.rcpt[i].text, "spam@"))
+			smtp_answer(&answers[i], 550, "5.7.1", "No spam");
+	answers[0].whole = span_starts(x->env.rcpt[0].text, "spam@");
 }
 
 static void on_reset(struct smtp_session *x)
@@ -141,6 +144,8 @@ static void option(struct dialogue *d, struct span s)
 		d->c.lmtp = true;
 	else if (span_eqs(name, "lf"))
 		d->c.bare_lf_ok = true;
+	else if (span_eqs(name, "prdr"))
+		d->c.prdr = true;
 	else if (span_eqs(name, "strict"))
 		d->c.early_input_ok = false;
 	else if (span_eqs(name, "size"))
