@@ -2,11 +2,13 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <syslog.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -20,7 +22,10 @@ static struct {
 	enum log_target target;
 	enum log_level most;
 	char session[64];
-} state = { "waypost", LOG_TO_STDERR, LOG_LVL_INFO, "" };
+	enum log_style style;
+	const char *path; /* of the file that is written to, NULL: none */
+	int fd;
+} state = { .prog = "waypost", .target = LOG_TO_STDERR, .most = LOG_LVL_INFO, .fd = STDERR_FILENO };
 
 static enum log_target detect(void)
 {
@@ -51,17 +56,81 @@ void log_session(const char *id)
 	snprintf(state.session, sizeof state.session, "%s", id ? id : "");
 }
 
-static void write_line(enum log_level level, const char *text, size_t n)
+int log_to_file(const char *path)
 {
-	char line[LINE_BYTES + 128];
+	int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
+	if (fd < 0)
+		return -1;
+	if (state.path)
+		close(state.fd);
+	state.path = path;
+	state.fd = fd;
+	return 0;
+}
+
+int log_reopen(void)
+{
+	return state.path ? log_to_file(state.path) : 0;
+}
+
+void log_style(enum log_style style, const char *prog)
+{
+	state.style = style;
+	state.prog = prog;
+	if (style == LOG_STYLE_SYSLOG && state.target == LOG_TO_JOURNAL && access("/dev/log", W_OK) == 0)
+		state.target = LOG_TO_SYSLOG;
+	if (state.target == LOG_TO_SYSLOG)
+		openlog(prog, LOG_PID, LOG_MAIL);
+}
+
+/* RFC 3164 4.1.2: "Nov  3 10:00:00 host ". */
+static void stamp(char *out, size_t size)
+{
+	char host[256] = "", when[32];
+	time_t now = time(NULL);
+	struct tm tm;
+	localtime_r(&now, &tm);
+	strftime(when, sizeof when, "%b %e %H:%M:%S", &tm);
+	if (gethostname(host, sizeof host - 1) < 0 || !*host)
+		snprintf(host, sizeof host, "localhost");
+	host[strcspn(host, ".")] = '\0';
+	snprintf(out, size, "%s %s ", when, host);
+}
+
+static void write_line(const char *prog, enum log_level level, const char *text, size_t n)
+{
+	char line[LINE_BYTES + 512], before[300] = "";
+	bool journal = !state.path && state.target == LOG_TO_JOURNAL;
 	int len;
-	if (state.target == LOG_TO_JOURNAL)
-		len = snprintf(line, sizeof line, "<%d>%.*s\n", (int)level, (int)n, text);
+	if (journal)
+		snprintf(before, sizeof before, "<%d>", (int)level);
+	else if (state.style == LOG_STYLE_SYSLOG || state.path)
+		stamp(before, sizeof before);
+	if (journal && state.style == LOG_STYLE_NATIVE)
+		len = snprintf(line, sizeof line, "%s%.*s\n", before, (int)n, text);
 	else
-		len = snprintf(line, sizeof line, "%s[%ld]: %.*s\n", state.prog, (long)getpid(), (int)n, text);
+		len = snprintf(line, sizeof line, "%s%s[%ld]: %.*s\n", before, prog, (long)getpid(), (int)n, text);
 	/* One write per line, so that several processes' lines do not mix. Nothing can be done if it fails. */
-	if (len > 0 && write(STDERR_FILENO, line, (size_t)len) < 0)
+	if (len > 0 && write(state.fd, line, (size_t)len) < 0)
 		return;
+}
+
+static void put(const char *prog, enum log_level level, const char *text, size_t n)
+{
+	if (state.path || state.target != LOG_TO_SYSLOG) {
+		write_line(prog, level, text, n);
+		return;
+	}
+	if (prog != state.prog)
+		openlog(prog, LOG_PID, LOG_MAIL);
+	syslog((int)level, "%.*s", (int)n, text);
+	if (prog != state.prog)
+		openlog(state.prog, LOG_PID, LOG_MAIL);
+}
+
+static size_t cut(int n, size_t room)
+{
+	return n < 0 ? 0 : (size_t)n < room ? (size_t)n : room - 1;
 }
 
 __attribute__((format(printf, 2, 0))) static void log_v(enum log_level level, const char *fmt, va_list ap)
@@ -70,17 +139,28 @@ __attribute__((format(printf, 2, 0))) static void log_v(enum log_level level, co
 	if (level > state.most || state.target == LOG_TO_NONE)
 		return;
 	char text[LINE_BYTES];
-	int n = vsnprintf(text, sizeof text, fmt, ap);
-	size_t len = n < 0 ? 0 : (size_t)n < sizeof text ? (size_t)n : sizeof text - 1;
-	if (state.session[0]) {
-		int more = snprintf(text + len, sizeof text - len, " session=%s", state.session);
-		if (more > 0)
-			len = len + (size_t)more < sizeof text ? len + (size_t)more : sizeof text - 1;
-	}
-	if (state.target == LOG_TO_SYSLOG)
-		syslog((int)level, "%.*s", (int)len, text);
-	else
-		write_line(level, text, len);
+	size_t len = 0;
+	if (state.style == LOG_STYLE_SYSLOG && level <= LOG_LVL_WARN)
+		len = cut(
+		    snprintf(text, sizeof text, "%s", level == LOG_LVL_WARN ? "warning: " : "error: "), sizeof text);
+	errno = keep; /* for %m */
+	len += cut(vsnprintf(text + len, sizeof text - len, fmt, ap), sizeof text - len);
+	if (state.session[0])
+		len += cut(snprintf(text + len, sizeof text - len, " session=%s", state.session), sizeof text - len);
+	put(state.prog, level, text, len);
+	errno = keep;
+}
+
+void log_as(const char *prog, enum log_level level, const char *fmt, ...)
+{
+	int keep = errno;
+	char text[LINE_BYTES];
+	va_list ap;
+	if (level > state.most || state.target == LOG_TO_NONE)
+		return;
+	va_start(ap, fmt);
+	put(prog, level, text, cut(vsnprintf(text, sizeof text, fmt, ap), sizeof text));
+	va_end(ap);
 	errno = keep;
 }
 

@@ -75,6 +75,7 @@ static size_t capture(int fds[2], void (*write_lines)(void), char *out, size_t s
 static void some_lines(void)
 {
 	log_open("prog", LOG_TO_AUTO, LOG_LVL_WARN);
+	log_style(LOG_STYLE_NATIVE, "prog");
 	errno = EIO;
 	log_warn("event=x key=%d", 7);
 	log_info("not this one");
@@ -103,11 +104,89 @@ static void stderr_lines(void **state)
 	unsetenv("JOURNAL_STREAM");
 }
 
+static void styled_lines(void)
+{
+	log_open("prog", LOG_TO_AUTO, LOG_LVL_INFO);
+	log_style(LOG_STYLE_SYSLOG, "other/part");
+	log_session("S1");
+	log_warn("w");
+	log_as("third/one", LOG_LVL_INFO, "text %d", 1);
+	log_session(NULL);
+}
+
+/* Without its "Mmm dd hh:mm:ss host " in front. */
+static const char *after_stamp(const char *line)
+{
+	int n = -1;
+	sscanf(line, "%*3[A-Za-z]%*1[ ]%*2[ 0-9]%*1[ ]%*2d:%*2d:%*2d %*s %n", &n);
+	return n >= 18 ? line + n : "";
+}
+
+static void syslog_style(void **state)
+{
+	int fds[2];
+	char out[1000], want[200];
+	(void)state;
+	assert_int_equal(pipe(fds), 0);
+	capture(fds, styled_lines, out, sizeof out);
+	char *second = strchr(out, '\n') + 1;
+	snprintf(want, sizeof want, "other/part[%ld]: warning: w session=S1\n", (long)getpid());
+	assert_memory_equal(after_stamp(out), want, strlen(want));
+	snprintf(want, sizeof want, "third/one[%ld]: text 1\n", (long)getpid());
+	assert_string_equal(after_stamp(second), want);
+	if (access("/dev/log", F_OK) == 0)
+		return; /* the journal's lines go there */
+	setenv("JOURNAL_STREAM", "8:1", 1);
+	assert_int_equal(pipe(fds), 0);
+	capture(fds, styled_lines, out, sizeof out);
+	snprintf(want, sizeof want, "<4>other/part[%ld]: warning: w session=S1\n<6>third/one[%ld]: text 1\n",
+	    (long)getpid(), (long)getpid());
+	assert_string_equal(out, want);
+	unsetenv("JOURNAL_STREAM");
+}
+
+static void read_file(const char *path, char *out, size_t size)
+{
+	FILE *f = fopen(path, "r");
+	assert_non_null(f);
+	out[fread(out, 1, size - 1, f)] = '\0';
+	fclose(f);
+}
+
+static void files(void **state)
+{
+	char dir[] = "/tmp/log_test.XXXXXX", path[64], moved[64], out[1000], want[200];
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof path, "%s/log", dir);
+	snprintf(moved, sizeof moved, "%s/old", dir);
+	log_open("prog", LOG_TO_STDERR, LOG_LVL_INFO);
+	log_style(LOG_STYLE_NATIVE, "prog");
+	assert_int_equal(log_to_file("/nonexistent/dir/file"), -1);
+	assert_int_equal(log_to_file(path), 0);
+	log_info("one");
+	assert_int_equal(rename(path, moved), 0);
+	log_info("two");
+	assert_int_equal(log_reopen(), 0);
+	log_info("three");
+	read_file(moved, out, sizeof out);
+	snprintf(want, sizeof want, "prog[%ld]: one\n", (long)getpid());
+	assert_memory_equal(after_stamp(out), want, strlen(want));
+	assert_non_null(strstr(out, ": two\n"));
+	read_file(path, out, sizeof out);
+	snprintf(want, sizeof want, "prog[%ld]: three\n", (long)getpid());
+	assert_string_equal(after_stamp(out), want);
+	unlink(path);
+	unlink(moved);
+	rmdir(dir);
+}
+
 static void long_line(void)
 {
 	static char text[5000];
 	memset(text, 'x', sizeof text - 1);
 	log_open("prog", LOG_TO_STDERR, LOG_LVL_INFO);
+	log_style(LOG_STYLE_NATIVE, "prog");
 	log_session("S2");
 	log_info("%s", text);
 	log_session(NULL);
@@ -139,12 +218,10 @@ static void never_to_a_socket(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(quoting),
-		cmocka_unit_test(cutting),
-		cmocka_unit_test(eight_at_once),
-		cmocka_unit_test(stderr_lines),
-		cmocka_unit_test(long_lines),
-		cmocka_unit_test(never_to_a_socket),
+		cmocka_unit_test(quoting), cmocka_unit_test(cutting), cmocka_unit_test(eight_at_once),
+		cmocka_unit_test(stderr_lines), cmocka_unit_test(long_lines), cmocka_unit_test(never_to_a_socket),
+		cmocka_unit_test(syslog_style),
+		cmocka_unit_test(files), /* the last: there is no way back from a file */
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
