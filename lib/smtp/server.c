@@ -293,10 +293,9 @@ static void unknown(struct server *sv, struct span verb)
 	server_reply(sv, 500, "5.5.1", "Command not recognized");
 }
 
-static void dispatch(struct server *sv, struct span line)
+static void dispatch(struct server *sv, struct span line, const struct command *cmd)
 {
 	struct span arg = span_trim(line), verb = span_word(&arg);
-	const struct command *cmd = find(sv, verb);
 	if (!cmd) {
 		unknown(sv, verb);
 		return;
@@ -388,22 +387,53 @@ static void count_errors(struct server *sv)
 	server_reply(sv, 421, "4.7.0", "%s: too many errors", sv->c->hostname);
 }
 
+static void tell(struct server *sv, const char *verb, struct span line)
+{
+	bool refused = sv->last_code >= 400;
+	struct smtp_command c = { .verb = verb,
+		.line = line,
+		.code = sv->last_code,
+		.enh = refused ? sv->refusal.enh : "",
+		.answer = refused ? sv->refusal.text : "" };
+	if (sv->ops->command)
+		sv->ops->command(sv->x, &c);
+}
+
+/* Before the command runs: it may read on, and the line is gone then. */
+static struct span keep_line(const struct command *cmd, struct span line, char *said)
+{
+	size_t n = line.n < SMTP_COMMAND_SAID ? line.n : SMTP_COMMAND_SAID;
+	if (cmd && cmd->run == cmd_auth)
+		return SPAN("");
+	memcpy(said, line.p, n);
+	return span_of(said, n);
+}
+
 static void one_command(struct server *sv)
 {
 	struct line line;
+	struct span kept = SPAN("");
+	const struct command *cmd = NULL;
+	char said[SMTP_COMMAND_SAID];
 	sv->last_code = 0;
 	if (is_stopping(sv)) {
 		no_line(sv, LINE_EOF);
 		return;
 	}
 	if (server_line(sv, LIMIT_SMTP_AUTH_LINE, &line)) {
+		struct span rest = span_trim(line.text);
+		cmd = find(sv, span_word(&rest));
+		kept = keep_line(cmd, line.text, said);
 		trace_line('<', line.text, false);
 		if (line.text.n > max_of(line.text))
 			server_reply(sv, 500, "5.5.2", "Line too long");
 		else
-			dispatch(sv, line.text);
+			dispatch(sv, line.text, cmd);
+	} else if (sv->closing) {
+		return; /* there was none */
 	}
 	count_errors(sv);
+	tell(sv, cmd ? cmd->verb : "UNKNOWN", kept);
 }
 
 /* 220, or the refusal to talk; RFC 5321 3.1: 554 then, and QUIT is all that may follow. We close. */
@@ -415,11 +445,14 @@ static void greet(struct server *sv)
 	if (a.code) {
 		a.close = true;
 		server_answer(sv, &a);
+		tell(sv, "CONNECT", SPAN(""));
 		return;
 	}
 	bool strict = !sv->c->early_input_ok && !sv->c->bare_lf_ok;
-	if (strict && stream_wait(sv->x->s, -1, 0) == STREAM_READY && refuse_early(sv))
+	if (strict && stream_wait(sv->x->s, -1, 0) == STREAM_READY && refuse_early(sv)) {
+		tell(sv, "CONNECT", SPAN(""));
 		return;
+	}
 	const char *banner = sv->c->banner ? sv->c->banner : sv->c->lmtp ? "LMTP" : "ESMTP";
 	server_reply(sv, 220, NULL, "%s %s", sv->c->hostname, banner);
 }

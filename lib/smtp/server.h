@@ -59,6 +59,18 @@ struct smtp_session {
 	const char *peer; /* as events name it, \"192.0.2.1:40312\"; NULL: peer_ip */
 };
 
+/* A command that was answered, for logs and counts. */
+struct smtp_command {
+	const char *verb;   /* "RCPT"; "UNKNOWN" for what is none, "CONNECT" when the greeting refused */
+	struct span line;   /* as it came, cut at SMTP_COMMAND_SAID bytes; "" where it may hold a secret */
+	int code;           /* of the last reply to it; 354 when the content broke off */
+	const char *enh;    /* of a refusal, else "" */
+	const char *answer; /* its text, the same */
+};
+enum {
+	SMTP_COMMAND_SAID = 400
+};
+
 struct smtp_server_ops {
 	/* Each fills the answer to refuse; leaves code 0 to accept. NULL functions accept. */
 	void (*connect)(struct smtp_session *x, struct smtp_answer *a);
@@ -79,6 +91,8 @@ struct smtp_server_ops {
 	const struct sasl_server_ops *sasl; /* NULL: no AUTH offered; its arg is x->arg */
 	/* An authentication ended; why is NULL when it went well. For logging; NULL: not told. */
 	void (*authenticated)(struct smtp_session *x, struct span mech, const struct err *why);
+	/* After each command's reply, also when the engine alone refused it. NULL: not told. */
+	void (*command)(struct smtp_session *x, const struct smtp_command *c);
 };
 struct smtp_server_config {
 	bool lmtp;

@@ -28,8 +28,9 @@ struct server {
 	bool rcpt_refused; /* some recipient of this transaction was */
 	bool prdr;         /* MAIL asked for it */
 	unsigned errors, junk, auth_tries;
-	bool closing;  /* the conversation ends after this command */
-	int last_code; /* of the command in hand */
+	bool closing;               /* the conversation ends after this command */
+	int last_code;              /* of the command in hand */
+	struct smtp_answer refusal; /* the last one's words */
 	struct err *err;
 	/* The content being received */
 	struct dot_decoder dot;

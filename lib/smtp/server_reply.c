@@ -61,6 +61,12 @@ void server_reply(struct server *sv, int code, const char *enh, const char *fmt,
 {
 	va_list ap;
 	sv->last_code = code;
+	if (code >= 400 && sv->ops->command) {
+		va_start(ap, fmt);
+		vsnprintf(sv->refusal.text, sizeof sv->refusal.text, fmt, ap);
+		va_end(ap);
+		snprintf(sv->refusal.enh, sizeof sv->refusal.enh, "%s", enh ? enh : "");
+	}
 	va_start(ap, fmt);
 	sendf(sv, code, enh, false, fmt, ap);
 	va_end(ap);
