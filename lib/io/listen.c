@@ -5,25 +5,23 @@
  */
 #include "io/listen.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <sysexits.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/log.h"
 #include "io/listen_int.h"
+#include "io/notify.h"
 
 enum {
 	MAX_CLIENTS = 100,
@@ -32,10 +30,12 @@ enum {
 	BACKOFF_MIN_MS = 100, /* after a worker that crashed, doubled up to */
 	BACKOFF_MAX_MS = 30000,
 	BACKOFF_CALM_MS = 60000, /* without a crash: forgotten */
+	IDLE_MS = 10 * 1000,
+	READY_MAX = 65536,
 };
 
 static int parent_wake = -1;
-static volatile sig_atomic_t got_hup;
+static volatile sig_atomic_t got_hup, got_usr1;
 
 static void wake_parent(int sig)
 {
@@ -43,57 +43,32 @@ static void wake_parent(int sig)
 	uint64_t one = 1;
 	if (sig == SIGHUP)
 		got_hup = 1;
+	if (sig == SIGUSR1)
+		got_usr1 = 1;
 	if (write(parent_wake, &one, sizeof one) < 0)
 		errno = keep;
 	errno = keep;
 }
 
-static int64_t now_ms(void)
+int64_t server_now(void)
 {
 	struct timespec t;
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-/* ---- telling others that we are ready ---- */
-
-/* sd_notify(3). */
-static void notify(const char *state)
+static int start_heart(struct server *sv, struct err *err)
 {
-	const char *path = getenv("NOTIFY_SOCKET");
-	struct sockaddr_un sun = { .sun_family = AF_UNIX };
-	size_t n = path ? strlen(path) : 0;
-	if (n < 2 || n >= sizeof sun.sun_path)
-		return;
-	memcpy(sun.sun_path, path, n);
-	if (sun.sun_path[0] == '@')
-		sun.sun_path[0] = '\0';
-	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return;
-	sendto(fd, state, strlen(state), MSG_NOSIGNAL, (const struct sockaddr *)&sun,
-	    (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n));
-	close(fd);
-}
-
-static int write_ready_file(const struct server *sv, struct err *err)
-{
-	const char *path = sv->o->ready_file;
-	char tmp[4096], text[256];
-	snprintf(tmp, sizeof tmp, "%s.%ld", path, (long)getpid());
-	FILE *f = fopen(tmp, "we");
-	if (!f)
-		return err_sys(err, "%s", tmp);
+	struct buf all;
+	char text[256];
+	buf_init(&all, READY_MAX);
 	for (size_t i = 0; i < sv->l.n; i++) {
 		listener_text(&sv->l.v[i], text, sizeof text);
-		fprintf(f, "%s\n", text);
+		buf_addf(&all, "%s\n", text);
 	}
-	if (fclose(f) || rename(tmp, path)) {
-		err_sys(err, "%s", path);
-		unlink(tmp);
-		return -1;
-	}
-	return 0;
+	int rc = heartbeat_start(&sv->heart, sv->o->ready_file, buf_span(&all), err);
+	buf_free(&all);
+	return rc;
 }
 
 /* ---- workers ---- */
@@ -128,7 +103,7 @@ static int start_worker(struct parent *p)
 	if (pid < 0) {
 		log_err("fork error=\"%m\"");
 		atomic_store(&b->slot[i].state, SLOT_FREE);
-		p->next_start = now_ms() + BACKOFF_MIN_MS;
+		p->next_start = server_now() + BACKOFF_MIN_MS;
 	}
 	sigprocmask(SIG_SETMASK, &old, NULL);
 	return pid < 0 ? -1 : 0;
@@ -150,7 +125,7 @@ static unsigned shortage(const struct server *sv)
 
 static void start_workers(struct parent *p)
 {
-	if (now_ms() < p->next_start)
+	if (server_now() < p->next_start)
 		return;
 	for (unsigned n = shortage(p->sv); n > 0 && start_worker(p) == 0; n--)
 		;
@@ -158,7 +133,7 @@ static void start_workers(struct parent *p)
 
 static void note_crash(struct parent *p, pid_t pid, int status)
 {
-	int64_t now = now_ms();
+	int64_t now = server_now();
 	if (WIFSIGNALED(status))
 		log_err("worker pid=%ld signal=%d", (long)pid, WTERMSIG(status));
 	else
@@ -206,10 +181,10 @@ static void signal_workers(const struct board *b, int sig)
 
 static void reload(struct server *sv)
 {
-	char text[64];
 	got_hup = 0;
-	snprintf(text, sizeof text, "RELOADING=1\nMONOTONIC_USEC=%" PRId64, now_ms() * 1000);
-	notify(text);
+	notify_reloading();
+	if (log_reopen() < 0)
+		log_err("reload error=\"the log: %m\"");
 	if (sv->o->reload && sv->o->reload(sv->arg)) {
 		log_err("reload result=failed");
 	} else {
@@ -217,7 +192,48 @@ static void reload(struct server *sv)
 		atomic_fetch_add(&sv->board->generation, 1);
 		signal_workers(sv->board, SIGHUP);
 	}
-	notify("READY=1");
+	notify_ready();
+}
+
+static void dump(const struct board *b)
+{
+	got_usr1 = 0;
+	log_info("status conversations=%u idle=%u", board_count(b, SLOT_BUSY), board_count(b, SLOT_IDLE));
+	for (unsigned i = 0; i < b->n; i++) {
+		const struct slot *s = &b->slot[i];
+		char ip[INET6_ADDRSTRLEN] = "none";
+		if (atomic_load(&s->state) != SLOT_BUSY)
+			continue;
+		if (IN6_IS_ADDR_V4MAPPED((const struct in6_addr *)(const void *)s->client))
+			inet_ntop(AF_INET, s->client + 12, ip, sizeof ip);
+		else
+			inet_ntop(AF_INET6, s->client, ip, sizeof ip);
+		log_info("conversation client=%s worker=%ld seconds=%lld", ip, (long)s->pid,
+		    (long long)(server_now() - s->since) / 1000);
+	}
+}
+
+/* Once in each turn of the parent's loop. */
+static void tick(struct server *sv, bool last)
+{
+	struct serve_state s = { board_count(sv->board, SLOT_BUSY), server_now(), last };
+	/* Without a worker nobody would answer a client. */
+	if (alive(sv->board))
+		heartbeat_beat(&sv->heart, s.now);
+	notify_watchdog();
+	if (sv->o->tick)
+		sv->o->tick(sv->arg, &s);
+	else
+		notify_status("%u conversation%s", s.conversations, s.conversations == 1 ? "" : "s");
+}
+
+/* How long the parent may sleep. */
+static int64_t patience(const struct parent *p)
+{
+	int64_t wait = p->next_start - server_now(), dog = notify_watchdog_wait();
+	if (wait <= 0)
+		wait = p->sv->heart.fd >= 0 || p->sv->o->tick ? HEARTBEAT_EVERY_MS : IDLE_MS;
+	return dog >= 0 && dog < wait ? dog : wait;
 }
 
 /* Until something happened or ms passed. */
@@ -233,26 +249,31 @@ static void pause_parent(int64_t ms)
 
 static void stop_workers(struct parent *p)
 {
-	notify("STOPPING=1");
+	notify_stopping();
 	signal_workers(p->sv->board, SIGTERM);
-	int64_t end = now_ms() + STOP_MS;
+	int64_t end = server_now() + STOP_MS;
 	for (reap(p); alive(p->sv->board); reap(p)) {
-		if (now_ms() >= end)
+		if (server_now() >= end)
 			signal_workers(p->sv->board, SIGKILL);
+		notify_watchdog();
 		pause_parent(1000);
 	}
+	tick(p->sv, true);
 }
 
 static int parent_loop(struct parent *p)
 {
 	while (!serve_stopping && !p->failed_start) {
 		start_workers(p);
-		int64_t left = p->next_start - now_ms();
-		pause_parent(left > 0 ? left : 10 * 1000);
+		tick(p->sv, false);
+		pause_parent(patience(p));
 		reap(p);
 		if (got_hup)
 			reload(p->sv);
+		if (got_usr1)
+			dump(p->sv->board);
 	}
+	heartbeat_stop(&p->sv->heart);
 	listeners_close(&p->sv->l, true); /* the next server can bind while our workers finish */
 	stop_workers(p);
 	return p->failed_start;
@@ -264,6 +285,7 @@ static void parent_signals(void)
 	sigemptyset(&sa.sa_mask);
 	sigaction(SIGCHLD, &sa, NULL);
 	sigaction(SIGHUP, &sa, NULL);
+	sigaction(SIGUSR1, &sa, NULL);
 }
 
 static int setup(struct server *sv, struct err *err)
@@ -279,7 +301,9 @@ static int setup(struct server *sv, struct err *err)
 		return err_sys(err, "cannot prepare for workers");
 	sv->board = shared;
 	sv->board->n = sv->max;
-	return sv->o->ready_file ? write_ready_file(sv, err) : 0;
+	sv->heart.fd = -1;
+	notify_open();
+	return sv->o->ready_file ? start_heart(sv, err) : 0;
 }
 
 static int serve_forked(struct server *sv, struct err *err)
@@ -289,11 +313,9 @@ static int serve_forked(struct server *sv, struct err *err)
 		return err ? err_exit_status(err) : EX_OSERR;
 	}
 	parent_signals();
-	notify("READY=1");
+	notify_ready();
 	struct parent p = { .sv = sv };
 	int status = parent_loop(&p);
-	if (sv->o->ready_file)
-		unlink(sv->o->ready_file);
 	munmap(sv->board, sizeof *sv->board + sv->max * sizeof *sv->board->slot);
 	close(parent_wake);
 	parent_wake = -1;

@@ -3,8 +3,9 @@
  * How a server program gets its conversations: inetd's stdin/stdout, a connection or listening sockets from systemd
  * (sd_listen_fds(3): LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES), or sockets of its own (--listen). With listening sockets
  * it pre-forks workers that accept, serve one conversation, and accept again; the parent restarts those that end, and
- * on SIGTERM lets each finish its conversation's present command. SIGHUP runs `reload` in the parent and recycles the
- * workers.
+ * on SIGTERM lets each finish its conversation's present command. SIGHUP runs `reload` in the parent, opens the log
+ * again and recycles the workers; SIGUSR1 logs the conversations. The parent tells a service manager what sd_notify(3)
+ * has words for, and its watchdog that it is not stuck.
  */
 #ifndef WP_IO_LISTEN_H
 #define WP_IO_LISTEN_H
@@ -30,6 +31,13 @@ struct conn {
 /* Serves one conversation; the result is the exit status when there is just one. */
 typedef int conn_fn(struct conn *c, void *arg);
 
+/* What the parent knows. */
+struct serve_state {
+	unsigned conversations;
+	int64_t now; /* ms, of a clock that only goes forward */
+	bool last;   /* the workers have ended, and so will we */
+};
+
 struct serve_options {
 	/* "ADDR:PORT[,tls]", "[::1]:25", ":25", "25" (all addresses), "unix:PATH[,mode=0660]" */
 	struct opt_list listen;
@@ -38,8 +46,10 @@ struct serve_options {
 	unsigned max_per_client;  /* of one address; 0: no limit */
 	unsigned recycle;         /* a worker ends after this many conversations; 0: 1000 */
 	const char *too_many;     /* the protocol line for a client over max_per_client, with CRLF; NULL: just closed */
-	const char *ready_file;   /* written with the bound addresses, one a line, when all listen; NULL: none */
+	const char *ready_file;   /* written with the bound addresses, one a line, when all listen; a heartbeat
+				   * (io/heartbeat.h)   until we stop; NULL: none */
 	int (*reload)(void *arg); /* NULL: nothing to read again */
+	void (*tick)(void *arg, const struct serve_state *s); /* in the parent every few seconds, and at the end */
 	int (*worker_start)(void *arg); /* in each worker (or the only process) before it reads from the network: open
 					 * children, sandbox; 0, or an exit status */
 	void (*worker_stop)(void *arg); /* when it ends in good order */

@@ -7,6 +7,7 @@
 
 #include <stdatomic.h>
 
+#include "io/heartbeat.h"
 #include "io/listen.h"
 
 struct listener {
@@ -41,6 +42,7 @@ struct slot {
 	_Atomic int state;
 	pid_t pid;
 	unsigned char client[16]; /* the address, while busy */
+	_Atomic int64_t since;    /* ms, while busy */
 	_Atomic uint64_t seq;     /* when the conversation began: orders the clients of one address */
 };
 /* Shared by all processes of one server. */
@@ -64,7 +66,9 @@ struct server {
 	int wake; /* a worker tells here that idle ones run out */
 	unsigned min_idle, max;
 	pid_t parent;
+	struct heartbeat heart;
 };
+int64_t server_now(void); /* ms */
 
 int server_single(const struct serve_options *o, struct conn *c, conn_fn *fn, void *arg);
 /* The connection on a descriptor (wfd the same for a socket). */

@@ -192,6 +192,7 @@ static void begin_busy(struct worker *w)
 {
 	struct board *b = w->sv->board;
 	w->slot->seq = atomic_fetch_add(&b->seq, 1);
+	w->slot->since = server_now();
 	atomic_store(&w->slot->state, SLOT_BUSY);
 	unsigned idle = board_count(b, SLOT_IDLE) + board_count(b, SLOT_STARTING);
 	if (idle < board_want_idle(b))
@@ -284,6 +285,7 @@ static void worker_signals(const struct server *sv)
 	listening = &sv->l;
 	stop_signals_init();
 	handle(SIGHUP, on_retire);
+	signal(SIGUSR1, SIG_IGN);
 	sigset_t none;
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
