@@ -404,7 +404,7 @@ enum line_end stream_line(struct stream *s, size_t max, struct line *line)
 		s->rscan = s->rend;
 		if (s->rend - s->rpos > max + 1)
 			return line_too_long(s, max, line);
-		s->interruptible = s->rend == s->rpos;
+		s->interruptible = s->rend == s->rpos && !s->unstoppable;
 		ssize_t n = fill(s);
 		s->interruptible = false;
 		if (n < 0)
@@ -532,4 +532,9 @@ bool stream_is_local(const struct stream *s)
 void stream_set_local(struct stream *s, bool local)
 {
 	s->local = local;
+}
+
+void stream_set_stoppable(struct stream *s, bool stoppable)
+{
+	s->unstoppable = !stoppable;
 }

@@ -118,6 +118,8 @@ void stream_set_local(struct stream *s, bool local);
 /* A descriptor that becomes readable when the process is asked to stop (io/listen.h makes it); -1: none. It ends
  * stream_wait, and a stream_line of which no byte has come yet: commands, and data in transfer, are finished. */
 extern int stream_interrupt_fd;
+/* false: it does not end a wait on this stream, where an answer is to come that must not be missed. */
+void stream_set_stoppable(struct stream *s, bool stoppable);
 /* Called once when a read has waited for its peer for STREAM_IDLE_MS; NULL: nothing to do then (io/durable.h sets it).
  */
 extern void (*stream_on_idle)(void);

@@ -44,6 +44,7 @@ struct stream {
 	bool read_failed, write_failed;
 
 	bool interruptible; /* the present read waits for a command */
+	bool unstoppable;   /* not any */
 	bool no_wait;       /* the present read must not block: EAGAIN */
 	int64_t timeout, deadline;
 	size_t rate;

@@ -302,6 +302,13 @@ static void test_interrupt(void **state)
 	stream_close(s);
 	close(fd);
 	s = pair(&fd);
+	stream_set_stoppable(s, false); /* a reply that must not be missed */
+	stream_set_timeout(s, 20);
+	assert_int_equal(stream_line(s, 100, &l), LINE_TIMEOUT);
+	assert_int_equal(stream_err(s)->sys, ETIMEDOUT);
+	stream_close(s);
+	close(fd);
+	s = pair(&fd);
 	assert_int_equal(stream_wait(s, -1, -1), -1);
 	assert_int_equal(stream_err(s)->sys, EINTR);
 	stream_interrupt_fd = -1;

@@ -332,10 +332,17 @@ static int say_pieces(struct txn *t, struct dot_encoder *dot, struct err *err)
 	return rc;
 }
 
+/* From here on a process that is told to stop still hears what became of the message: else it would be sent again. */
+static void must_hear(struct txn *t)
+{
+	stream_set_stoppable(t->c->s, false);
+}
+
 /* The content and its final dot. On failure the dot was not sent: the server must forget the message. */
 static int say_content(struct txn *t, struct err *err)
 {
 	struct dot_encoder dot = { 0 };
+	must_hear(t);
 	if (say_pieces(t, &dot, err) < 0)
 		return -1;
 	if (dot_encode_end(&dot, t->c->s) < 0 || stream_flush(t->c->s) < 0)
@@ -352,6 +359,7 @@ static int say_chunk(struct txn *t, struct err *err)
 	client_say(t->c, span_str(line), false);
 	t->chunk_said = true;
 	t->left = t->m->size;
+	must_hear(t);
 	if (say_pieces(t, NULL, err) < 0)
 		return -1;
 	return t->left ? broken_promise(t, err) : 0;
@@ -554,6 +562,7 @@ int smtp_client_send(struct smtp_client *c, struct smtp_message *m, struct err *
 		m->rcpt[i].reply[0] = '\0';
 	}
 	int rc = run(&t, &why);
+	stream_set_stoppable(c->s, true);
 	if (rc < 0) {
 		c->alive = false;
 		decide_rest(&t, &why);
