@@ -18,13 +18,14 @@ enum {
 struct metrics {
 	const struct metric *table;
 	size_t rows;
-	const char *path;
+	const char *path, *common;
 	int64_t written; /* by the caller's clock */
 	bool any;
 	_Atomic int64_t *value; /* shared */
 };
 
-struct metrics *metrics_new(const struct metric *table, size_t rows, const char *path, struct err *err)
+struct metrics *metrics_new(
+    const struct metric *table, size_t rows, const char *path, const char *common, struct err *err)
 {
 	void *shared =
 	    mmap(NULL, rows * sizeof(_Atomic int64_t), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -33,7 +34,7 @@ struct metrics *metrics_new(const struct metric *table, size_t rows, const char 
 		return NULL;
 	}
 	struct metrics *m = xcalloc(1, sizeof *m);
-	*m = (struct metrics){ .table = table, .rows = rows, .path = path, .value = shared };
+	*m = (struct metrics){ .table = table, .rows = rows, .path = path, .common = common, .value = shared };
 	return m;
 }
 
@@ -72,8 +73,7 @@ void metrics_format(const struct metrics *m, struct buf *out)
 			    r->type == METRIC_COUNTER ? "counter" : "gauge");
 		name = r->name;
 		buf_adds(out, name);
-		if (r->labels)
-			buf_addf(out, "{%s}", r->labels);
+		buf_addf(out, "{%s%s%s}", m->common, r->labels ? "," : "", r->labels ? r->labels : "");
 		buf_addf(out, " %" PRId64 "\n", metrics_get(m, i));
 	}
 }
@@ -94,7 +94,7 @@ static int write_text(const char *path, struct span text, struct err *err)
 int metrics_write(const struct metrics *m, struct err *err)
 {
 	struct buf text;
-	if (!m)
+	if (!m || !m->path)
 		return 0;
 	/* Not *.prom: that would be read. */
 	char *tmp = xasprintf("%s.%ld.tmp", m->path, (long)getpid());

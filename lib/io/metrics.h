@@ -27,8 +27,10 @@ struct metric {
 };
 
 struct metrics;
-/* path: the file; written to by metrics_write. NULL with err. */
-struct metrics *metrics_new(const struct metric *table, size_t rows, const char *path, struct err *err);
+/* path: the file that metrics_write writes, NULL: nothing is written. common: labels of every row, "service=\"mta\"":
+ * two files that a collector joins may not have a name and labels in common. Both are borrowed. NULL with err. */
+struct metrics *metrics_new(
+    const struct metric *table, size_t rows, const char *path, const char *common, struct err *err);
 void metrics_free(struct metrics *m);
 
 void metrics_add(struct metrics *m, size_t row, int64_t n);

@@ -25,9 +25,9 @@ static const struct metric table[ROWS] = {
 	[SIZE] = { "mail_size", NULL, METRIC_GAUGE, "How many there are." },
 };
 #define TEXT(ok, bad, size)                                                                                            \
-	"# HELP mail_sent_total Messages sent.\n# TYPE mail_sent_total counter\nmail_sent_total{result=\"ok\"} " ok    \
-	"\nmail_sent_total{result=\"bad\"} " bad "\n# HELP mail_size How many there are.\n# TYPE mail_size gauge\n"    \
-	"mail_size " size "\n"
+	"# HELP mail_sent_total Messages sent.\n# TYPE mail_sent_total counter\n"                                      \
+	"mail_sent_total{s=\"x\",result=\"ok\"} " ok "\nmail_sent_total{s=\"x\",result=\"bad\"} " bad                  \
+	"\n# HELP mail_size How many there are.\n# TYPE mail_size gauge\nmail_size{s=\"x\"} " size "\n"
 
 static void slurp(const char *path, char *out, size_t size)
 {
@@ -41,7 +41,7 @@ static void slurp(const char *path, char *out, size_t size)
 static void forked(void **state)
 {
 	struct err err = { 0 };
-	struct metrics *m = metrics_new(table, ROWS, "unused", &err);
+	struct metrics *m = metrics_new(table, ROWS, "unused", "s=\"x\"", &err);
 	struct buf text;
 	int status;
 	(void)state;
@@ -72,7 +72,7 @@ static void file(void **state)
 	(void)state;
 	assert_non_null(mkdtemp(dir));
 	snprintf(path, sizeof path, "%s/m.prom", dir);
-	struct metrics *m = metrics_new(table, ROWS, path, &err);
+	struct metrics *m = metrics_new(table, ROWS, path, "s=\"x\"", &err);
 	assert_int_equal(metrics_tick(m, 5, &err), 0);
 	slurp(path, text, sizeof text);
 	assert_string_equal(text, TEXT("0", "0", "0"));
