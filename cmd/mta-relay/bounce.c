@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 #include "mta-relay/bounce.h"
 
-#include "base/log.h"
+#include <stdio.h>
+
 #include "io/trace.h"
 #include "msg/addr.h"
 #include "msg/header.h"
+#include "mta-relay/events.h"
 
 enum {
 	RETURN_HEADER = 262144, /* at most of a header */
@@ -101,15 +103,20 @@ static int write_text(struct bounce_text *t, struct spool_msg *m, struct spool_w
 	buf_init(&text, TEXT_MAX);
 	bounce_text_before(t, &text);
 	spool_write(w, buf_span(&text));
+	t->size = text.len;
 	buf_reset(&text);
 	int rc;
 	if (t->full) {
 		rc = copy_content(m, w, err);
+		t->size += m->file.size;
 	} else if ((rc = spool_read_head(m, RETURN_HEADER, &head, err)) == 0) {
-		spool_write(w, header_of(head, &body));
+		head = header_of(head, &body);
+		spool_write(w, head);
+		t->size += head.n;
 	}
 	bounce_text_after(t, &text);
 	spool_write(w, buf_span(&text));
+	t->size += text.len;
 	rc = text.bad ? err_set(err, ERR_LIMIT, "the notification is too long") : rc;
 	buf_free(&text);
 	return rc;
@@ -154,6 +161,31 @@ static int record_told(struct spool_msg *m, const enum bounce_kind *kind, int64_
 	return rc;
 }
 
+/* What the report is about: failure, if there is any. */
+static const char *report_of(const struct bounce_text *t)
+{
+	bool failed = false, delayed = false;
+	for (size_t i = 0; i < t->m->file.env.n_rcpt; i++) {
+		failed |= t->kind[i] == BOUNCE_FAILED;
+		delayed |= t->kind[i] == BOUNCE_DELAYED;
+	}
+	return failed ? "failed" : delayed ? "delayed" : "delivered";
+}
+
+static void log_report(const struct bounce_text *t, const char *id, size_t due)
+{
+	struct event report = {
+		.kind = EVENT_REPORT, .qid = t->m->id, .as = id, .to = t->to, .rcpts = due, .status = report_of(t)
+	};
+	char mid[300];
+	snprintf(mid, sizeof mid, "<%s@%s>", id, t->c->hostname);
+	struct event taken = {
+		.kind = EVENT_ACCEPT, .qid = id, .rcpts = 1, .size = t->size, .mid = span_str(mid), .how = "report"
+	};
+	event(&report);
+	event(&taken);
+}
+
 int bounce_report(struct spool_msg *m, const struct bounce_config *c, int64_t now, size_t *untold, struct err *err)
 {
 	char id[SPOOL_ID_SIZE];
@@ -175,6 +207,6 @@ int bounce_report(struct spool_msg *m, const struct bounce_config *c, int64_t no
 		return -1;
 	trace_why("queue", "ok", "3461#6", "a notification about %zu recipient%s was put into the queue as %s", due,
 	    due == 1 ? "" : "s", id);
-	log_info("notify qid=%s as=%s to=%s recipients=%zu", m->id, id, log_quote(t.to), due);
+	log_report(&t, id, due);
 	return record_told(m, kind, now, id, err);
 }

@@ -40,8 +40,9 @@ struct bounce_text {
 	struct span to;               /* who is told */
 	const char *id;               /* of the notification */
 	int64_t now;
-	bool utf8; /* an address is not ASCII: RFC 6533's types */
-	bool full; /* the content follows whole, otherwise its header */
+	bool utf8;     /* an address is not ASCII: RFC 6533's types */
+	bool full;     /* the content follows whole, otherwise its header */
+	uint64_t size; /* of the notification, when it is written */
 };
 /* Everything up to where the returned content or header begins, and what comes after it; CRLF line ends. */
 void bounce_text_before(const struct bounce_text *t, struct buf *out);

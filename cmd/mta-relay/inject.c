@@ -15,6 +15,8 @@
 #include "base/xalloc.h"
 #include "io/trace.h"
 #include "msg/addr.h"
+#include "msg/header.h"
+#include "mta-relay/events.h"
 #include "mta-relay/received.h"
 #include "mta-relay/relay.h"
 #include "mta-relay/spool_dir.h"
@@ -25,7 +27,8 @@ enum {
 };
 
 struct inject_options {
-	const char *from, *queue, *hostname, *ret, *envid, *notify, *trace;
+	const char *from, *queue, *hostname, *ret, *envid, *notify, *trace, *log_file;
+	int log;
 	uint64_t max_size;
 	int durability; /* enum durability */
 };
@@ -43,6 +46,8 @@ const struct opt relay_inject_options[] = {
 	{ "envid", 0, OPT_STR, AT(envid), "TEXT", "what reports call this message", NULL, OPT_NO_CONFIG },
 	{ "notify", 0, OPT_STR, AT(notify), "LIST", "NEVER, or some of SUCCESS,FAILURE,DELAY", NULL, OPT_NO_CONFIG },
 	{ "trace", 0, OPT_STR, AT(trace), "FILE", "append events to FILE", NULL, 0 },
+	{ "log", 0, OPT_CHOICE, AT(log), NULL, "whose lines the log has", "native|postfix", 0 },
+	{ "log-file", 0, OPT_STR, AT(log_file), "FILE", "append the log to FILE", NULL, 0 },
 	{ NULL, 0, 0, 0, NULL, NULL, NULL, 0 },
 };
 
@@ -131,12 +136,12 @@ static int make_envelope(
 	return 0;
 }
 
-static void write_received(const struct inject_options *o, struct spool_writer *w)
+static void write_received(const struct inject_options *o, uid_t who, struct spool_writer *w)
 {
 	struct buf line;
 	buf_init(&line, LIMIT_SMTP_COMMAND);
 	buf_addf(&line, "Received: by %s (waypost, from uid %lu)\r\n\tid %s; %s\r\n", relay_hostname(o->hostname),
-	    (unsigned long)getuid(), spool_writer_id(w), received_date(spool_now() / 1000000));
+	    (unsigned long)who, spool_writer_id(w), received_date(spool_now() / 1000000));
 	spool_write(w, buf_span(&line));
 	buf_free(&line);
 }
@@ -149,7 +154,19 @@ static struct span without_from_line(struct span first)
 	return first;
 }
 
-static int copy_message(const struct inject_options *o, struct spool_writer *w, struct err *err)
+struct seen {
+	uint64_t size;
+	char mid[400];
+};
+
+static void look(struct span first, struct seen *seen)
+{
+	struct header_field f;
+	if (header_find(first, "Message-ID", &f))
+		snprintf(seen->mid, sizeof seen->mid, "%.*s", SPAN_FMT(span_trim(f.value)));
+}
+
+static int copy_message(const struct inject_options *o, struct spool_writer *w, struct seen *seen, struct err *err)
 {
 	static char piece[PIECE];
 	uint64_t total = 0;
@@ -160,26 +177,31 @@ static int copy_message(const struct inject_options *o, struct spool_writer *w, 
 		if (n < 0)
 			return err_sys(err, "stdin");
 		struct span s = span_of(piece, (size_t)n);
-		spool_write(w, total ? s : without_from_line(s));
+		if (!total)
+			look(s = without_from_line(s), seen);
+		spool_write(w, s);
 		total += (uint64_t)n;
 		if (total > o->max_size)
 			return err_set(
 			    err, ERR_LIMIT, "the message is larger than %llu bytes", (unsigned long long)o->max_size);
 	}
+	seen->size = total;
 	return total ? 0 : err_set(err, ERR_DATA, "the message is empty");
 }
 
 static int inject(const struct inject_options *o, const struct spool_envelope *env, struct err *err)
 {
 	char id[SPOOL_ID_SIZE];
+	struct seen seen = { 0 };
+	uid_t who = getuid(); /* root becomes another one */
 	/* One message is not worth a log of its own. */
 	spool_durability(o->durability == DURABILITY_LOG ? DURABILITY_LOG : DURABILITY_FILE);
 	struct spool *s = spool_as_owner(o->queue, err) < 0 ? NULL : spool_open(o->queue, err);
 	struct spool_writer *w = s ? spool_begin(s, env, err) : NULL;
 	int rc = -1;
 	if (w) {
-		write_received(o, w);
-		rc = copy_message(o, w, err);
+		write_received(o, who, w);
+		rc = copy_message(o, w, &seen, err);
 		if (rc == 0)
 			rc = spool_commit(w, id, err);
 		else
@@ -189,7 +211,16 @@ static int inject(const struct inject_options *o, const struct spool_envelope *e
 		trace_qid(id);
 		trace_why("queue", "ok", NULL, "accepted from stdin for %zu recipient%s, queued as %s", env->n_rcpt,
 		    env->n_rcpt == 1 ? "" : "s", id);
-		log_info("queue qid=%s from=%s recipients=%zu", id, log_quote(env->from), env->n_rcpt);
+		struct event e = { .kind = EVENT_ACCEPT,
+			.qid = id,
+			.client = "local",
+			.uid = (unsigned)who,
+			.from = env->from,
+			.rcpts = env->n_rcpt,
+			.size = seen.size,
+			.mid = span_str(seen.mid),
+			.how = "injected" };
+		event(&e);
 	}
 	spool_close(s);
 	return rc;
@@ -207,7 +238,8 @@ int relay_inject(int argc, char **argv)
 	int first, status;
 	own.values = &o;
 	if (relay_options(argc, argv, &own, &first, &status) == OPTS_OK &&
-	    (trace_open("mta-relay", "mta", o.trace, false, &err) < 0 ||
+	    (events_open(o.log, "pickup", o.log_file, &err) < 0 ||
+		trace_open("mta-relay", "mta", o.trace, false, &err) < 0 ||
 		make_envelope(&o, argv + first, (size_t)(argc - first), a, &env, &err) < 0 ||
 		inject(&o, &env, &err) < 0)) {
 		relay_complain(own.prog, &err);

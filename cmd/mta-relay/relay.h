@@ -35,6 +35,10 @@ enum opts_result relay_options(int argc, char **argv, const struct opts *o, int 
 /* An error of the command line or the configuration, to where the user looks: stderr, or syslog under inetd. */
 void relay_complain(const char *prog, const struct err *err);
 
+/* --ready: EX_OK when the server that keeps ready_file is up and the queue has room, else EX_TEMPFAIL and why on
+ * stderr. */
+int relay_ready(const char *prog, const char *ready_file, const char *queue);
+
 /* Our own name for greetings, Message-IDs and Received fields: `configured`, or the host's fully qualified name when it
  * is NULL or "". Static storage. */
 const char *relay_hostname(const char *configured);

@@ -16,8 +16,10 @@
 #include "base/log.h"
 #include "base/xalloc.h"
 #include "io/trace.h"
+#include "mta-relay/events.h"
 #include "mta-relay/relay.h"
 #include "mta-relay/run_int.h"
+#include "mta-relay/run_status.h"
 
 enum {
 	STARTTLS_AS_FITS = 3, /* after enum starttls_policy */
@@ -59,6 +61,11 @@ const struct opt relay_run_options[] = {
 	{ "warn-after", 0, OPT_DURATION, AT(warn_after), "TIME",
 	    "until the sender is told of a delay (default 4h; 0: never)", NULL, 0 },
 	{ "postmaster", 0, OPT_STR, AT(postmaster), "ADDRESS", "gets the bounces that can't be delivered", NULL, 0 },
+	{ "ready-file", 0, OPT_STR, AT(ready_file), "FILE", "kept while the queue is worked on", NULL, OPT_NO_CONFIG },
+	{ "ready", 0, OPT_FLAG, AT(ready), NULL, "tell whether the runner of --ready-file is up", NULL, OPT_NO_CONFIG },
+	{ "log", 0, OPT_CHOICE, AT(log), NULL, "whose lines the log has", "native|postfix", 0 },
+	{ "log-file", 0, OPT_STR, AT(log_file), "FILE", "append the log to FILE", NULL, 0 },
+	{ "metrics", 0, OPT_STR, AT(metrics), "FILE", "keep Prometheus' text there", NULL, OPT_NO_CONFIG },
 	{ "trace", 0, OPT_STR, AT(trace), "FILE", "append events to FILE", NULL, 0 },
 	{ "explain", 0, OPT_FLAG, AT(explain), NULL, "say why on stderr", NULL, 0 },
 	{ NULL, 0, 0, 0, NULL, NULL, NULL, 0 },
@@ -212,9 +219,12 @@ int relay_run(int argc, char **argv)
 		return status;
 	if (first < argc)
 		err_set(&err, ERR_USAGE, "'%s' is not expected", argv[first]);
+	else if (r.o.ready)
+		return relay_ready(own.prog, r.o.ready_file, r.o.queue);
 	hear_signals();
-	if (err.class || configure(&r, &err) < 0 || trace_open("mta-relay", "mta", r.o.trace, r.o.explain, &err) < 0 ||
-	    open_queue(&r, &err) < 0 || (lock = lock_queue(&r, &err)) < 0) {
+	if (err.class || events_open(r.o.log, "qmgr", r.o.log_file, &err) < 0 || configure(&r, &err) < 0 ||
+	    trace_open("mta-relay", "mta", r.o.trace, r.o.explain, &err) < 0 || open_queue(&r, &err) < 0 ||
+	    (lock = lock_queue(&r, &err)) < 0 || run_status_open(&r, &err) < 0) {
 		relay_complain(own.prog, &err);
 		status = err_exit_status(&err);
 	} else {
@@ -222,6 +232,7 @@ int relay_run(int argc, char **argv)
 		if (swept)
 			log_info("sweep files=%d", swept);
 		status = run_loop(&r);
+		run_status_close(&r);
 	}
 	release(&r, lock);
 	return status;

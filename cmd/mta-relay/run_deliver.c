@@ -9,6 +9,7 @@
 #include "io/trace.h"
 #include "msg/addr.h"
 #include "msg/header.h"
+#include "mta-relay/events.h"
 
 enum {
 	BATCH = 100, /* recipients of one transaction: RFC 5321 4.5.3.1.8 promises no more */
@@ -22,8 +23,8 @@ struct attempt {
 	struct deliver *d;
 	struct spool_msg *m;
 	struct deliver_done *out;
-	int64_t now; /* seconds */
-	uint64_t at; /* in the content */
+	int64_t now, began; /* seconds; microseconds */
+	uint64_t at;        /* in the content */
 	bool begun;
 	bool unrecorded; /* an outcome could not be written */
 	char *piece;     /* PIECE bytes */
@@ -116,11 +117,20 @@ static enum spool_state state_of(const struct err *result, const struct hop_resu
 static void tell(const struct attempt *x, size_t rcpt, const struct spool_outcome *o)
 {
 	char why[900];
-	struct span to = x->m->file.env.rcpt[rcpt].addr;
-	const char *relay = log_quote(o->relay), *text = log_quote(o->text);
-	log_info("deliver qid=%s to=%s relay=%s delay=%lld status=%s code=%d dsn=%s reply=%s", x->m->id, log_quote(to),
-	    o->relay.n ? relay : "none", (long long)(x->now - x->m->file.env.arrived / 1000000),
-	    spool_state_name(o->state), o->code, *o->enh ? o->enh : "-", text);
+	const struct spool_rcpt *r = &x->m->file.env.rcpt[rcpt];
+	struct span to = r->addr;
+	struct event deliver = { .kind = EVENT_DELIVER,
+		.qid = x->m->id,
+		.to = to,
+		.orig_to = r->original,
+		.relay = o->relay,
+		.delay = spool_now() - x->m->file.env.arrived,
+		.tried = spool_now() - x->began,
+		.status = spool_state_name(o->state),
+		.code = o->code,
+		.enh = o->enh,
+		.text = o->text };
+	event(&deliver);
 	snprintf(why, sizeof why, "<%.250s> %s by %.200s: %.400s", to.p, spool_state_name(o->state),
 	    o->relay.n ? o->relay.p : "ourselves", o->text.p);
 	struct trace_event e = { .ev = "deliver",
@@ -274,6 +284,11 @@ static void expire(struct attempt *x)
 		o.when = x->now;
 		o.text = span_str(text);
 		memcpy(o.enh, "5.4.7", 6);
+		struct event expired = { .kind = EVENT_EXPIRE,
+			.qid = x->m->id,
+			.from = x->m->file.env.from,
+			.to = x->m->file.env.rcpt[i].addr };
+		event(&expired);
 		record(x, &i, &o, 1);
 	}
 }
@@ -310,12 +325,15 @@ static void finish(struct attempt *x)
 	if (!told) {
 		log_err("notify qid=%s reason=%s", x->m->id, log_quote(span_str(err.text)));
 	} else if (all_done(x)) {
+		struct event drop = { .kind = EVENT_DROP,
+			.qid = x->m->id,
+			.rcpts = untold,
+			.text = SPAN("a bounce that can't be delivered") };
 		if (untold)
-			log_warn(
-			    "drop qid=%s recipients=%zu reason=\"a bounce that can't be delivered\"", x->m->id, untold);
+			event(&drop);
 		int rc = x->unrecorded ? spool_remove(x->m, &err) : spool_remove_done(x->m, &err);
 		if (rc == 0) {
-			log_info("remove qid=%s", x->m->id);
+			event(&(struct event){ .kind = EVENT_REMOVE, .qid = x->m->id });
 			return;
 		}
 		log_err("remove qid=%s reason=%s", x->m->id, log_quote(span_str(err.text)));
@@ -355,7 +373,8 @@ static struct attempt *begin(struct deliver *d, const char *id, struct deliver_d
 	static char piece[PIECE];
 	struct err err = { 0 };
 	*out = (struct deliver_done){ 0 };
-	x = (struct attempt){ .d = d, .out = out, .now = spool_now() / 1000000, .piece = piece };
+	x = (struct attempt){ .d = d, .out = out, .began = spool_now(), .piece = piece };
+	x.now = x.began / 1000000;
 	if (spool_get(d->s, id, SPOOL_SHARED, &x.m, &err) < 0) {
 		cannot_open(d, id, &err, out);
 		return NULL;

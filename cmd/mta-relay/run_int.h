@@ -7,19 +7,21 @@
 
 #include <signal.h>
 
+#include "io/heartbeat.h"
 #include "mta-relay/run_deliver.h"
 #include "mta-relay/run_plan.h"
 #include "mta-relay/sched.h"
 
 struct run_options {
 	const char *queue, *node, *hostname, *smarthost, *routes, *mda, *domains, *resolver, *tls_ca, *postmaster,
-	    *trace;
+	    *trace, *log_file, *metrics, *ready_file;
+	int log;
 	const char *password_file, *password_command;
 	int durability; /* enum durability */
 	int starttls;   /* enum starttls_policy, or 3: as fits */
 	unsigned port, concurrency, per_destination;
 	int64_t retry_min, retry_max, expire, warn_after, mda_timeout; /* ms */
-	bool once, now, explain;
+	bool once, now, explain, ready;
 };
 /* A request to a worker and its answer, one datagram each. */
 enum run_task_kind {
@@ -54,6 +56,7 @@ struct run {
 	unsigned generation;       /* of the routes: workers of an older one are replaced */
 	struct run_worker *worker; /* o.concurrency of them */
 	volatile sig_atomic_t *stop, *reload;
+	struct heartbeat heart;
 };
 
 /* Forks a worker that serves requests until our end closes. -1 with err. */

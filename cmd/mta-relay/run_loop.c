@@ -17,6 +17,7 @@
 #include "base/xalloc.h"
 #include "io/trace.h"
 #include "mta-relay/run_int.h"
+#include "mta-relay/run_status.h"
 
 enum {
 	STREAK = 50, /* jobs in a row for one destination while others wait */
@@ -280,6 +281,7 @@ static void answered(struct loop *l, struct run_worker *w)
 static void reload(struct loop *l)
 {
 	struct err err = { 0 };
+	run_status_reloading();
 	struct routes *fresh = routes_open(&l->r->route_config, &err);
 	*l->r->reload = 0;
 	if (!fresh) {
@@ -296,12 +298,12 @@ static void reload(struct loop *l)
 	log_info("reload");
 }
 
-static bool busy(const struct loop *l)
+static unsigned busy(const struct loop *l)
 {
+	unsigned n = 0;
 	for (unsigned i = 0; i < l->r->o.concurrency; i++)
-		if (l->r->worker[i].job)
-			return true;
-	return false;
+		n += l->r->worker[i].job != NULL;
+	return n;
 }
 
 /* Milliseconds until something is to be done without being told. */
@@ -319,7 +321,7 @@ static void wait_for_news(struct loop *l, bool more, const sigset_t *unblocked)
 	unsigned n = 1, c = l->r->o.concurrency;
 	struct pollfd *p = xcalloc(c + 1, sizeof *p);
 	struct run_worker **who = xcalloc(c + 1, sizeof(struct run_worker *));
-	int ms = patience(l, more);
+	int ms = run_status_wait(l->r, patience(l, more));
 	p[0] = (struct pollfd){ .fd = l->watch, .events = POLLIN };
 	for (unsigned i = 0; i < c; i++) {
 		if (l->r->worker[i].pid <= 0)
@@ -356,6 +358,10 @@ static void turn(struct loop *l, const sigset_t *unblocked)
 	bool more = false;
 	if (*l->r->reload)
 		reload(l);
+	if (*l->r->stop)
+		run_status_stopping(l->r);
+	if (run_status_turn(l->r, true))
+		run_status_numbers(l->r, busy(l), plan_down(l->plan));
 	if (l->expired_at != l->now) {
 		plan_expire(l->plan, l->now);
 		l->expired_at = l->now;

@@ -298,6 +298,15 @@ void plan_forget_down(struct plan *p)
 	all_dests(p, INT64_MAX);
 }
 
+unsigned plan_down(const struct plan *p)
+{
+	unsigned n = 0;
+	for (size_t i = 0; i < BUCKETS; i++)
+		for (const struct plan_dest *d = p->dest[i]; d; d = d->chain)
+			n += d->down_until > 0;
+	return n;
+}
+
 void plan_expire(struct plan *p, int64_t now)
 {
 	all_dests(p, now);

@@ -70,6 +70,8 @@ bool plan_done(struct plan *p, struct plan_job *job);
 void plan_set_down(struct plan *p, struct plan_dest *d, int64_t until, const char *why);
 /* Nobody is known to be down any more. */
 void plan_forget_down(struct plan *p);
+/* How many are known to be down. */
+unsigned plan_down(const struct plan *p);
 /* Frees destinations that nobody needs and whose time is over. */
 void plan_expire(struct plan *p, int64_t now);
 

@@ -113,7 +113,9 @@ static void test_down(void **state)
 		add(p, id, "x", NULL);
 	j[0] = plan_take(p, NULL);
 	assert_null(plan_take(p, NULL));
+	assert_int_equal(plan_down(p), 0);
 	plan_set_down(p, j[0]->dest, 100, "no route");
+	assert_int_equal(plan_down(p), 1);
 	/* Deferring is no delivery: the limit does not hold for it. */
 	j[1] = plan_take(p, NULL);
 	j[2] = plan_take(p, NULL);
@@ -129,6 +131,7 @@ static void test_down(void **state)
 	assert_int_equal(j[0]->dest->down_until, 100);
 	plan_expire(p, 100);
 	assert_int_equal(j[0]->dest->down_until, 0);
+	assert_int_equal(plan_down(p), 0);
 	plan_done(p, j[0]);
 	plan_free(p);
 }

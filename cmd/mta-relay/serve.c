@@ -8,6 +8,7 @@
 
 #include "base/limits.h"
 #include "base/log.h"
+#include "io/notify.h"
 #include "io/trace.h"
 #include "mta-relay/relay.h"
 #include "mta-relay/serve.h"
@@ -48,6 +49,10 @@ const struct opt relay_serve_options[] = {
 	{ "resolver", 0, OPT_STR, AT(resolver), "HOST[:PORT]", "DNS server, not resolv.conf's; implies --rdns", NULL,
 	    0 },
 	{ "ready-file", 0, OPT_STR, AT(ready_file), "FILE", "gets the addresses when all listen", NULL, 0 },
+	{ "ready", 0, OPT_FLAG, AT(ready), NULL, "tell whether the server of --ready-file is up", NULL, OPT_NO_CONFIG },
+	{ "log", 0, OPT_CHOICE, AT(log), NULL, "whose lines the log has", "native|postfix", 0 },
+	{ "log-file", 0, OPT_STR, AT(log_file), "FILE", "append the log to FILE", NULL, 0 },
+	{ "metrics", 0, OPT_STR, AT(metrics), "FILE", "keep Prometheus' text there", NULL, OPT_NO_CONFIG },
 	{ "trace", 0, OPT_STR, AT(trace), "FILE", "append events, JSON lines", NULL, 0 },
 	{ "explain", 0, OPT_FLAG, AT(explain), NULL, "say on stderr what is done and why", NULL, 0 },
 	{ 0 },
@@ -104,9 +109,9 @@ static int reload(void *arg)
 	struct tables now, old = { rs->domains, rs->relay_to, rs->users, rs->aliases };
 	struct err err = { 0 };
 	if (rs->tls && tls_server_reload(rs->tls, &err) < 0)
-		log_err("reload: %s; the old certificate stays", err.text);
+		log_err("reload error=%s why=\"the old certificate stays\"", log_quote(span_str(err.text)));
 	if (read_tables(&rs->o, &now, &err) < 0) {
-		log_err("reload: %s; the old tables stay", err.text);
+		log_err("reload error=%s why=\"the old tables stay\"", log_quote(span_str(err.text)));
 		return 0;
 	}
 	use_tables(rs, &now);
@@ -152,6 +157,22 @@ static bool any_tls_listener(const struct opt_list *l)
 	return false;
 }
 
+/* The parent's. */
+static void tick(void *arg, const struct serve_state *s)
+{
+	static bool failing;
+	struct err err = { 0 };
+	struct metrics *m = events_metrics();
+	(void)arg;
+	metrics_set(m, COUNT_SESSIONS, s->conversations);
+	notify_status("%u conversation%s, %lld messages accepted", s->conversations, s->conversations == 1 ? "" : "s",
+	    (long long)metrics_get(m, COUNT_ACCEPTED));
+	int rc = s->last ? metrics_write(m, &err) : metrics_tick(m, s->now, &err);
+	if (rc < 0 && !failing)
+		log_err("metrics error=%s", log_quote(span_str(err.text)));
+	failing = rc < 0;
+}
+
 /* Everything that can be wrong with the configuration is found before the first client. */
 static int set_up(struct relay_server *rs, struct err *err)
 {
@@ -178,6 +199,9 @@ static int set_up(struct relay_server *rs, struct err *err)
 	if (read_tables(o, &t, err) < 0)
 		return -1;
 	use_tables(rs, &t);
+	if (events_open(o->log, o->role == ROLE_MSA ? "submission/smtpd" : "smtpd", o->log_file, err) < 0 ||
+	    !events_count(o->metrics, o->role == ROLE_MSA ? "msa" : "mta", err))
+		return -1;
 	return trace_open("mta-relay", o->role == ROLE_MSA ? "msa" : "mta", o->trace, o->explain, err);
 }
 
@@ -206,6 +230,7 @@ static int run(struct relay_server *rs, struct err *err)
 		.too_many = "421 4.7.0 Too many connections from your address\r\n",
 		.ready_file = o->ready_file,
 		.reload = reload,
+		.tick = tick,
 		.worker_start = worker_start,
 		.worker_stop = worker_stop };
 	return serve(&so, serve_conversation, rs, err);
@@ -246,6 +271,8 @@ int relay_serve(int argc, char **argv)
 		return status;
 	if (first < argc)
 		err_set(&err, ERR_USAGE, "unexpected argument '%s'", argv[first]);
+	else if (server.o.ready)
+		return relay_ready(argv[0], server.o.ready_file, server.o.queue);
 	if (err.class != ERR_NONE || set_up(&server, &err) < 0) {
 		relay_complain(argv[0], &err);
 		clean_up(&server);

@@ -11,6 +11,7 @@
 #include "mta-relay/content.h"
 #include "mta-relay/handoff.h"
 #include "mta-relay/policy.h"
+#include "mta-relay/serve_talk.h"
 #include "mta-relay/spool.h"
 
 enum serve_role {
@@ -30,13 +31,13 @@ enum {
 };
 
 struct serve_settings {
-	int role, early_input, durability; /* enum durability */
+	int role, early_input, log, durability; /* enum durability */
 	struct opt_list listen;
 	const char *tls_cert, *tls_key, *hostname, *domains, *relay_to, *users, *aliases, *trust, *delimiter;
-	const char *mda, *queue, *resolver, *trace, *ready_file;
+	const char *mda, *queue, *resolver, *trace, *ready_file, *log_file, *metrics;
 	uint64_t max_size;
 	unsigned max_recipients, workers, max_clients, max_per_client;
-	bool require_tls, auth_without_tls, rdns, explain, own_sender;
+	bool require_tls, auth_without_tls, rdns, explain, own_sender, ready;
 	int64_t timeout, mda_timeout, mda_budget, mda_pause;
 };
 
@@ -62,7 +63,7 @@ struct relay_session {
 	struct relay_server *rs;
 	struct arena *arena; /* for log-ins */
 	bool trusted;        /* its address is in --trust */
-	unsigned taken;      /* messages */
+	struct serve_talk talk;
 };
 
 /* serve_session.c: conn_fn's work; the exit status. */

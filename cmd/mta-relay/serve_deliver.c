@@ -14,6 +14,8 @@
 #include "io/trace.h"
 #include "mta-relay/received.h"
 #include "mta-relay/serve.h"
+#include "mta-relay/spool_dir.h"
+#include "mta-relay/spool_format.h"
 #include "smtp/reply.h"
 
 /* One message's recipients after aliases, each address once. */
@@ -25,7 +27,7 @@ struct load {
 	struct smtp_rcpt *mda; /* the MDA's results, NULL when it was not asked */
 	bool *out;             /* rows that the queue need not know; NULL: none */
 	struct content_facts facts;
-	int64_t now;
+	int64_t now, asked; /* seconds; when the MDA was asked, microseconds */
 };
 
 static struct relay_targets *targets_of(const struct smtp_env_rcpt *r)
@@ -66,7 +68,7 @@ void deliver_prepare(struct relay_session *s, struct smtp_session *x, struct smt
 	struct err err = { 0 };
 	if (!must_queue(s, x) || open_queue(s->rs, &err))
 		return;
-	log_err("queue unusable: %s", err.text);
+	log_err("queue error=%s", log_quote(span_str(err.text)));
 	smtp_answer(a, 451, "4.3.0", "The queue is not usable now");
 }
 
@@ -218,6 +220,54 @@ static int write_content(struct content *c, struct spool_writer *w, struct err *
 	return rc;
 }
 
+static void log_taken(const struct load *l, const char *id, struct span from, size_t rcpts, const char *how)
+{
+	char own[300];
+	struct event e = { .kind = EVENT_ACCEPT,
+		.qid = id,
+		.from = from,
+		.rcpts = rcpts,
+		.size = content_size(&l->s->rs->content),
+		.mid = l->facts.mid,
+		.how = how };
+	if (l->s->rs->o.role == ROLE_MSA && !l->facts.message_id) {
+		snprintf(own, sizeof own, "<%s@%s>", id, l->s->rs->hostname);
+		e.mid = span_str(own);
+	}
+	talk_fill(l->x, &l->s->talk, &e);
+	event(&e);
+}
+
+/* What the MDA said of these recipients, as of a message with this id. */
+static void log_outcomes(const struct load *l, const char *id, const size_t *rows, size_t n)
+{
+	for (size_t i = 0; l->mda && i < n; i++) {
+		struct spool_outcome o;
+		const struct relay_target *t = l->v[rows[i]];
+		fill_outcome(l, rows[i], &o);
+		struct event e = { .kind = EVENT_DELIVER,
+			.qid = id,
+			.client = l->x->peer_ip,
+			.to = span_str(t->addr),
+			.orig_to = t->original,
+			.relay = o.relay,
+			.status = spool_state_name(o.state),
+			.code = o.code,
+			.enh = o.enh,
+			.text = o.text,
+			.delay = spool_now() - l->asked,
+			.tried = spool_now() - l->asked };
+		event(&e);
+	}
+}
+
+/* All of it, when it is on disk. */
+static void log_queued(const struct load *l, const char *id, const struct spool_envelope *env, const size_t *rows)
+{
+	log_taken(l, id, env->from, env->n_rcpt, "queued");
+	log_outcomes(l, id, rows, env->n_rcpt);
+}
+
 /* now: a full disk is to be met at once. */
 static struct spool_writer *write_message(
     const struct load *l, const struct spool_envelope *env, bool now, struct err *err)
@@ -261,19 +311,14 @@ static int queue_message(const struct load *l, char *id, struct err *err)
 		record_outcomes(l, w, rows, env.n_rcpt);
 		if (spool_commit(w, id, err) < 0)
 			return -1;
+		log_queued(l, id, &env, rows);
 	}
 	return 0;
 }
 
-static void log_taken(const struct load *l, const char *id, const char *how)
-{
-	log_info("accept id=%s from=%s rcpts=%zu size=%llu client=%s how=%s", id, log_quote(l->x->env.from), l->n,
-	    (unsigned long long)content_size(&l->s->rs->content), l->x->peer_ip, how);
-}
-
 static void queue_failed(const struct err *err, struct smtp_answer *a)
 {
-	log_err("queue failed: %s", err->text);
+	log_err("queue error=%s", log_quote(span_str(err->text)));
 	smtp_answer(a, 451, "4.3.0", "The message could not be queued");
 }
 
@@ -282,7 +327,6 @@ static void queued(const struct load *l, const char *id, const char *why, struct
 	trace_qid(id);
 	trace_why("queue", "ok", "5321#4.2.5", "on disk for %zu recipient%s%s%s", l->n, l->n == 1 ? "" : "s",
 	    *why ? ": " : "", why);
-	log_taken(l, id, "queued");
 	smtp_answer(a, 250, "2.0.0", "Ok: queued as %s", id);
 }
 
@@ -320,10 +364,13 @@ static void queue_rest(const struct load *l, struct spool_writer *w, struct smtp
 	for (size_t i = 0; i < l->n; i++)
 		rows[i] = i;
 	record_outcomes(l, w, rows, l->n);
-	if (spool_commit(w, id, &err) < 0)
+	struct spool_envelope env = { .from = l->x->env.from, .n_rcpt = l->n };
+	if (spool_commit(w, id, &err) < 0) {
 		queue_failed(&err, a);
-	else
-		queued(l, id, "the MDA did not take it for all", a);
+		return;
+	}
+	log_queued(l, id, &env, rows);
+	queued(l, id, "the MDA did not take it for all", a);
 }
 
 /* The MDA. */
@@ -392,8 +439,6 @@ static void pass_refusal(const struct load *l, const struct tally *t, struct smt
 	const struct relay_target *to = l->v[i];
 	struct span words = words_of(span_str(r->text), r->enh);
 	char text[sizeof a->text];
-	log_info("refuse from=%s rcpts=%zu client=%s code=%d why=%s", log_quote(l->x->env.from), t->n, l->x->peer_ip,
-	    r->code, log_quote(span_str(r->text)));
 	if (t->n > 1)
 		smtp_about(to->original.n ? to->original : span_str(to->addr), words, text, sizeof text);
 	else
@@ -404,6 +449,19 @@ static void pass_refusal(const struct load *l, const struct tally *t, struct smt
 static bool refused_by_all(const struct tally *t)
 {
 	return t->temp + t->perm == t->n;
+}
+
+/* The whole life of a message, or of a part of it, that never sees the queue: those whose addresses the MDA took. */
+static void log_delivered(const struct load *l, const char *id)
+{
+	struct event gone = { .kind = EVENT_REMOVE, .qid = id, .client = l->x->peer_ip };
+	size_t *rows = arena_alloc(l->x->env.arena, l->n * sizeof *rows), n = 0;
+	for (size_t i = 0; i < l->n; i++)
+		if (l->mda[i].result.class == ERR_NONE && (!l->out || l->out[i]))
+			rows[n++] = i;
+	log_taken(l, id, l->x->env.from, n, "delivered");
+	log_outcomes(l, id, rows, n);
+	event(&gone);
 }
 
 /* One answer for all recipients. */
@@ -423,7 +481,7 @@ static void answer_all(const struct load *l, const char *id, struct spool_writer
 	}
 	spool_abort(room);
 	if (t.ok == t.n) {
-		log_taken(l, id, "delivered");
+		log_delivered(l, id);
 		smtp_answer(a, 250, "2.0.0", "Ok: delivered as %s", id);
 	} else {
 		pass_refusal(l, &t, a);
@@ -471,7 +529,7 @@ static void answer_each(struct load *l, const char *id, struct smtp_answer *answ
 			answers[i] = rest;
 	}
 	if (taken)
-		log_taken(l, id, "delivered");
+		log_delivered(l, id);
 	if (taken == n)
 		smtp_answer(&answers[n], 250, "2.0.0", "Ok: delivered as %s", id);
 }
@@ -492,8 +550,9 @@ static void to_mda(struct load *l, struct smtp_answer *answers, size_t n)
 		make_id(id, sizeof id);
 	trace_qid(id);
 	make_prefix(l, id);
+	l->asked = spool_now();
 	if (ask_mda(l, &err) < 0)
-		log_warn("mda failed: %s", err.text);
+		log_warn("mda error=%s", log_quote(span_str(err.text)));
 	if (each)
 		answer_each(l, id, answers, n);
 	else
@@ -532,7 +591,7 @@ void deliver_message(struct relay_session *s, struct smtp_session *x, struct smt
 	struct content *c = &s->rs->content;
 	answers[0].whole = true; /* what is not about one recipient */
 	if (c->err.class != ERR_NONE) {
-		log_err("content lost: %s", c->err.text);
+		log_err("content client=%s error=%s", x->peer_ip, log_quote(span_str(c->err.text)));
 		smtp_answer(&answers[0], 451, "4.3.0", "The message could not be stored");
 		return;
 	}

@@ -19,12 +19,12 @@ bool sender_allowed(const struct relay_session *s, const struct smtp_session *x,
 
 static void on_mail(struct smtp_session *x, struct smtp_answer *a)
 {
-	const struct relay_session *s = x->arg;
+	struct relay_session *s = x->arg;
 	/* The null sender is nobody's: reports need it. */
 	if (!x->env.from.n || sender_allowed(s, x, &x->env.from_addr))
 		return;
-	log_info("refuse sender=%s user=%s client=%s", log_quote(x->env.from), log_quote(x->user), x->peer_ip);
 	smtp_answer(a, 550, "5.7.1", "This address is not yours");
+	talk_refused(&s->talk, x, "MAIL", SPAN(""), a);
 }
 
 static void on_rcpt(struct smtp_session *x, struct smtp_env_rcpt *r, struct smtp_answer *a)
@@ -36,13 +36,15 @@ static void on_rcpt(struct smtp_session *x, struct smtp_env_rcpt *r, struct smtp
 		r->op = t;
 		return;
 	}
-	log_info("refuse rcpt=%s from=%s client=%s code=%d why=%s", log_quote(r->text), log_quote(x->env.from),
-	    x->peer_ip, a->code, log_quote(span_str(a->text)));
+	talk_refused(&s->talk, x, "RCPT", r->text, a);
 }
 
 static void on_data(struct smtp_session *x, struct smtp_answer *a)
 {
-	deliver_prepare(x->arg, x, a);
+	struct relay_session *s = x->arg;
+	deliver_prepare(s, x, a);
+	if (a->code)
+		talk_refused(&s->talk, x, "DATA", SPAN(""), a);
 }
 
 static int on_chunk(struct smtp_session *x, struct span piece)
@@ -53,7 +55,19 @@ static int on_chunk(struct smtp_session *x, struct span piece)
 
 static void on_done(struct smtp_session *x, struct smtp_answer *answers, size_t n)
 {
-	deliver_message(x->arg, x, answers, n);
+	struct relay_session *s = x->arg;
+	bool taken = false;
+	deliver_message(s, x, answers, n);
+	/* One for all, or with PRDR one for each recipient. */
+	bool each = n > 1 && !answers[0].whole;
+	for (size_t i = 0; i < (each ? n : 1); i++) {
+		struct span rcpt = each || x->env.n_rcpt == 1 ? x->env.rcpt[i].text : SPAN("");
+		if (answers[i].code >= 400)
+			talk_refused(&s->talk, x, "END-OF-MESSAGE", rcpt, &answers[i]);
+		else
+			taken = true;
+	}
+	s->talk.messages += taken;
 }
 
 static void on_reset(struct smtp_session *x)
@@ -64,11 +78,28 @@ static void on_reset(struct smtp_session *x)
 
 static void on_authenticated(struct smtp_session *x, struct span mech, const struct err *why)
 {
+	struct relay_session *s = x->arg;
+	struct event e = { .kind = why ? EVENT_AUTH_FAILED : EVENT_AUTH };
+	talk_fill(x, &s->talk, &e);
+	e.mech = mech;
 	if (why)
-		log_warn("auth failed client=%s mech=%s why=%s", x->peer_ip, log_quote(mech),
-		    log_quote(span_str(why->text)));
+		e.text = span_str(why->text);
 	else
-		log_info("auth user=%s client=%s mech=%s", log_quote(x->user), x->peer_ip, log_quote(mech));
+		snprintf(s->talk.mech, sizeof s->talk.mech, "%.*s", SPAN_FMT(mech));
+	event(&e);
+}
+
+static void on_connect(struct smtp_session *x, struct smtp_answer *a)
+{
+	struct relay_session *s = x->arg;
+	(void)a;
+	talk_begin(&s->talk, x);
+}
+
+static void on_command(struct smtp_session *x, const struct smtp_command *c)
+{
+	struct relay_session *s = x->arg;
+	talk_command(&s->talk, x, c);
 }
 
 static enum users_result sasl_lookup(void *arg, struct span name, struct user *out, struct err *err)
@@ -130,16 +161,18 @@ static void refresh_tables(struct relay_server *rs)
 
 int serve_conversation(struct conn *c, void *relay_server)
 {
-	static const struct smtp_server_ops with_auth = { .mail = on_mail,
+	static const struct smtp_server_ops with_auth = { .connect = on_connect,
+		.mail = on_mail,
 		.rcpt = on_rcpt,
 		.data = on_data,
 		.chunk = on_chunk,
 		.done = on_done,
 		.reset = on_reset,
 		.sasl = &sasl,
-		.authenticated = on_authenticated };
+		.authenticated = on_authenticated,
+		.command = on_command };
 	struct relay_server *rs = relay_server;
-	struct relay_session s = { .rs = rs, .arena = arena_new() };
+	struct relay_session s = { .rs = rs, .arena = arena_new(), .talk.port = c->peer_port };
 	struct smtp_server_ops ops = with_auth;
 	struct err err = { 0 };
 	char peer[80];
@@ -152,8 +185,8 @@ int serve_conversation(struct conn *c, void *relay_server)
 	if (!rs->users)
 		ops.sasl = NULL;
 	int rc = smtp_server_run(&config, &ops, &x, &err);
-	if (rc < 0)
-		log_info("end client=%s why=%s", c->peer_ip, log_quote(span_str(err.text)));
+	s.talk.quit |= serve_stopping;
+	talk_end(&s.talk, &x, &err);
 	arena_free(s.arena);
 	return rc < 0 ? err_exit_status(&err) : 0;
 }

@@ -83,6 +83,11 @@ static void tell(const char *text)
 		    state.to_len);
 }
 
+bool notify_heard(void)
+{
+	return state.fd >= 0;
+}
+
 void notify_ready(void)
 {
 	tell("READY=1");

@@ -8,12 +8,15 @@
 #ifndef WP_IO_NOTIFY_H
 #define WP_IO_NOTIFY_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Reads the environment and takes the variables out of it, so that children of ours do not take them for theirs.
  * Before the first fork; again it does nothing. */
 void notify_open(void);
 
+/* A manager listens. */
+bool notify_heard(void);
 void notify_ready(void);
 /* RELOADING=1 with MONOTONIC_USEC, which Type=notify-reload needs; notify_ready ends it. */
 void notify_reloading(void);

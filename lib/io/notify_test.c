@@ -71,6 +71,7 @@ static void talk(void)
 {
 	notify_open();
 	MUST(!getenv("NOTIFY_SOCKET"));
+	MUST(notify_heard());
 	notify_ready();
 	notify_status("%d messages", 3);
 	notify_status("%d messages", 3);
@@ -146,6 +147,7 @@ static void nobody(void)
 {
 	setenv("NOTIFY_SOCKET", "relative", 1);
 	notify_open();
+	MUST(!notify_heard());
 	notify_ready();
 	notify_status("x");
 	notify_watchdog();
