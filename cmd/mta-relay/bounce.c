@@ -23,6 +23,11 @@ static bool notify_has(struct span notify, const char *what)
 	return false;
 }
 
+bool bounce_wants_success(struct span notify)
+{
+	return notify_has(notify, "SUCCESS");
+}
+
 static enum bounce_kind kind_of(const struct spool_msg *m, size_t rcpt, const struct bounce_config *c, int64_t now)
 {
 	const struct spool_rcpt_state *st = &m->file.state[rcpt];

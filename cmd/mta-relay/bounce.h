@@ -28,6 +28,8 @@ enum bounce_kind {
 
 /* What is to be said of this recipient now and was not said yet (RFC 3461 6.2). */
 enum bounce_kind bounce_due(const struct spool_msg *m, size_t rcpt, const struct bounce_config *c, int64_t now);
+/* RFC 3461 4.1: does NOTIFY ask for a report of success? */
+bool bounce_wants_success(struct span notify);
 /* Puts the notification into the queue and records that it was: 0 when nothing was due or it is done. *failures: how
  * many recipients failed of whom nobody can be told. -1 with err: nothing is recorded, to be tried again. */
 int bounce_report(struct spool_msg *m, const struct bounce_config *c, int64_t now, size_t *untold, struct err *err);

@@ -3,36 +3,13 @@
 
 #include <errno.h>
 #include <jansson.h>
-#include <stdlib.h>
 #include <time.h>
 
-#include "base/xalloc.h"
 #include "msg/charset.h"
 
 enum {
 	PIECE = 65536
 };
-
-struct ids {
-	char (*id)[SPOOL_ID_SIZE];
-	size_t n, cap;
-};
-
-static int collect(void *arg, const struct spool_entry *e)
-{
-	struct ids *ids = arg;
-	if (ids->n == ids->cap) {
-		ids->cap = ids->cap ? ids->cap * 2 : 256;
-		ids->id = xreallocarray(ids->id, ids->cap, sizeof *ids->id);
-	}
-	memcpy(ids->id[ids->n++], e->id, SPOOL_ID_SIZE);
-	return 0;
-}
-
-static int by_id(const void *a, const void *b)
-{
-	return memcmp(a, b, SPOOL_ID_SIZE);
-}
 
 /* What a peer sent, for a terminal: control characters could do things to it. */
 static void put_plain(struct span s, FILE *out)
@@ -169,56 +146,122 @@ static void put_json(const struct spool_msg *m, FILE *out)
 	json_decref(o);
 }
 
+/* ---- As mailq has always looked ---- */
+
+static void put_reason(const struct spool_outcome *o, FILE *out)
+{
+	if (o->state == SPOOL_PENDING)
+		return;
+	fputs("  (", out);
+	if (o->relay.n) {
+		fputs("host ", out);
+		put_plain(o->relay, out);
+		fputs(" said: ", out);
+	}
+	if (o->code)
+		fprintf(out, "%d ", o->code);
+	if (*o->enh)
+		fprintf(out, "%s ", o->enh);
+	put_plain(o->text, out);
+	fputs(")\n", out);
+}
+
+static void put_mailq(const struct spool_msg *m, FILE *out)
+{
+	char when[32];
+	time_t arrived = (time_t)(m->file.env.arrived / 1000000);
+	struct tm tm;
+	const struct spool_outcome *said = NULL;
+	strftime(when, sizeof when, "%a %b %e %H:%M:%S", localtime_r(&arrived, &tm));
+	fprintf(out, "%s%c %8llu %s  ", m->id, m->held ? '!' : ' ', (unsigned long long)m->file.size, when);
+	put_plain(m->file.env.from.n ? m->file.env.from : SPAN("MAILER-DAEMON"), out);
+	fputc('\n', out);
+	for (size_t i = 0; i < m->file.env.n_rcpt; i++) {
+		const struct spool_outcome *o = &m->file.state[i].last;
+		if (spool_state_final(o->state))
+			continue;
+		/* One reason for several stands once. */
+		if (!said || !span_eq(said->text, o->text) || !span_eq(said->relay, o->relay))
+			put_reason(o, out);
+		said = o;
+		fprintf(out, "%*s", 49, "");
+		put_plain(m->file.env.rcpt[i].addr, out);
+		fputc('\n', out);
+	}
+	fputc('\n', out);
+}
+
+/* ---- Lists ---- */
+
 struct listing {
-	bool json;
+	struct spool *s;
+	enum queue_style style;
+	const struct queue_select *select;
 	FILE *out;
 	int64_t now;
 	size_t shown, broken;
 	uint64_t bytes;
 };
 
-static void list_one(struct spool *s, const char *id, struct listing *l)
+static void put_one(struct listing *l, const struct spool_msg *m)
 {
-	struct spool_msg *m;
-	struct err err = { 0 };
-	if (spool_get(s, id, SPOOL_UNLOCKED, &m, &err) < 0) {
-		/* Gone between the directory and here: delivered. */
-		if (err.sys != ENOENT && !l->json)
-			fprintf(l->out, "%s  (%s)\n", id, err.text);
-		l->broken += err.sys != ENOENT;
-		return;
-	}
-	if (l->json && l->shown)
-		fputs(",\n", l->out);
-	if (l->json)
+	if (l->style == QUEUE_JSON) {
+		fputs(l->shown ? ",\n" : "", l->out);
 		put_json(m, l->out);
-	else
+	} else if (l->style == QUEUE_MAILQ) {
+		if (!l->shown)
+			fputs("----Queue ID---- --Size-- ---Arrival Time---- -Sender/Recipient------\n", l->out);
+		put_mailq(m, l->out);
+	} else {
 		put_message(m, l->now, l->out);
-	l->shown++;
-	l->bytes += m->file.size;
-	spool_put(m);
+	}
 }
 
-int queue_list(struct spool *s, bool json, FILE *out, struct err *err)
+static int list_one(void *arg, const char *id)
 {
-	struct ids ids = { 0 };
-	struct listing l = { .json = json, .out = out, .now = spool_now() / 1000000 };
-	int rc = spool_scan(s, "msg", collect, &ids, err) < 0 || spool_scan(s, "hold", collect, &ids, err) < 0 ? -1 : 0;
-	if (rc == 0) {
-		if (ids.n)
-			qsort(ids.id, ids.n, sizeof *ids.id, by_id);
-		fputs(json ? "[" : "", out);
-		for (size_t i = 0; i < ids.n; i++)
-			list_one(s, ids.id[i], &l);
-		fputs(json ? "]\n" : "", out);
-		if (!json && !l.shown && !l.broken)
-			fputs("The queue is empty.\n", out);
-		else if (!json)
-			fprintf(out, "%zu message%s, %llu bytes\n", l.shown, l.shown == 1 ? "" : "s",
-			    (unsigned long long)l.bytes);
+	struct listing *l = arg;
+	struct spool_msg *m;
+	struct err err = { 0 };
+	if (spool_get(l->s, id, SPOOL_UNLOCKED, &m, &err) < 0) {
+		/* Gone between the directory and here: delivered. */
+		if (err.sys != ENOENT && l->style != QUEUE_JSON)
+			fprintf(l->out, "%s  (%s)\n", id, err.text);
+		l->broken += err.sys != ENOENT;
+		return 0;
 	}
-	free(ids.id);
-	return rc;
+	if (queue_matches(l->select, m, l->now)) {
+		put_one(l, m);
+		l->shown++;
+		l->bytes += m->file.size;
+	}
+	spool_put(m);
+	return ferror(l->out) ? -1 : 0;
+}
+
+static void put_total(const struct listing *l)
+{
+	unsigned long long kb = (l->bytes + 1023) / 1024;
+	if (l->style == QUEUE_JSON)
+		fputs("]\n", l->out);
+	else if (!l->shown && !l->broken && queue_selects(l->select))
+		fputs("No message matches.\n", l->out);
+	else if (!l->shown && !l->broken)
+		fputs(l->style == QUEUE_MAILQ ? "Mail queue is empty\n" : "The queue is empty.\n", l->out);
+	else if (l->style == QUEUE_MAILQ)
+		fprintf(l->out, "-- %llu Kbytes in %zu Request%s.\n", kb, l->shown, l->shown == 1 ? "" : "s");
+	else
+		fprintf(l->out, "%zu message%s, %llu bytes\n", l->shown, l->shown == 1 ? "" : "s",
+		    (unsigned long long)l->bytes);
+}
+
+int queue_list(struct spool *s, enum queue_style style, const struct queue_select *select, FILE *out, struct err *err)
+{
+	struct listing l = { .s = s, .style = style, .select = select, .out = out, .now = spool_now() / 1000000 };
+	fputs(style == QUEUE_JSON ? "[" : "", out);
+	if (queue_each(s, select->held ? QUEUE_HELD : QUEUE_WAITING | QUEUE_HELD, list_one, &l, err) < 0)
+		return err->class ? -1 : err_sys(err, "stdout");
+	put_total(&l);
+	return 0;
 }
 
 int queue_show(struct spool_msg *m, bool json, FILE *out, struct err *err)

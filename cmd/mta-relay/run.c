@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -55,6 +56,7 @@ const struct opt relay_run_options[] = {
 	{ "concurrency", 0, OPT_UINT, AT(concurrency), "N", "deliveries at once (default 20)", NULL, 0 },
 	{ "destination-concurrency", 0, OPT_UINT, AT(per_destination), "N", "of them to one destination (default 10)",
 	    NULL, 0 },
+	{ "window", 0, OPT_UINT, AT(window), "N", "messages whose time is kept in memory (default 100000)", NULL, 0 },
 	{ "retry-min", 0, OPT_DURATION, AT(retry_min), "TIME", "until the second attempt (default 10m)", NULL, 0 },
 	{ "retry-max", 0, OPT_DURATION, AT(retry_max), "TIME", "between later attempts at most (default 3h)", NULL, 0 },
 	{ "expire", 0, OPT_DURATION, AT(expire), "TIME", "until a recipient is given up (default 5d)", NULL, 0 },
@@ -78,12 +80,14 @@ static const struct opts program = {
 	.table = relay_run_options,
 };
 
-static volatile sig_atomic_t stopping, reloading;
+static volatile sig_atomic_t stopping, reloading, dumping;
 
 static void on_signal(int sig)
 {
 	if (sig == SIGHUP)
 		reloading = 1;
+	else if (sig == SIGUSR1)
+		dumping = 1;
 	else
 		stopping = 1;
 }
@@ -95,12 +99,15 @@ static void hear_signals(void)
 	sigaction(SIGTERM, &sa, NULL);
 	sigaction(SIGINT, &sa, NULL);
 	sigaction(SIGHUP, &sa, NULL);
+	sigaction(SIGUSR1, &sa, NULL);
 }
 
 static int check_numbers(const struct run_options *o, struct err *err)
 {
 	if (!o->concurrency || o->concurrency > 1000 || !o->per_destination)
 		return err_set(err, ERR_USAGE, "--concurrency is 1 to 1000, --destination-concurrency at least 1");
+	if (o->window < 100)
+		return err_set(err, ERR_USAGE, "--window is 100 at least");
 	if (!o->port || o->port > 65535)
 		return err_set(err, ERR_USAGE, "--port is 1 to 65535");
 	if (o->retry_min < 1000 || o->retry_max < o->retry_min || o->expire < 1000)
@@ -132,6 +139,10 @@ static int configure(struct run *r, struct err *err)
 	r->worker = xcalloc(o->concurrency, sizeof *r->worker);
 	r->stop = &stopping;
 	r->reload = &reloading;
+	r->dump = &dumping;
+	r->enough = mmap(NULL, sizeof *r->enough, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (r->enough == MAP_FAILED)
+		return err_sys(err, "mmap");
 	return r->routes ? 0 : -1;
 }
 
@@ -206,6 +217,7 @@ int relay_run(int argc, char **argv)
 				    .port = 25,
 				    .concurrency = 20,
 				    .per_destination = 10,
+				    .window = 2 * SCHED_WINDOW,
 				    .retry_min = 10 * MINUTE,
 				    .retry_max = 3 * HOUR,
 				    .expire = (int64_t)5 * 24 * HOUR,

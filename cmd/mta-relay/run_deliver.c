@@ -12,7 +12,8 @@
 #include "mta-relay/events.h"
 
 enum {
-	BATCH = 100, /* recipients of one transaction: RFC 5321 4.5.3.1.8 promises no more */
+	BATCH = 100,  /* recipients of one transaction: RFC 5321 4.5.3.1.8 promises no more */
+	BATCHES = 10, /* in a row, when nobody else waits for the destination */
 	PIECE = 65536,
 	HEADER_LOOK = 262144,
 	LINES_MAX = 16 * 1024 * 1024,
@@ -26,8 +27,10 @@ struct attempt {
 	int64_t now, began; /* seconds; microseconds */
 	uint64_t at;        /* in the content */
 	bool begun;
-	bool unrecorded; /* an outcome could not be written */
-	char *piece;     /* PIECE bytes */
+	bool ends;         /* what is recorded now is the last of this message */
+	bool unrecorded;   /* an outcome was not written */
+	struct buf *lines; /* that would say it */
+	char *piece;       /* PIECE bytes */
 };
 
 static int content_read(void *arg, struct span *out, struct err *err)
@@ -142,12 +145,55 @@ static void tell(const struct attempt *x, size_t rcpt, const struct spool_outcom
 	trace_event(&e);
 }
 
-/* Writes the outcomes of these recipients. When the disk refuses, what was delivered is at least known until the
- * message is finished: it may still be removed whole. */
+static bool taken(enum spool_state st)
+{
+	return spool_state_final(st) && st != SPOOL_FAILED;
+}
+
+/* Are these outcomes the last that were missing, with nobody to be told of any? Then the removal of the file is all
+ * that has to be on disk: one sync rather than two. */
+static bool settles_all(const struct attempt *x, const struct spool_outcome *o, size_t n)
+{
+	const struct spool_file *f = &x->m->file;
+	size_t open = 0;
+	for (size_t i = 0; i < n; i++)
+		if (!taken(o[i].state))
+			return false;
+	for (size_t i = 0; i < f->env.n_rcpt; i++) {
+		if (!spool_state_final(f->state[i].last.state)) {
+			open++;
+			if (bounce_wants_success(f->env.rcpt[i].notify))
+				return false;
+		} else if (bounce_due(x->m, i, &x->d->bounce, x->now)) {
+			return false;
+		}
+	}
+	return open == n;
+}
+
+/* Not on disk, but known until the message is finished: it may still be removed whole. */
+static void keep_in_mind(struct attempt *x, struct span lines)
+{
+	x->unrecorded = true;
+	buf_addspan(x->lines, lines);
+	while (lines.n)
+		spool_parse_line(span_cut(&lines, '\n'), x->m->arena, &x->m->file);
+}
+
+static void record_lines(struct attempt *x, struct span lines, bool final)
+{
+	struct err err = { 0 };
+	int rc = final ? spool_record(x->m, lines, &err) : spool_record_lightly(x->m, lines, &err);
+	if (rc < 0) {
+		log_err("record qid=%s reason=%s", x->m->id, log_quote(span_str(err.text)));
+		keep_in_mind(x, lines);
+	}
+}
+
+/* Writes the outcomes of these recipients. */
 static void record(struct attempt *x, const size_t *rcpt, const struct spool_outcome *o, size_t n)
 {
 	struct buf lines;
-	struct err err = { 0 };
 	bool final = false;
 	buf_init(&lines, LINES_MAX);
 	for (size_t i = 0; i < n; i++) {
@@ -155,14 +201,10 @@ static void record(struct attempt *x, const size_t *rcpt, const struct spool_out
 		final |= spool_state_final(o[i].state);
 		tell(x, rcpt[i], &o[i]);
 	}
-	int rc =
-	    final ? spool_record(x->m, buf_span(&lines), &err) : spool_record_lightly(x->m, buf_span(&lines), &err);
-	if (rc < 0) {
-		log_err("record qid=%s reason=%s", x->m->id, log_quote(span_str(err.text)));
-		x->unrecorded = true;
-		for (struct span rest = buf_span(&lines); rest.n;)
-			spool_parse_line(span_cut(&rest, '\n'), x->m->arena, &x->m->file);
-	}
+	if (x->ends && settles_all(x, o, n))
+		keep_in_mind(x, buf_span(&lines));
+	else
+		record_lines(x, buf_span(&lines), final);
 	buf_free(&lines);
 }
 
@@ -209,6 +251,7 @@ static int send_batch(struct attempt *x, const struct route *r, struct hop_messa
 	}
 	record(x, rcpt, o, n);
 	x->out->unreachable |= hop.unreachable;
+	x->out->reached |= !hop.unreachable;
 	memcpy(x->out->site, hop.site, sizeof x->out->site);
 	if (rc < 0)
 		snprintf(x->out->why, sizeof x->out->why, "%.390s", err.text);
@@ -225,18 +268,22 @@ static void settle_all(struct attempt *x, const struct err *result, const size_t
 	record(x, rcpt, o, n);
 }
 
-static void send_all(struct attempt *x, const struct route *r, const size_t *rcpt, size_t n)
+/* finish: the last of these recipients are the last of the message. */
+static void send_all(struct attempt *x, const struct route *r, const size_t *rcpt, size_t n, bool finish)
 {
 	struct hop_message msg;
 	struct err err = { 0 };
 	size_t done = 0;
-	if (r->kind == ROUTE_ERROR || spool_reserve(x->m, n, &err) < 0) {
-		settle_all(x, r->kind == ROUTE_ERROR ? &r->error : &err, rcpt, n);
+	/* A single recipient's outcome is told by the file's removal, or may be forgotten. */
+	bool refused = r->kind == ROUTE_ERROR;
+	if (refused || (x->m->file.env.n_rcpt > 1 && spool_reserve(x->m, n, &err) < 0)) {
+		settle_all(x, refused ? &r->error : &err, rcpt, n);
 		return;
 	}
 	fill_message(x, &msg);
 	while (done < n) {
 		size_t batch = n - done < BATCH ? n - done : BATCH;
+		x->ends = finish && done + batch == n;
 		int rc = send_batch(x, r, &msg, rcpt + done, batch);
 		done += batch;
 		if (rc < 0)
@@ -248,17 +295,23 @@ static void send_all(struct attempt *x, const struct route *r, const size_t *rcp
 	}
 }
 
-/* The unsettled recipients whose route has this key; the route in *out. */
-static size_t select_rcpts(struct attempt *x, const char *key, size_t *rcpt, struct route *out)
+/* At most max of the unsettled recipients whose route has this key, from `from` on; the route in *out. When some are
+ * left they are told as more. */
+static size_t select_rcpts(
+    struct attempt *x, const struct deliver_job *job, size_t max, size_t *rcpt, struct route *out)
 {
 	size_t n = 0;
-	for (size_t i = 0; i < x->m->file.env.n_rcpt; i++) {
+	for (size_t i = job->from; i < x->m->file.env.n_rcpt; i++) {
 		struct route r;
 		if (spool_state_final(x->m->file.state[i].last.state))
 			continue;
 		route_find(x->d->routes, x->m->arena, x->m->file.env.rcpt[i].addr, &r);
-		if (strcmp(r.key, key) != 0)
+		if (strcmp(r.key, job->key) != 0)
 			continue;
+		if (n == max) {
+			x->out->more = (uint32_t)i;
+			break;
+		}
 		if (!n)
 			*out = r;
 		rcpt[n++] = i;
@@ -303,18 +356,34 @@ static bool all_done(const struct attempt *x)
 }
 
 /* As long again as it has waited already: the first attempts follow quickly, the later ones seldom. */
+int64_t deliver_next_due(const struct deliver *d, int64_t arrived, int64_t now)
+{
+	int64_t age = now - arrived, end = arrived + d->bounce.expire;
+	int64_t due = now + (age < d->retry_min ? d->retry_min : age < d->retry_max ? age : d->retry_max);
+	return due > end && end > now ? end : due;
+}
+
 static void set_due(struct attempt *x)
 {
 	struct err err = { 0 };
-	int64_t age = x->now - x->m->file.env.arrived / 1000000;
-	int64_t wait = age < x->d->retry_min ? x->d->retry_min : age < x->d->retry_max ? age : x->d->retry_max;
-	int64_t end = x->m->file.env.arrived / 1000000 + x->d->bounce.expire;
 	x->out->left = true;
-	x->out->due = x->now + wait;
-	if (x->out->due > end && end > x->now)
-		x->out->due = end;
-	if (spool_set_due(x->m, x->out->due, &err) < 0)
+	x->out->due = deliver_next_due(x->d, x->m->file.env.arrived / 1000000, x->now);
+	if (spool_postpone(x->m, x->out->due, &err) < 0)
 		log_err("due qid=%s reason=%s", x->m->id, log_quote(span_str(err.text)));
+}
+
+static void drop_file(struct attempt *x)
+{
+	struct err err = { 0 };
+	if ((x->unrecorded ? spool_remove(x->m, &err) : spool_remove_done(x->m, &err)) == 0) {
+		event(&(struct event){ .kind = EVENT_REMOVE, .qid = x->m->id });
+		return;
+	}
+	log_err("remove qid=%s reason=%s", x->m->id, log_quote(span_str(err.text)));
+	/* It must not be delivered again. */
+	if (x->lines->len && spool_record(x->m, buf_span(x->lines), &err) < 0)
+		log_err("record qid=%s reason=%s", x->m->id, log_quote(span_str(err.text)));
+	set_due(x);
 }
 
 static void finish(struct attempt *x)
@@ -322,24 +391,20 @@ static void finish(struct attempt *x)
 	struct err err = { 0 };
 	size_t untold = 0;
 	expire(x);
-	bool told = bounce_report(x->m, &x->d->bounce, x->now, &untold, &err) == 0;
-	if (!told) {
+	if (bounce_report(x->m, &x->d->bounce, x->now, &untold, &err) < 0) {
 		log_err("notify qid=%s reason=%s", x->m->id, log_quote(span_str(err.text)));
-	} else if (all_done(x)) {
+		set_due(x);
+	} else if (!all_done(x)) {
+		set_due(x);
+	} else {
 		struct event drop = { .kind = EVENT_DROP,
 			.qid = x->m->id,
 			.rcpts = untold,
 			.text = SPAN("a bounce that can't be delivered") };
 		if (untold)
 			event(&drop);
-		int rc = x->unrecorded ? spool_remove(x->m, &err) : spool_remove_done(x->m, &err);
-		if (rc == 0) {
-			event(&(struct event){ .kind = EVENT_REMOVE, .qid = x->m->id });
-			return;
-		}
-		log_err("remove qid=%s reason=%s", x->m->id, log_quote(span_str(err.text)));
+		drop_file(x);
 	}
-	set_due(x);
 }
 
 /* What stands in bad/ is not lost: somebody has to look at it. */
@@ -372,9 +437,11 @@ static struct attempt *begin(struct deliver *d, const char *id, struct deliver_d
 {
 	static struct attempt x;
 	static char piece[PIECE];
+	static struct buf lines;
 	struct err err = { 0 };
 	*out = (struct deliver_done){ 0 };
-	x = (struct attempt){ .d = d, .out = out, .began = spool_now(), .piece = piece };
+	buf_init(&lines, LINES_MAX);
+	x = (struct attempt){ .d = d, .out = out, .began = spool_now(), .piece = piece, .lines = &lines };
 	x.now = x.began / 1000000;
 	if (spool_get(d->s, id, SPOOL_SHARED, &x.m, &err) < 0) {
 		cannot_open(d, id, &err, out);
@@ -392,39 +459,42 @@ static void end(struct attempt *x, bool and_finish)
 {
 	if (and_finish)
 		finish(x);
+	buf_free(x->lines);
 	spool_put(x->m);
 	trace_qid("");
 	trace_mid(span_of(NULL, 0));
 	trace_env(span_of(NULL, 0));
 }
 
-void deliver_send(struct deliver *d, const char *id, const char *key, bool and_finish, struct deliver_done *out)
+void deliver_send(struct deliver *d, const struct deliver_job *job, struct deliver_done *out)
 {
-	struct attempt *x = begin(d, id, out);
+	struct attempt *x = begin(d, job->id, out);
 	struct route r = { 0 };
 	if (!x)
 		return;
-	size_t *rcpt = arena_alloc(x->m->arena, x->m->file.env.n_rcpt * sizeof *rcpt);
-	size_t n = select_rcpts(x, key, rcpt, &r);
+	size_t max = job->share ? BATCH : BATCH * BATCHES;
+	size_t *rcpt =
+	    arena_alloc(x->m->arena, (max < x->m->file.env.n_rcpt ? max : x->m->file.env.n_rcpt) * sizeof *rcpt);
+	size_t n = select_rcpts(x, job, max, rcpt, &r);
+	bool last = job->finish && !out->more;
 	if (n)
-		send_all(x, &r, rcpt, n);
-	end(x, and_finish);
+		send_all(x, &r, rcpt, n, last);
+	end(x, last);
 }
 
-void deliver_defer(
-    struct deliver *d, const char *id, const char *key, const char *why, bool and_finish, struct deliver_done *out)
+void deliver_defer(struct deliver *d, const struct deliver_job *job, const char *why, struct deliver_done *out)
 {
-	struct attempt *x = begin(d, id, out);
+	struct attempt *x = begin(d, job->id, out);
 	struct route r = { 0 };
 	struct err err = { 0 };
 	if (!x)
 		return;
 	size_t *rcpt = arena_alloc(x->m->arena, x->m->file.env.n_rcpt * sizeof *rcpt);
-	size_t n = select_rcpts(x, key, rcpt, &r);
+	size_t n = select_rcpts(x, job, SIZE_MAX, rcpt, &r);
 	err_set(&err, ERR_TEMP, "%s", why);
 	memcpy(err.enh, "4.4.1", 6);
 	settle_all(x, &err, rcpt, n);
-	end(x, and_finish);
+	end(x, job->finish);
 }
 
 void deliver_finish(struct deliver *d, const char *id, struct deliver_done *out)

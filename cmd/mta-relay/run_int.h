@@ -11,6 +11,7 @@
 #include "mta-relay/run_deliver.h"
 #include "mta-relay/run_plan.h"
 #include "mta-relay/sched.h"
+#include "mta-relay/spool_walk.h"
 
 struct run_options {
 	const char *queue, *node, *hostname, *smarthost, *routes, *mda, *domains, *resolver, *tls_ca, *postmaster,
@@ -19,29 +20,58 @@ struct run_options {
 	const char *password_file, *password_command;
 	int durability; /* enum durability */
 	int starttls;   /* enum starttls_policy, or 3: as fits */
-	unsigned port, concurrency, per_destination;
+	unsigned port, concurrency, per_destination, window;
 	int64_t retry_min, retry_max, expire, warn_after, mda_timeout; /* ms */
 	bool once, now, explain, ready;
 };
-/* A request to a worker and its answer, one datagram each. */
+/* A request to a worker and its answer, one datagram each: messages for one destination. */
+enum {
+	RUN_BATCH = 8
+};
 enum run_task_kind {
 	RUN_SEND,
 	RUN_DEFER,
 	RUN_FINISH
 };
+struct run_item {
+	char id[SPOOL_ID_SIZE];
+	bool finish;
+	uint32_t from; /* the first recipient whose turn it is */
+};
 struct run_task {
 	enum run_task_kind kind;
-	bool finish;
-	char id[SPOOL_ID_SIZE];
-	char key[ROUTE_KEY_MAX];
-	char why[400]; /* RUN_DEFER */
+	bool share; /* others wait for this destination: not all recipients of a long list at once */
+	unsigned n;
+	struct run_item item[RUN_BATCH];
+	size_t len;                     /* of text */
+	char text[ROUTE_KEY_MAX + 400]; /* the destination's key and, for RUN_DEFER, the reason, each with its NUL */
+};
+struct run_result {
+	enum {
+		RUN_DONE,
+		RUN_MORE,     /* recipients from `from` on are left */
+		RUN_NOT_TRIED /* the destination failed, or we are to stop */
+	} what;
+	bool left;   /* it stays in the queue, due then */
+	int64_t due; /* seconds since 1970 */
+	uint32_t from;
+};
+struct run_answer {
+	unsigned n;
+	struct run_result result[RUN_BATCH];
+	bool reached, unreachable; /* whether a conversation was opened */
+	char site[256];
+	char why[400]; /* it is unreachable */
 };
 
 struct run_worker {
 	pid_t pid; /* 0: none */
 	int fd;
-	struct plan_job *job;    /* NULL: idle */
+	struct plan_job *job[RUN_BATCH];
+	unsigned n;              /* of them; 0: idle */
+	struct plan_dest *dest;  /* that they are for */
 	char key[ROUTE_KEY_MAX]; /* its last destination */
+	uint32_t hash;           /* of key */
 	unsigned streak;         /* jobs in a row for it */
 	unsigned generation;
 };
@@ -55,7 +85,8 @@ struct run {
 	struct deliver deliver;
 	unsigned generation;       /* of the routes: workers of an older one are replaced */
 	struct run_worker *worker; /* o.concurrency of them */
-	volatile sig_atomic_t *stop, *reload;
+	volatile bool *enough;     /* shared with the workers: end after the message in hand */
+	volatile sig_atomic_t *stop, *reload, *dump;
 	struct heartbeat heart;
 };
 
@@ -63,9 +94,32 @@ struct run {
 int run_worker_start(struct run *r, struct run_worker *w, struct err *err);
 int run_worker_ask(struct run_worker *w, const struct run_task *t, struct err *err);
 /* 1 with *out, 0 when the worker has died. */
-int run_worker_answer(struct run_worker *w, struct deliver_done *out);
+int run_worker_answer(struct run_worker *w, struct run_answer *out);
 /* Our end closes: it ends its conversations and exits. wait: until it has. */
 void run_worker_stop(struct run_worker *w, bool wait);
+
+/* What is in the queue: run_queue.c. Learns of messages by the directory and by being told of its changes, and takes
+ * those that are due in hand. */
+struct run_queue {
+	struct run *r;
+	struct sched *due;
+	struct plan *plan;
+	int watch, dir;          /* inotify; msg/ */
+	int64_t now;             /* seconds */
+	struct spool_walk *scan; /* under way */
+	bool first_scan;
+	bool forced; /* --now: what was not tried since the start is due */
+	struct timespec started;
+	size_t found; /* by the scan */
+};
+int run_queue_open(struct run_queue *q, struct run *r, struct err *err);
+void run_queue_close(struct run_queue *q);
+/* Reads on in the directory, a piece. True when there is more to read. */
+bool run_queue_scan(struct run_queue *q);
+/* Hears what has changed. */
+void run_queue_changes(struct run_queue *q);
+/* Takes in hand what is due, a piece: true when there may be more. */
+bool run_queue_take(struct run_queue *q);
 
 /* Until told to stop, or with --once until nothing is due. Returns an exit status. */
 int run_loop(struct run *r);

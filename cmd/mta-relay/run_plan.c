@@ -6,36 +6,24 @@
 #include <string.h>
 
 #include "base/xalloc.h"
+#include "mta-relay/run_plan_int.h"
 
-enum {
-	BUCKETS = 2048
-};
-
-struct plan {
-	unsigned per_dest;
-	size_t messages, jobs;
-	struct plan_msg *msg[BUCKETS];
-	struct plan_dest *dest[BUCKETS];
-	struct plan_dest *ring; /* the next in turn; circular */
-	size_t in_ring;
-};
-
-struct plan *plan_new(unsigned per_dest)
+struct plan *plan_new(const struct plan_config *c)
 {
 	struct plan *p = xcalloc(1, sizeof *p);
-	p->per_dest = per_dest;
+	p->c = *c;
 	return p;
 }
 
 static void free_dest(struct plan_dest *d)
 {
-	while (d->first) {
-		struct plan_job *job = d->first;
-		d->first = job->next;
-		free(job);
+	for (int line = 0; line < PLAN_LINES; line++) {
+		for (struct plan_job *job; (job = d->first[line]);) {
+			d->first[line] = job->next;
+			free(job);
+		}
 	}
 	free(d->key);
-	free(d->why);
 	free(d);
 }
 
@@ -43,7 +31,7 @@ void plan_free(struct plan *p)
 {
 	if (!p)
 		return;
-	for (size_t i = 0; i < BUCKETS; i++) {
+	for (size_t i = 0; i < PLAN_BUCKETS; i++) {
 		for (struct plan_dest *d; (d = p->dest[i]);) {
 			p->dest[i] = d->chain;
 			free_dest(d);
@@ -51,6 +39,12 @@ void plan_free(struct plan *p)
 		for (struct plan_msg *m; (m = p->msg[i]);) {
 			p->msg[i] = m->chain;
 			free(m);
+		}
+		for (struct plan_site *s; (s = p->site[i]);) {
+			p->site[i] = s->chain;
+			free(s->name);
+			free(s->why);
+			free(s);
 		}
 	}
 	free(p);
@@ -83,7 +77,7 @@ bool plan_waiting(const struct plan *p)
 
 static struct plan_msg **msg_link(struct plan *p, const char *id)
 {
-	struct plan_msg **link = &p->msg[plan_hash(id) % BUCKETS];
+	struct plan_msg **link = &p->msg[plan_hash(id) % PLAN_BUCKETS];
 	while (*link && strcmp((*link)->id, id) != 0)
 		link = &(*link)->chain;
 	return link;
@@ -91,144 +85,200 @@ static struct plan_msg **msg_link(struct plan *p, const char *id)
 
 bool plan_has(const struct plan *p, const char *id)
 {
-	const struct plan_msg *m = p->msg[plan_hash(id) % BUCKETS];
+	const struct plan_msg *m = p->msg[plan_hash(id) % PLAN_BUCKETS];
 	while (m && strcmp(m->id, id) != 0)
 		m = m->chain;
 	return m;
 }
 
-bool plan_crowded(const struct plan *p, uint32_t hash)
+static bool crowded(const struct plan *p, const struct plan_dest *d)
 {
-	for (const struct plan_dest *d = p->dest[hash % BUCKETS]; d; d = d->chain)
-		if (d->hash == hash)
-			return d->queued >= PLAN_PER_DEST;
-	return false;
+	size_t room = PLAN_MESSAGES > p->messages ? PLAN_MESSAGES - p->messages : 0;
+	return d->queued >= PLAN_PER_DEST && d->queued >= room / 4;
 }
 
-static struct plan_dest *find_dest(const struct plan *p, const char *key)
+int64_t plan_put_off(struct plan *p, uint32_t hash, int64_t now)
 {
-	struct plan_dest *d = p->dest[plan_hash(key) % BUCKETS];
+	struct plan_dest *d = p->dest[hash % PLAN_BUCKETS];
+	while (d && d->hash != hash)
+		d = d->chain;
+	if (!d)
+		return 0;
+	if (!crowded(p, d)) {
+		d->slot = 0;
+		return 0;
+	}
+	if (now - d->crowded > 60) {
+		d->crowded = now;
+		d->served = 0;
+	}
+	/* Twice as quickly as it is served: it may become quicker. */
+	int64_t rate = 2 * (1 + d->served / (now - d->crowded + 1));
+	if (d->slot < (now + PLAN_LOOK_AGAIN) * 1000)
+		d->slot = (now + PLAN_LOOK_AGAIN) * 1000;
+	if (d->slot < (now + PLAN_PUT_OFF) * 1000)
+		d->slot += rate > 1000 ? 1 : 1000 / rate;
+	return d->slot / 1000;
+}
+
+struct plan_dest *plan_find(const struct plan *p, const char *key)
+{
+	struct plan_dest *d = p->dest[plan_hash(key) % PLAN_BUCKETS];
 	while (d && strcmp(d->key, key) != 0)
 		d = d->chain;
 	return d;
 }
 
+static void leave_idle(struct plan *p, struct plan_dest *d)
+{
+	if (!d->idle)
+		return;
+	*(d->prev ? &d->prev->next : &p->oldest) = d->next;
+	*(d->next ? &d->next->prev : &p->newest) = d->prev;
+	d->next = d->prev = NULL;
+	d->idle = false;
+	p->idle--;
+}
+
+static void join_idle(struct plan *p, struct plan_dest *d, int64_t now)
+{
+	d->used = now;
+	d->idle = true;
+	d->next = NULL;
+	d->prev = p->newest;
+	*(p->newest ? &p->newest->next : &p->oldest) = d;
+	p->newest = d;
+	p->idle++;
+}
+
 static struct plan_dest *dest_of(struct plan *p, const char *key)
 {
-	struct plan_dest *d = find_dest(p, key);
-	if (d)
+	struct plan_dest *d = plan_find(p, key);
+	if (d) {
+		leave_idle(p, d);
 		return d;
+	}
 	d = xcalloc(1, sizeof *d);
 	d->key = xstrdup(key);
 	d->hash = plan_hash(key);
-	struct plan_dest **bucket = &p->dest[d->hash % BUCKETS];
+	d->site = plan_site(p, key);
+	d->site->destinations++;
+	struct plan_dest **bucket = &p->dest[d->hash % PLAN_BUCKETS];
 	d->chain = *bucket;
 	*bucket = d;
 	return d;
 }
 
-static void leave_ring(struct plan *p, struct plan_dest *d)
+static void append(struct plan *p, struct plan_job *job)
 {
-	if (!d->in_ring)
-		return;
-	d->in_ring = false;
-	p->in_ring--;
-	d->next->prev = d->prev;
-	d->prev->next = d->next;
-	if (p->ring == d)
-		p->ring = d->next == d ? NULL : d->next;
-}
-
-/* Behind all that wait already. */
-static void join_ring(struct plan *p, struct plan_dest *d)
-{
-	if (d->in_ring)
-		return;
-	d->in_ring = true;
-	p->in_ring++;
-	if (!p->ring) {
-		d->next = d->prev = p->ring = d;
-		return;
-	}
-	d->next = p->ring;
-	d->prev = p->ring->prev;
-	d->prev->next = d;
-	d->next->prev = d;
-}
-
-/* A job that only finishes or defers does not go to the destination: no limit for it. */
-static void update_ring(struct plan *p, struct plan_dest *d)
-{
-	bool limited = *d->key && !d->down_until;
-	if (d->queued && (!limited || d->running < p->per_dest))
-		join_ring(p, d);
+	struct plan_dest *d = job->dest;
+	job->next = NULL;
+	if (d->last[job->line])
+		d->last[job->line]->next = job;
 	else
-		leave_ring(p, d);
-}
-
-static void add_job(struct plan *p, struct plan_msg *m, const char *key)
-{
-	struct plan_dest *d = dest_of(p, key);
-	struct plan_job *job = xcalloc(1, sizeof *job);
-	*job = (struct plan_job){ .msg = m, .dest = d };
-	if (d->last)
-		d->last->next = job;
-	else
-		d->first = job;
-	d->last = job;
+		d->first[job->line] = job;
+	d->last[job->line] = job;
 	d->queued++;
+	plan_update(p, d);
+}
+
+static void add_job(struct plan *p, struct plan_msg *m, const char *key, enum plan_line line)
+{
+	struct plan_job *job = xcalloc(1, sizeof *job);
+	*job = (struct plan_job){ .msg = m, .dest = dest_of(p, key), .line = line };
 	m->open++;
 	p->jobs++;
-	update_ring(p, d);
+	append(p, job);
 }
 
-void plan_add(struct plan *p, const char *id, const char *const *keys, size_t n)
+void plan_add(struct plan *p, const char *id, const char *const *keys, size_t n, enum plan_line line)
 {
 	struct plan_msg *m = xcalloc(1, sizeof *m), **link = msg_link(p, id);
 	snprintf(m->id, sizeof m->id, "%s", id);
 	*link = m;
 	p->messages++;
 	for (size_t i = 0; i < n; i++)
-		add_job(p, m, keys[i]);
+		add_job(p, m, keys[i], line);
 	if (!n)
-		add_job(p, m, "");
+		add_job(p, m, "", line);
 }
 
-static struct plan_job *take_from(struct plan *p, struct plan_dest *d)
+static enum plan_line next_line(struct plan_dest *d)
 {
-	struct plan_job *job = d->first;
-	d->first = job->next;
-	if (!d->first)
-		d->last = NULL;
+	bool bulk = d->first[PLAN_BULK] && (!d->first[PLAN_PROMPT] || d->prompt_turns >= PLAN_PROMPT_TURNS);
+	d->prompt_turns = bulk ? 0 : d->prompt_turns + 1;
+	return bulk ? PLAN_BULK : PLAN_PROMPT;
+}
+
+static struct plan_job *take_one(struct plan *p, struct plan_dest *d)
+{
+	enum plan_line line = next_line(d);
+	struct plan_job *job = d->first[line];
+	d->first[line] = job->next;
+	if (!d->first[line])
+		d->last[line] = NULL;
 	d->queued--;
-	d->running++;
 	job->next = NULL;
 	job->finish = job->msg->open == 1;
-	update_ring(p, d);
+	plan_update(p, d);
 	return job;
 }
 
-struct plan_job *plan_take(struct plan *p, const char *prefer)
+/* So many that all who may work for it have some. */
+static size_t share(const struct plan *p, const struct plan_dest *d, size_t max)
 {
-	struct plan_dest *d = prefer ? find_dest(p, prefer) : NULL;
-	if (d && d->in_ring)
-		return take_from(p, d);
-	if (!(d = p->ring))
-		return NULL;
-	p->ring = d->next;
-	return take_from(p, d);
+	size_t n = d->queued / (2 * (size_t)(d->site->unlimited ? p->c.per_dest : d->site->allowed) + 1) + 1;
+	if (d->site->probing && !d->site->down_until)
+		n = 1;
+	return n < max ? n : max;
+}
+
+static size_t take_from(struct plan *p, struct plan_dest *d, struct plan_job **out, size_t max)
+{
+	size_t n = 0, wanted = share(p, d, max);
+	d->site->ring = d->next;
+	if (p->ring == d->site)
+		p->ring = d->site->next;
+	d->running++;
+	d->site->running++;
+	while (n < wanted && d->queued)
+		out[n++] = take_one(p, d);
+	plan_update(p, d);
+	return n;
+}
+
+size_t plan_take(struct plan *p, const char *prefer, struct plan_job **out, size_t max)
+{
+	struct plan_dest *d = prefer ? plan_find(p, prefer) : NULL;
+	if (d && d->site->in_ring)
+		return take_from(p, d->in_ring ? d : d->site->ring, out, max);
+	return p->ring ? take_from(p, p->ring->ring, out, max) : 0;
+}
+
+const char *plan_next(const struct plan *p)
+{
+	return p->ring ? p->ring->ring->key : NULL;
 }
 
 bool plan_ready(const struct plan *p, const char *key)
 {
-	const struct plan_dest *d = find_dest(p, key);
-	return d && d->in_ring;
+	const struct plan_dest *d = plan_find(p, key);
+	return d && d->site->in_ring;
 }
 
 bool plan_others_wait(const struct plan *p, const char *key)
 {
-	const struct plan_dest *d = find_dest(p, key);
-	return p->in_ring > (size_t)(d && d->in_ring ? 1 : 0);
+	const struct plan_dest *d = plan_find(p, key);
+	return p->in_ring > (size_t)(d && d->site->in_ring ? 1 : 0);
+}
+
+void plan_leave(struct plan *p, struct plan_dest *d, int64_t now)
+{
+	d->running--;
+	d->site->running--;
+	plan_update(p, d);
+	if (!d->queued && !d->running)
+		join_idle(p, d, now);
 }
 
 static void drop_message(struct plan *p, struct plan_msg *m)
@@ -239,75 +289,39 @@ static void drop_message(struct plan *p, struct plan_msg *m)
 	p->messages--;
 }
 
-static void drop_dest_if_unused(struct plan *p, struct plan_dest *d)
-{
-	if (d->queued || d->running || d->down_until)
-		return;
-	struct plan_dest **link = &p->dest[d->hash % BUCKETS];
-	while (*link != d)
-		link = &(*link)->chain;
-	*link = d->chain;
-	free_dest(d);
-}
-
 bool plan_done(struct plan *p, struct plan_job *job)
 {
 	struct plan_msg *m = job->msg;
-	struct plan_dest *d = job->dest;
 	bool finished = job->finish;
-	d->running--;
+	enum plan_line line = job->line;
+	job->dest->served++;
 	m->open--;
 	p->jobs--;
 	free(job);
-	update_ring(p, d);
-	drop_dest_if_unused(p, d);
 	if (m->open)
 		return false;
 	if (!finished) {
-		add_job(p, m, "");
+		add_job(p, m, "", line);
 		return false;
 	}
 	drop_message(p, m);
 	return true;
 }
 
-void plan_set_down(struct plan *p, struct plan_dest *d, int64_t until, const char *why)
+void plan_back(struct plan *p, struct plan_job *job)
 {
-	free(d->why);
-	d->why = xstrdup(why);
-	d->down_until = until;
-	update_ring(p, d);
+	struct plan_dest *d = job->dest;
+	job->next = d->first[job->line];
+	d->first[job->line] = job;
+	if (!d->last[job->line])
+		d->last[job->line] = job;
+	d->queued++;
+	plan_update(p, d);
 }
 
-static void all_dests(struct plan *p, int64_t down_before)
+void plan_more(struct plan *p, struct plan_job *job, uint32_t from)
 {
-	for (size_t i = 0; i < BUCKETS; i++) {
-		for (struct plan_dest *d = p->dest[i], *next; d; d = next) {
-			next = d->chain;
-			if (!d->down_until || d->down_until > down_before)
-				continue;
-			d->down_until = 0;
-			update_ring(p, d);
-			drop_dest_if_unused(p, d);
-		}
-	}
-}
-
-void plan_forget_down(struct plan *p)
-{
-	all_dests(p, INT64_MAX);
-}
-
-unsigned plan_down(const struct plan *p)
-{
-	unsigned n = 0;
-	for (size_t i = 0; i < BUCKETS; i++)
-		for (const struct plan_dest *d = p->dest[i]; d; d = d->chain)
-			n += d->down_until > 0;
-	return n;
-}
-
-void plan_expire(struct plan *p, int64_t now)
-{
-	all_dests(p, now);
+	job->from = from;
+	job->line = PLAN_BULK;
+	append(p, job);
 }

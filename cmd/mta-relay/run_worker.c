@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -20,18 +21,45 @@ enum {
 	KEEP_OPEN = 2000 /* ms that a conversation waits for the next message */
 };
 
-static void do_task(struct deliver *d, const struct run_task *t, struct deliver_done *out)
+static void do_item(struct deliver *d, const struct run_task *t, size_t i, struct deliver_done *done)
 {
+	const struct run_item *item = &t->item[i];
+	const char *key = t->text, *why = t->text + strlen(key) + 1;
+	struct deliver_job job = {
+		.id = item->id, .key = key, .finish = item->finish, .share = t->share, .from = item->from
+	};
 	switch (t->kind) {
 	case RUN_SEND:
-		deliver_send(d, t->id, t->key, t->finish, out);
+		deliver_send(d, &job, done);
 		break;
 	case RUN_DEFER:
-		deliver_defer(d, t->id, t->key, t->why, t->finish, out);
+		deliver_defer(d, &job, why, done);
 		break;
 	case RUN_FINISH:
-		deliver_finish(d, t->id, out);
+		deliver_finish(d, item->id, done);
 		break;
+	}
+}
+
+/* Once the destination has failed the other messages are not tried, nor when the parent wants to end. */
+static void do_task(struct deliver *d, const struct run_task *t, const volatile bool *enough, struct run_answer *out)
+{
+	*out = (struct run_answer){ .n = t->n };
+	for (unsigned i = 0; i < t->n; i++) {
+		struct deliver_done done = { 0 };
+		if (out->unreachable || (i && *enough)) {
+			out->result[i].what = RUN_NOT_TRIED;
+			continue;
+		}
+		do_item(d, t, i, &done);
+		out->result[i] = (struct run_result){
+			.what = done.more ? RUN_MORE : RUN_DONE, .left = done.left, .due = done.due, .from = done.more
+		};
+		out->reached |= done.reached;
+		out->unreachable |= done.unreachable;
+		memcpy(out->why, done.why, sizeof out->why);
+		if (*done.site)
+			memcpy(out->site, done.site, sizeof out->site);
 	}
 }
 
@@ -44,20 +72,23 @@ static ssize_t receive(int fd, void *p, size_t n)
 	return got;
 }
 
-static void serve(struct deliver *d, int fd)
+static void serve(struct deliver *d, int fd, const volatile bool *enough)
 {
 	static struct run_task t;
-	struct deliver_done done;
+	static struct run_answer answer;
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 	for (;;) {
 		if (poll(&p, 1, KEEP_OPEN) == 0) {
 			hop_hang_up(d->hop);
 			durable_idle();
 		}
-		if (receive(fd, &t, sizeof t) != (ssize_t)sizeof t)
+		ssize_t n = receive(fd, &t, sizeof t);
+		if (n < (ssize_t)offsetof(struct run_task, text) ||
+		    n != (ssize_t)(offsetof(struct run_task, text) + t.len))
 			return;
-		do_task(d, &t, &done);
-		if (send(fd, &done, sizeof done, MSG_NOSIGNAL) < 0)
+		do_task(d, &t, enough, &answer);
+		size_t len = offsetof(struct run_answer, why) + strlen(answer.why) + 1;
+		if (send(fd, &answer, len, MSG_NOSIGNAL) < 0)
 			return;
 	}
 }
@@ -71,6 +102,7 @@ static int worker(struct run *r, int fd, pid_t parent)
 	signal(SIGTERM, SIG_IGN);
 	signal(SIGINT, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
+	signal(SIGUSR1, SIG_IGN);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		return EXIT_FAILURE;
@@ -81,7 +113,7 @@ static int worker(struct run *r, int fd, pid_t parent)
 		log_err("worker reason=%s", log_quote(span_str(err.text)));
 		return EXIT_FAILURE;
 	}
-	serve(&d, fd);
+	serve(&d, fd, r->enough);
 	hop_free(d.hop);
 	return EXIT_SUCCESS;
 }
@@ -113,13 +145,13 @@ int run_worker_start(struct run *r, struct run_worker *w, struct err *err)
 
 int run_worker_ask(struct run_worker *w, const struct run_task *t, struct err *err)
 {
-	return send(w->fd, t, sizeof *t, MSG_NOSIGNAL) == (ssize_t)sizeof *t ? 0
-									     : err_sys(err, "worker %ld", (long)w->pid);
+	size_t n = offsetof(struct run_task, text) + t->len;
+	return send(w->fd, t, n, MSG_NOSIGNAL) == (ssize_t)n ? 0 : err_sys(err, "worker %ld", (long)w->pid);
 }
 
-int run_worker_answer(struct run_worker *w, struct deliver_done *out)
+int run_worker_answer(struct run_worker *w, struct run_answer *out)
 {
-	return receive(w->fd, out, sizeof *out) == (ssize_t)sizeof *out;
+	return receive(w->fd, out, sizeof *out) > (ssize_t)offsetof(struct run_answer, why) && out->n == w->n;
 }
 
 void run_worker_stop(struct run_worker *w, bool wait)

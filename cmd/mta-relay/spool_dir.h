@@ -12,7 +12,6 @@ struct spool {
 	char *dir; /* QUEUE/NODE */
 	struct durable_dir *d;
 	bool logged; /* the process's commit log is this queue's */
-	int swept;   /* by spool_sweep */
 };
 
 /* Another node's queue: after its death, or for looking at it. */

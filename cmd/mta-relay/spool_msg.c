@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "mta-relay/spool_msg.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -10,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/xalloc.h"
+#include "mta-relay/spool_walk.h"
 
 enum {
 	HEAD_FIRST_READ = 4096,
@@ -44,9 +44,13 @@ static int take_lock(struct spool_msg *m, const char *path, enum spool_lock lock
 	}
 	if (rc < 0)
 		return err_sys(err, "%s", m->id);
-	if (fstat(m->fd, &by_fd) < 0 || stat(path, &by_name) < 0)
+	if (fstat(m->fd, &by_fd) < 0)
 		return err_sys(err, "%s", m->id);
 	m->due = by_fd.st_mtime;
+	if (lock == SPOOL_UNLOCKED)
+		return 0;
+	if (stat(path, &by_name) < 0)
+		return err_sys(err, "%s", m->id);
 	if (by_name.st_ino == by_fd.st_ino && by_name.st_dev == by_fd.st_dev)
 		return 0;
 	errno = ENOENT;
@@ -102,11 +106,11 @@ static void take_lines(struct spool_msg *m, struct buf *b)
 		buf_reset(b);
 }
 
-static int read_outcomes(struct spool_msg *m, struct err *err)
+static int read_outcomes(struct spool_msg *m, uint64_t end, struct err *err)
 {
 	struct buf b;
 	uint64_t at = m->file.content_at + m->file.size;
-	ssize_t n = 1;
+	ssize_t n = at + 1 < end;
 	buf_init(&b, TAIL_READ + TAIL_LINE_MAX);
 	while (n > 0) {
 		n = read_at(m->fd, buf_room(&b, TAIL_READ), TAIL_READ, at);
@@ -129,7 +133,7 @@ static int read_file(struct spool_msg *m, struct err *err)
 		return err_sys(err, "%s", m->id);
 	if ((uint64_t)st.st_size < m->file.content_at + m->file.size)
 		return err_set(err, ERR_DATA, "%s: the content is cut", m->id);
-	return read_outcomes(m, err);
+	return read_outcomes(m, (uint64_t)st.st_size, err);
 }
 
 int spool_get(struct spool *s, const char *id, enum spool_lock lock, struct spool_msg **out, struct err *err)
@@ -278,6 +282,23 @@ int spool_set_due(struct spool_msg *m, int64_t due, struct err *err)
 	return futimens(m->fd, times) < 0 ? err_sys(err, "%s", m->id) : 0;
 }
 
+int spool_postpone(struct spool_msg *m, int64_t due, struct err *err)
+{
+	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_sec = due } };
+	m->due = due;
+	return futimens(m->fd, times) < 0 ? err_sys(err, "%s", m->id) : 0;
+}
+
+int spool_postpone_id(const struct spool *s, const char *id, int64_t due, struct err *err)
+{
+	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_sec = due } };
+	char *path = spool_path(s, "msg", id);
+	int rc =
+	    utimensat(AT_FDCWD, path, times, AT_SYMLINK_NOFOLLOW) < 0 && errno != ENOENT ? err_sys(err, "%s", id) : 0;
+	free(path);
+	return rc;
+}
+
 static int unlink_by(struct spool_msg *m, int (*how)(struct durable_dir *, const char *, struct err *), struct err *err)
 {
 	char *path = spool_path(m->s, folder_of(m), m->id);
@@ -320,43 +341,27 @@ int spool_set_aside(struct spool *s, const char *id, struct err *err)
 	return move(s, id, "msg", "bad", err);
 }
 
-int spool_scan(
-    struct spool *s, const char *folder, int (*fn)(void *arg, const struct spool_entry *e), void *arg, struct err *err)
+static bool sweep_one(const struct spool *s, const struct spool_entry *e)
 {
-	char *path = xasprintf("%s/%s", s->dir, folder);
-	DIR *dir = opendir(path);
-	int rc = dir ? 0 : err_sys(err, "%s", path);
-	struct dirent *de;
-	while (rc == 0 && (de = readdir(dir))) {
-		struct stat st;
-		if (!spool_id_ok(de->d_name) || fstatat(dirfd(dir), de->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
-		    !S_ISREG(st.st_mode))
-			continue;
-		rc = fn(arg, &(struct spool_entry){ de->d_name, st.st_mtime, st.st_size, strcmp(folder, "hold") == 0 });
-	}
-	if (dir)
-		closedir(dir);
-	free(path);
-	return rc;
-}
-
-static int sweep_one(void *arg, const struct spool_entry *e)
-{
-	struct spool *s = arg;
 	if (e->due > spool_now() / 1000000 - SWEEP_AGE)
-		return 0;
+		return false;
 	char *path = spool_path(s, "tmp", e->id);
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 && unlink(path) == 0)
-		s->swept++;
+	bool gone = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 && unlink(path) == 0;
 	if (fd >= 0)
 		close(fd);
 	free(path);
-	return 0;
+	return gone;
 }
 
 int spool_sweep(struct spool *s)
 {
-	s->swept = 0;
-	return spool_scan(s, "tmp", sweep_one, s, NULL) < 0 ? 0 : s->swept;
+	struct err err;
+	struct spool_entry e;
+	struct spool_walk *w = spool_walk_open(s, "tmp", &err);
+	int swept = 0;
+	while (w && spool_walk_next(w, &e))
+		swept += sweep_one(s, &e);
+	spool_walk_close(w);
+	return swept;
 }

@@ -48,27 +48,22 @@ int spool_reserve(struct spool_msg *m, size_t n, struct err *err);
 int spool_record(struct spool_msg *m, struct span lines, struct err *err);
 /* The same without a sync: for what may be forgotten, an attempt that failed for now. */
 int spool_record_lightly(struct spool_msg *m, struct span lines, struct err *err);
-/* Sets when it is due. */
+/* Sets when it is due, and tells the scheduler. */
 int spool_set_due(struct spool_msg *m, int64_t due, struct err *err);
-/* Every recipient settled and reported where that is due: a crash may bring the file back, which is removed again then.
- */
+/* The same by the scheduler itself, which need not be told. */
+int spool_postpone(struct spool_msg *m, int64_t due, struct err *err);
+/* The same without opening it; one that has gone is no error. */
+int spool_postpone_id(const struct spool *s, const char *id, int64_t due, struct err *err);
+/* Every recipient settled and reported where that is due, and recorded so: a crash may bring the file back, which is
+ * removed again then. */
 int spool_remove_done(struct spool_msg *m, struct err *err);
-/* By an administrator's wish: stays removed. */
+/* Stays removed. */
 int spool_remove(struct spool_msg *m, struct err *err);
 /* Puts it on hold or lets it go on. */
 int spool_hold(struct spool_msg *m, bool hold, struct err *err);
 /* Moves what can't be understood to bad/, where somebody may look at it. */
 int spool_set_aside(struct spool *s, const char *id, struct err *err);
 
-struct spool_entry {
-	const char *id;
-	int64_t due;  /* seconds */
-	int64_t size; /* of the whole file */
-	bool held;
-};
-/* Calls fn for each file of "msg" or "hold", in no order; non-zero ends it and is returned. -1 with err. */
-int spool_scan(
-    struct spool *s, const char *folder, int (*fn)(void *arg, const struct spool_entry *e), void *arg, struct err *err);
 /* Removes what writers left in tmp/ that are gone; returns how many. */
 int spool_sweep(struct spool *s);
 
