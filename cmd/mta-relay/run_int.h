@@ -110,7 +110,8 @@ struct run_queue {
 	bool first_scan;
 	bool forced; /* --now: what was not tried since the start is due */
 	struct timespec started;
-	size_t found; /* by the scan */
+	size_t found;          /* by the scan */
+	int64_t put_off_until; /* the last that was due but put off */
 };
 int run_queue_open(struct run_queue *q, struct run *r, struct err *err);
 void run_queue_close(struct run_queue *q);

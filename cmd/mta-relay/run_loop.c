@@ -299,7 +299,7 @@ static bool all_done(struct loop *l)
 {
 	if (l->stopping_since)
 		return !busy(l) || time_is_over(l);
-	if (!l->r->o.once || plan_count(l->q.plan) || l->q.scan)
+	if (!l->r->o.once || plan_count(l->q.plan) || l->q.scan || l->q.put_off_until > l->q.now)
 		return false;
 	run_queue_changes(&l->q);
 	return sched_next(l->q.due) > l->q.now;

@@ -112,8 +112,10 @@ int64_t plan_put_off(struct plan *p, uint32_t hash, int64_t now)
 		d->crowded = now;
 		d->served = 0;
 	}
-	/* Twice as quickly as it is served: it may become quicker. */
+	/* Twice as quickly as it is served: it may become quicker. At first nothing is known. */
 	int64_t rate = 2 * (1 + d->served / (now - d->crowded + 1));
+	if (now - d->crowded < 5)
+		rate = 1000;
 	if (d->slot < (now + PLAN_LOOK_AGAIN) * 1000)
 		d->slot = (now + PLAN_LOOK_AGAIN) * 1000;
 	if (d->slot < (now + PLAN_PUT_OFF) * 1000)

@@ -30,7 +30,7 @@ static void add_many(struct plan *p, const char *key, unsigned from, unsigned n,
 {
 	char id[SPOOL_ID_SIZE];
 	for (unsigned i = from; i < from + n; i++) {
-		snprintf(id, sizeof id, "%.7s.%u", key, i);
+		snprintf(id, sizeof id, "%.4s.%u", key, i);
 		plan_add(p, id, &key, 1, line);
 	}
 }
@@ -163,7 +163,7 @@ static void test_fairness(void **state)
 	(void)state;
 	add_many(p, "big", 0, 1000, PLAN_PROMPT);
 	for (int d = 0; d < 100; d++) {
-		snprintf(key, sizeof key, "small%d", d);
+		snprintf(key, sizeof key, "s%d", d);
 		add_many(p, key, 0, 10, PLAN_PROMPT);
 	}
 	for (; of_small < 1000; steps++) {
@@ -406,11 +406,14 @@ static void test_crowded(void **state)
 	assert_false(plan_full(p));
 	for (int i = 0; i < 5000; i++) {
 		int64_t at = plan_put_off(p, plan_hash("x"), 1000);
-		assert_true(at >= last && at >= 1000 + PLAN_LOOK_AGAIN && at <= 1000 + PLAN_PUT_OFF);
+		assert_true(at >= last && at >= 1000 + PLAN_LOOK_AGAIN);
 		last = at;
 	}
+	assert_in_range(last, 1004, 1007);
 	/* It served none: one each half second, up to the limit. */
-	assert_int_equal(last, 1000 + PLAN_PUT_OFF);
+	for (int i = 0; i < 5000; i++)
+		last = plan_put_off(p, plan_hash("x"), 1010);
+	assert_int_equal(last, 1010 + PLAN_PUT_OFF);
 	plan_free(p);
 }
 

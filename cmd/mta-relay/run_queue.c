@@ -198,6 +198,8 @@ static void put_off(struct run_queue *q, const char *id, int64_t until, uint32_t
 	if (until > q->now + IN_MEMORY && spool_postpone_id(q->r->spool, id, until, &err) < 0)
 		log_err("due qid=%s reason=%s", id, log_quote(span_str(err.text)));
 	sched_put(q->due, id, until, dest);
+	if (until > q->put_off_until)
+		q->put_off_until = until;
 }
 
 /* Its only destination is known to be down, which was recorded when it was first found so: the next attempt is put off,

@@ -47,6 +47,7 @@ static int take_lock(struct spool_msg *m, const char *path, enum spool_lock lock
 	if (fstat(m->fd, &by_fd) < 0)
 		return err_sys(err, "%s", m->id);
 	m->due = by_fd.st_mtime;
+	m->bytes = (uint64_t)by_fd.st_size;
 	if (lock == SPOOL_UNLOCKED)
 		return 0;
 	if (stat(path, &by_name) < 0)
@@ -106,11 +107,11 @@ static void take_lines(struct spool_msg *m, struct buf *b)
 		buf_reset(b);
 }
 
-static int read_outcomes(struct spool_msg *m, uint64_t end, struct err *err)
+static int read_outcomes(struct spool_msg *m, struct err *err)
 {
 	struct buf b;
 	uint64_t at = m->file.content_at + m->file.size;
-	ssize_t n = at + 1 < end;
+	ssize_t n = at + 1 < m->bytes;
 	buf_init(&b, TAIL_READ + TAIL_LINE_MAX);
 	while (n > 0) {
 		n = read_at(m->fd, buf_room(&b, TAIL_READ), TAIL_READ, at);
@@ -126,14 +127,11 @@ static int read_outcomes(struct spool_msg *m, uint64_t end, struct err *err)
 
 static int read_file(struct spool_msg *m, struct err *err)
 {
-	struct stat st;
 	if (read_envelope(m, err) < 0)
 		return -1;
-	if (fstat(m->fd, &st) < 0)
-		return err_sys(err, "%s", m->id);
-	if ((uint64_t)st.st_size < m->file.content_at + m->file.size)
+	if (m->bytes < m->file.content_at + m->file.size)
 		return err_set(err, ERR_DATA, "%s: the content is cut", m->id);
-	return read_outcomes(m, (uint64_t)st.st_size, err);
+	return read_outcomes(m, err);
 }
 
 int spool_get(struct spool *s, const char *id, enum spool_lock lock, struct spool_msg **out, struct err *err)

@@ -23,6 +23,7 @@ struct spool_msg {
 	char id[SPOOL_ID_SIZE];
 	struct spool_file file;
 	int64_t due;         /* seconds since 1970 */
+	uint64_t bytes;      /* of the file when it was opened */
 	bool held;           /* stands in hold/ */
 	struct arena *arena; /* of everything in file; lives until spool_put */
 	struct spool *s;
