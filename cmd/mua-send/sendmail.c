@@ -68,13 +68,25 @@ static int mode(struct sendmail *s, const char *value, struct err *err)
 	return err_set(err, ERR_USAGE, "unknown mode -b%s", value);
 }
 
+/* -qR and -qS once searched for a text; here it is an address or a domain. */
+static const char *condition(struct sendmail *s, const char *value)
+{
+	const char *text = value + 1, *at = strchr(text, '@');
+	if (value[0] == 'S')
+		return arena_printf(s->arena, "--sender=%s%s", at || !strcmp(text, "<>") ? "" : "@", text);
+	if (at && at != text)
+		return arena_printf(s->arena, "--recipient=%s", text);
+	return arena_printf(s->arena, "--domain=%s", at ? text + 1 : text);
+}
+
 /* Beside -bd an interval says how often the queue is run, which mta-relay run decides by itself. */
 static int queue_run(struct sendmail *s, const char *value, struct err *err)
 {
-	(void)err;
-	if (value[0] == 'I' && value[1]) {
+	if (value[0] && strchr("IRS", value[0])) {
+		if (!value[1])
+			return err_set(err, ERR_USAGE, "-q%c needs a text right behind it", value[0]);
 		s->act = SENDMAIL_RETRY;
-		s->id = value + 1;
+		s->which = value[0] == 'I' ? value + 1 : condition(s, value);
 	} else if (s->act == SENDMAIL_SEND) {
 		s->act = SENDMAIL_RUN;
 	}
@@ -201,7 +213,7 @@ int sendmail_become_relay(const struct sendmail *s, struct err *err)
 {
 	static const char *const words[][4] = {
 		[SENDMAIL_STDIN] = { "serve", "--role=msa" },
-		[SENDMAIL_LIST] = { "queue", "list" },
+		[SENDMAIL_LIST] = { "queue", "mailq" },
 		[SENDMAIL_RUN] = { "run", "--once" },
 		[SENDMAIL_RETRY] = { "queue", "retry" },
 		[SENDMAIL_VERIFY] = { "explain" },
@@ -217,7 +229,7 @@ int sendmail_become_relay(const struct sendmail *s, struct err *err)
 	if (s->config)
 		argv[n++] = arena_printf(s->arena, "--config=%s", s->config);
 	if (s->act == SENDMAIL_RETRY)
-		argv[n++] = s->id;
+		argv[n++] = s->which;
 	for (int i = s->operands; i < s->argc && s->act == SENDMAIL_VERIFY; i++)
 		argv[n++] = s->argv[i];
 	execvp(path, (char *const *)(uintptr_t)argv);

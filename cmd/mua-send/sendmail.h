@@ -14,8 +14,8 @@ enum sendmail_act {
 	SENDMAIL_NOTHING, /* newaliases, -bi, -I: alias files are read as they are; -bh, -bH */
 	SENDMAIL_STDIN,   /* -bs: SMTP on stdin */
 	SENDMAIL_LIST,    /* mailq, -bp */
-	SENDMAIL_RUN,     /* -q, -qR, -qS */
-	SENDMAIL_RETRY,   /* -qI ID */
+	SENDMAIL_RUN,     /* -q */
+	SENDMAIL_RETRY,   /* -qI, -qR, -qS */
 	SENDMAIL_VERIFY,  /* -bv */
 	SENDMAIL_DAEMON,  /* -bd */
 	SENDMAIL_LOCAL,   /* -bl */
@@ -23,7 +23,7 @@ enum sendmail_act {
 
 struct sendmail {
 	enum sendmail_act act;
-	const char *id;      /* SENDMAIL_RETRY's */
+	const char *which;   /* SENDMAIL_RETRY's: an id or a condition of mta-relay queue */
 	const char *config;  /* -C, mta-relay's too; NULL: the usual one */
 	struct arena *arena; /* of argv; the caller frees it, also after an error */
 	/* mua-send's command line: options, "--", recipients from argv[operands] on; NULL-terminated. */
