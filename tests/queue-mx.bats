@@ -91,3 +91,40 @@ run_mx() {
 	# The MX was asked for once: the others were deferred for the same reason.
 	[ "$(grep -c '^gone.example 15 ' "$BATS_TEST_TMPDIR/dns2.log")" -eq 1 ]
 }
+
+@test "a report to a domain that takes no mail, or is not there, is dropped at once" {
+	printf 'RCPT:nobody@:550 5.1.1 no such user\n' >"$SINK/rules"
+	for d in null nowhere; do message | inject "a@$d.example" nobody@plain.example; done
+	run_mx
+	[ "$(waiting)" -eq 0 ]
+	[ "$(kept)" -eq 0 ]
+	[ "$(grep -c ' drop qid=' "$BATS_TEST_TMPDIR/log")" -eq 2 ]
+}
+
+@test "domains with the same hosts are one site, and down together" {
+	printf '%s MX 10 gone.mx.example\n' gone.example twin.example >>"$ZONE"
+	echo 'gone.mx.example A 127.0.0.98' >>"$ZONE"
+	kill "${PIDS[-1]}"
+	"$TOP/dnsd" "$ZONE" "$BATS_TEST_TMPDIR/dns2" >/dev/null 2>&1 3>&- &
+	PIDS+=($!)
+	wait_for 10 test -s "$BATS_TEST_TMPDIR/dns2"
+	DNS=127.0.0.1:$(cat "$BATS_TEST_TMPDIR/dns2")
+	LOG=$BATS_TEST_TMPDIR/runlog
+	"$RELAY" run --queue="$Q" --hostname=us.example --resolver="$DNS" --port="$PORT" 2>"$LOG" 3>&- &
+	RUNNER=$!
+	PIDS+=("$RUNNER")
+	deferred() { [ "$(grep -c 'status=deferred' "$LOG")" -eq "$1" ]; }
+	wait_for 10 grep -q 'start queue=' "$LOG"
+	message | inject a@example.org b@gone.example
+	wait_for 20 deferred 1
+	message | inject a@example.org b@twin.example
+	wait_for 20 deferred 2
+	message | inject a@example.org c@gone.example
+	wait_for 20 deferred 3
+	kill -USR1 "$RUNNER"
+	wait_for 10 grep -q ' site name="gone.mx.example" destinations=2 .* down=[1-9]' "$LOG"
+	# The third was not tried.
+	[ "$(grep -c 'to="c@gone.example" relay=none .* dsn=4.4.1' "$LOG")" -eq 1 ]
+	kill "$RUNNER"
+	wait "$RUNNER"
+}

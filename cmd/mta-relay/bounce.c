@@ -62,12 +62,13 @@ static struct span told(const struct spool_msg *m, const struct bounce_config *c
 
 enum bounce_kind bounce_due(const struct spool_msg *m, size_t rcpt, const struct bounce_config *c, int64_t now)
 {
-	if (m->file.state[rcpt].reported)
+	const struct spool_rcpt_state *st = &m->file.state[rcpt];
+	if (st->reported)
 		return BOUNCE_NOTHING;
-	enum bounce_kind kind = kind_of(m, rcpt, c, now);
-	if (!m->file.env.from.n && (kind != BOUNCE_FAILED || !told(m, c).n))
-		return BOUNCE_NOTHING;
-	return kind;
+	/* NOTIFY is the sender's wish; the postmaster's is in our configuration. */
+	if (!m->file.env.from.n)
+		return st->last.state == SPOOL_FAILED && told(m, c).n ? BOUNCE_FAILED : BOUNCE_NOTHING;
+	return kind_of(m, rcpt, c, now);
 }
 
 static bool needs_utf8(const struct bounce_text *t)
@@ -80,10 +81,12 @@ static bool needs_utf8(const struct bounce_text *t)
 }
 
 /* RFC 3461 4.3: FULL is about failures; without RET the choice is ours, and the header alone makes little backscatter.
- */
-static bool wants_full(const struct spool_msg *m, const enum bounce_kind *kind)
+ * What is large is better not sent twice over the net (RFC 3464 2 leaves it to us). */
+static bool wants_full(const struct spool_msg *m, const struct bounce_config *c, const enum bounce_kind *kind)
 {
 	bool failed = false;
+	if (c->return_max && m->file.size > c->return_max)
+		return false;
 	for (size_t i = 0; i < m->file.env.n_rcpt; i++)
 		failed |= kind[i] == BOUNCE_FAILED;
 	return failed && span_ieqs(m->file.env.ret, "FULL");
@@ -206,7 +209,7 @@ int bounce_report(struct spool_msg *m, const struct bounce_config *c, int64_t no
 	if (!due)
 		return 0;
 	struct bounce_text t = {
-		.m = m, .c = c, .kind = kind, .to = told(m, c), .now = now, .full = wants_full(m, kind)
+		.m = m, .c = c, .kind = kind, .to = told(m, c), .now = now, .full = wants_full(m, c, kind)
 	};
 	if (queue_it(&t, m, id, err) < 0)
 		return -1;

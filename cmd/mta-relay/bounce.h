@@ -16,6 +16,7 @@ struct bounce_config {
 	const char *postmaster; /* gets what can't be returned; NULL: nobody */
 	int64_t warn_after;     /* seconds until a delay is told; 0: never */
 	int64_t expire;         /* seconds until a recipient is given up */
+	uint64_t return_max;    /* bytes of content that a report returns whole; 0: any */
 };
 
 enum bounce_kind {

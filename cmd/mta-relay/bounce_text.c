@@ -56,6 +56,8 @@ static bool any(const struct bounce_text *t, enum bounce_kind kind)
 
 static const char *subject(const struct bounce_text *t)
 {
+	if (!t->m->file.env.from.n)
+		return "Undeliverable report, for the postmaster";
 	return any(t, BOUNCE_FAILED)    ? "Undelivered mail returned to sender"
 	       : any(t, BOUNCE_DELAYED) ? "Delayed mail (still being retried)"
 					: "Successful mail delivery report";

@@ -62,6 +62,8 @@ const struct opt relay_run_options[] = {
 	{ "expire", 0, OPT_DURATION, AT(expire), "TIME", "until a recipient is given up (default 5d)", NULL, 0 },
 	{ "warn-after", 0, OPT_DURATION, AT(warn_after), "TIME",
 	    "until the sender is told of a delay (default 4h; 0: never)", NULL, 0 },
+	{ "return-max", 0, OPT_SIZE, AT(return_max), "SIZE",
+	    "of a message that is returned whole when its sender asks (default 1M)", NULL, 0 },
 	{ "postmaster", 0, OPT_STR, AT(postmaster), "ADDRESS", "gets the bounces that can't be delivered", NULL, 0 },
 	{ "ready-file", 0, OPT_STR, AT(ready_file), "FILE", "kept while the queue is worked on", NULL, OPT_NO_CONFIG },
 	{ "ready", 0, OPT_FLAG, AT(ready), NULL, "tell whether the runner of --ready-file is up", NULL, OPT_NO_CONFIG },
@@ -161,7 +163,8 @@ static int open_queue(struct run *r, struct err *err)
 		.bounce = { .hostname = r->hostname,
 		    .postmaster = o->postmaster,
 		    .warn_after = o->warn_after / 1000,
-		    .expire = o->expire / 1000 } };
+		    .expire = o->expire / 1000,
+		    .return_max = o->return_max } };
 	return 0;
 }
 
@@ -218,6 +221,7 @@ int relay_run(int argc, char **argv)
 				    .concurrency = 20,
 				    .per_destination = 10,
 				    .window = 2 * SCHED_WINDOW,
+				    .return_max = 1048576,
 				    .retry_min = 10 * MINUTE,
 				    .retry_max = 3 * HOUR,
 				    .expire = (int64_t)5 * 24 * HOUR,

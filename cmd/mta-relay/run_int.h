@@ -22,6 +22,7 @@ struct run_options {
 	int starttls;   /* enum starttls_policy, or 3: as fits */
 	unsigned port, concurrency, per_destination, window;
 	int64_t retry_min, retry_max, expire, warn_after, mda_timeout; /* ms */
+	uint64_t return_max;
 	bool once, now, explain, ready;
 };
 /* A request to a worker and its answer, one datagram each: messages for one destination. */
