@@ -78,7 +78,7 @@ age() {
 	four
 	run -0 queue remove --domain=example.com "$ONE" "$FOUR"
 	[ "$(listed)" -eq 3 ]
-	[ -e "$Q"/*/msg/"$ONE" ]
+	[ "$(find "$Q" -name "$ONE" | wc -l)" -eq 1 ]
 	run -64 queue remove
 	run -64 queue show all
 	run -64 queue show --domain=example.com

@@ -385,8 +385,8 @@ static void test_batches(void **state)
 	plan_free(p);
 }
 
-/* One destination takes at most a fifth of the room for itself (a quarter of what it leaves), several leave some too; what is
- * put off comes back in order, at the destination's pace. */
+/* One destination takes at most a fifth of the room for itself (a quarter of what it leaves), several leave some too;
+ * what is put off comes back in order, at the destination's pace. */
 static void test_crowded(void **state)
 {
 	struct plan *p = new_plan(1);

@@ -34,7 +34,7 @@ static int take(struct sched *s, int64_t now)
 {
 	char id[SPOOL_ID_SIZE];
 	uint32_t dest;
-	return sched_take(s, now, id, &dest) ? atoi(id) : -1;
+	return sched_take(s, now, id, &dest) ? (int)strtol(id, NULL, 10) : -1;
 }
 
 static void test_order(void **state)
