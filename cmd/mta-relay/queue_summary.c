@@ -51,17 +51,18 @@ static struct row *row_of(struct summary *x, struct span domain)
 	name_of(domain, name);
 	for (const char *p = name; *p; p++)
 		h = (h ^ (unsigned char)*p) * 16777619u;
-	struct row **link = &x->bucket[h % BUCKETS];
-	while (*link && strcmp((*link)->domain, name) != 0)
-		link = &(*link)->chain;
-	if (*link)
-		return *link;
+	struct row **bucket = &x->bucket[h % BUCKETS], *r = *bucket;
+	while (r && strcmp(r->domain, name) != 0)
+		r = r->chain;
+	if (r)
+		return r;
 	if (x->rows >= DOMAINS_MAX)
 		return &x->others;
 	x->rows++;
-	*link = xcalloc(1, sizeof **link);
-	memcpy((*link)->domain, name, sizeof name);
-	return *link;
+	r = xcalloc(1, sizeof *r);
+	memcpy(r->domain, name, sizeof name);
+	r->chain = *bucket;
+	return *bucket = r;
 }
 
 static int count(void *arg, const char *id)

@@ -116,18 +116,26 @@ static void noticed(struct run_queue *q, const struct inotify_event *e)
 		plan_forget_down(q->plan);
 }
 
+/* Perhaps a retry of many was among them. */
+static void missed_some(struct run_queue *q)
+{
+	struct err err = { 0 };
+	plan_forget_down(q->plan);
+	if (begin_scan(q, &err) < 0)
+		log_err("scan reason=%s", log_quote(span_str(err.text)));
+}
+
 void run_queue_changes(struct run_queue *q)
 {
 	_Alignas(struct inotify_event) char events[16384];
-	struct err err = { 0 };
 	ssize_t n;
 	do {
 		n = read(q->watch, events, sizeof events);
 		for (char *p = events; n > 0 && p < events + n;) {
 			/* UNSAFE: the kernel writes whole events, each aligned and followed by its len bytes of name */
 			const struct inotify_event *e = (const void *)p;
-			if ((e->mask & IN_Q_OVERFLOW) && begin_scan(q, &err) < 0)
-				log_err("scan reason=%s", log_quote(span_str(err.text)));
+			if (e->mask & IN_Q_OVERFLOW)
+				missed_some(q);
 			noticed(q, e);
 			p += sizeof *e + e->len;
 		}
