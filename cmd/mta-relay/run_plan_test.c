@@ -207,6 +207,7 @@ static void test_slow_start(void **state)
 	while (n)
 		unreached(p, j[--n], "", 100);
 	assert_int_equal(plan_down_until(p, "x"), 100 + MIN);
+	assert_int_equal(plan_down(p), 1);
 	plan_free(p);
 }
 
