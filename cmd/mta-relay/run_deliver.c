@@ -209,6 +209,7 @@ static int send_batch(struct attempt *x, const struct route *r, struct hop_messa
 	}
 	record(x, rcpt, o, n);
 	x->out->unreachable |= hop.unreachable;
+	memcpy(x->out->site, hop.site, sizeof x->out->site);
 	if (rc < 0)
 		snprintf(x->out->why, sizeof x->out->why, "%.390s", err.text);
 	return hop.unreachable ? -1 : 0;

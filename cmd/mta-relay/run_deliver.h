@@ -22,6 +22,7 @@ struct deliver_done {
 	int64_t due;      /* seconds since 1970 */
 	bool unreachable; /* the destination could not be reached at all */
 	char why[400];    /* then: the reason */
+	char site[256];   /* of the destination, see struct hop_result; "" when it is not known */
 };
 
 /* Every recipient that is not settled and whose route has this key. finish: this was the message's last destination. */

@@ -12,6 +12,7 @@
 #include "io/trace.h"
 #include "msg/downgrade.h"
 #include "mta-relay/handoff.h"
+#include "mta-relay/route_site.h"
 #include "mta-relay/run_secret.h"
 
 enum {
@@ -30,6 +31,7 @@ struct hop {
 	struct smtp_client *client;
 	struct mda *mda;
 	char relay[320];
+	char site[SITE_SIZE]; /* of the destination last looked up */
 	unsigned sent;
 };
 
@@ -205,6 +207,7 @@ static int call_mx(struct hop *h, const char *domain, struct err *err)
 	struct mx_result mx;
 	int rc = -1;
 	mx_lookup(h->dns, a, span_str(domain), MX_ANY, &mx);
+	route_site(&mx, h->site);
 	size_t n = before_ourselves(h, &mx);
 	if (mx.kind == MX_NULL || mx.kind == MX_NONE)
 		no_host(&mx, err);
@@ -277,7 +280,7 @@ static int call_url(struct hop *h, const struct route *r, struct err *err)
 static int call_route(struct hop *h, const struct route *r, struct err *err)
 {
 	hop_hang_up(h);
-	*h->relay = '\0';
+	*h->relay = *h->site = '\0';
 	int rc = 0;
 	if (r->kind == ROUTE_LMTP)
 		rc = (h->mda = mda_new(r->target, h->c->hostname, h->c->mda_timeout, err)) ? 0 : -1;
@@ -393,10 +396,12 @@ int hop_send(struct hop *h, const struct route *r, struct hop_message *m, struct
 	if (!reused && call_route(h, r, err) < 0) {
 		out->unreachable = err->class != ERR_PERM;
 		snprintf(out->relay, sizeof out->relay, "%s", h->relay);
+		memcpy(out->site, h->site, sizeof out->site);
 		return -1;
 	}
 	int rc = h->mda ? send_mda(h, m, err) : send_smtp(h, r, m, reused, err);
 	snprintf(out->relay, sizeof out->relay, "%s", h->relay);
+	memcpy(out->site, h->site, sizeof out->site);
 	out->final = h->mda;
 	out->dsn = h->client && (smtp_client_exts(h->client) & SMTP_DSN);
 	out->unreachable = rc < 0 && h->mda;

@@ -33,6 +33,7 @@ struct hop_result {
 	bool dsn;         /* it reports success itself */
 	bool final;       /* an MDA: what it took is delivered */
 	bool unreachable; /* no conversation could be opened: the next message will fare no better now */
+	char site[256];   /* the best MX hosts of the domain (route_site), "" when they are not known */
 };
 /* One transaction: the recipients' results as smtp_client_send gives them. eightbit tells whether the content has bytes
  * above 127; it is asked only when the next hop can't take them. -1 with err when the conversation failed. rewind
