@@ -121,7 +121,7 @@ static void tell_route(struct explain *x, const char *address)
 		[ROUTE_MX] = "to its MX hosts", [ROUTE_SMTP] = "to", [ROUTE_LMTP] = "to", [ROUTE_ERROR] = "not at all:"
 	};
 	struct route r;
-	route_find(x->routes, x->arena, span_str(address), &r);
+	route_find(x->routes, x->arena, span_str(""), span_str(address), &r);
 	printf("  %s goes %s %s\n    because %s", address, kinds[r.kind],
 	    r.kind == ROUTE_ERROR ? r.error.text
 	    : r.kind == ROUTE_MX  ? ""
