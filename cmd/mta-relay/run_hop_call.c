@@ -78,8 +78,10 @@ static int connect_to(struct hop *h, const struct call *call, struct err *err)
 		hop_note_dead(h, &call->to->addr);
 	/* An address of ours that is not ours is no fault of the peer's, but may come back (RFC 5321 4.2.5: not a 5xx).
 	 */
-	if (err->sys == EADDRNOTAVAIL && source->len)
+	bool not_ours = err->sys == EADDRNOTAVAIL && source->len;
+	if (not_ours)
 		err_prefix(err, "the source address is not one of this host's");
+	snprintf(err->enh, sizeof err->enh, not_ours ? "4.3.5" : "4.4.1");
 	trace_why("conn.fail", "temp", NULL, "%s", err->text);
 	err_prefix(err, "%s", h->relay);
 	return -1;
