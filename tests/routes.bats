@@ -344,3 +344,69 @@ waits() {
 		rm "$T/log"
 	done
 }
+
+@test "explain: a recipient's way with hosts, addresses, source, TLS and times, and no conversation" {
+	cat >"$ROUTES" <<-ROUTES
+		two.example mx tls=verify tls-ca=$ROUTES source=127.0.0.2 helo=x.example
+		from:me@sender.example smtp://me@127.0.0.1:587,mx:one.example password-file=$ROUTES
+		none.example error:550 5.7.1 not there
+	ROUTES
+	explain() {
+		run "$RELAY" explain --resolver="$DNS" --routes="$ROUTES" --hostname=us.example --port=2525 "$@"
+		[ "$status" -eq 0 ]
+	}
+	explain b@two.example
+	[[ $output == *"from a stranger it is refused: 550 5.7.1"* ]]
+	[[ $output == *"b@two.example goes to the MX hosts of two.example"*"because $ROUTES:1: the routes file has 'two.example'"* ]]
+	[[ $output == *"10 mx.example 127.0.0.1"*"20 other.example 127.0.0.1"* ]]
+	[[ $output == *"calls mx.example[127.0.0.1]:2525 from 127.0.0.2"*"then other.example[127.0.0.1]:2525 from 127.0.0.2"* ]]
+	[[ $output == *"TLS (verify): always, with a certificate for the host's name by $ROUTES"*"says EHLO x.example"* ]]
+	[[ $output == *"again after 10m,"*"after 3h at most; returned after 5d"* ]]
+	explain -f me@sender.example b@three.example
+	[[ $output == *"goes to smtp://me@127.0.0.1:587"*"the routes file has 'from:me@sender.example' for its sender"* ]]
+	[[ $output == *"calls 127.0.0.1[127.0.0.1]:587"*"TLS (verify)"*"logs in as me, with the password of $ROUTES"* ]]
+	[[ $output == *"and when nobody there can be reached to the MX hosts of one.example"*"calls mx.example[127.0.0.1]:2525"* ]]
+	explain b@three.example
+	[[ $output == *"goes to the MX hosts of three.example"*"nothing else is configured"*"TLS (may)"* ]]
+	explain --ip=6 b@both.example
+	[[ $output == *"calls both-mx.example[::1]:2525"* && $output != *"[127.0.0.1]"* ]]
+	explain --retry-min=1h --expire=90m b@none.example b@nowhere.example
+	[[ $output == *"not at all: 550 5.7.1 not there"*"so it is returned: 550 5.1.2"* && $output != *"again after"* ]]
+	explain --retry-min=1h --expire=90m b@one.example
+	[[ $output == *"again after 1h"*"returned after 90m"* ]]
+	# Hosts that we are ourselves.
+	explain --hostname=mx.example b@one.example
+	[[ $output == *"loops back to us"*"5.4.6"* ]]
+	run "$RELAY" explain --port=0 b@one.example
+	[ "$status" -eq 64 ]
+}
+
+@test "explain --message: recipients, sender and demands of a message" {
+	printf 'team: b, x@three.example\n' >"$T/aliases"
+	printf 'b@here.example::::::\n' >"$T/users"
+	printf 'from:me@sender.example smtp://127.0.0.1:26\n' >"$ROUTES"
+	printf 'From: Me <me@sender.example>\nTo: Team <team@here.example>,\n "A, B" <a@two.example>\nCc: a@two.example\nBcc: nobody@here.example\n\nGr\303\274\303\237e\n' \
+		>"$T/message"
+	explain() {
+		run "$RELAY" explain --resolver="$DNS" --routes="$ROUTES" --domains=here.example --users="$T/users" \
+			--aliases="$T/aliases" --mda=lmtp:unix:/run/mda "$@"
+		[ "$status" -eq 0 ]
+	}
+	explain --message="$T/message"
+	[[ $output == "The message: $(sed 's/$/\r/' "$T/message" | wc -c) bytes, 8-bit content"* && $output == *"without 8BITMIME"* ]]
+	[[ $output == *"team@here.example"*"is taken from anybody"*"an alias leads to b@here.example"*"b@here.example is in $T/users"* ]]
+	[[ $output == *"b@here.example goes to lmtp:unix:/run/mda"*"x@three.example goes to smtp://127.0.0.1:26"* ]]
+	[[ $output == *"nobody@here.example"*"550 5.1.1"* ]]
+	[ "$(grep -c '^a@two.example' <<<"$output")" -eq 1 ]
+	# Named recipients and senders come before those of the header.
+	explain --message=- -f '' c@one.example <"$T/message"
+	[[ $output == *"c@one.example goes to the MX hosts of one.example"* && $output != *"team@"* ]]
+	printf 'To: b\303\274@two.example\n\nx\n' >"$T/message"
+	explain --message="$T/message" --max-size=20
+	[[ $output == *"a header beyond ASCII"*"552 5.3.4"*"without SMTPUTF8"* ]]
+	run "$RELAY" explain --message="$T/absent"
+	[ "$status" -ne 0 ]
+	printf 'Subject: x\n\nx\n' >"$T/message"
+	run "$RELAY" explain --message="$T/message"
+	[ "$status" -eq 64 ]
+}
