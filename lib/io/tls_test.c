@@ -16,70 +16,10 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "io/tls.h"
+#include "io/tls_test.h"
 
 static char dir[] = "/tmp/tls_test.XXXXXX";
 static char ca_pem[64], srv_pem[64], srv_key[64], other_pem[64], cli_pem[64], live_pem[64];
-
-/* ---- certificates ---- */
-
-struct identity {
-	X509 *cert;
-	EVP_PKEY *key;
-};
-
-static void extension(X509 *cert, X509 *issuer, int nid, const char *value)
-{
-	X509V3_CTX ctx;
-	X509V3_set_ctx(&ctx, issuer, cert, NULL, NULL, 0);
-	X509_EXTENSION *e = X509V3_EXT_conf_nid(NULL, &ctx, nid, value);
-	assert_non_null(e);
-	X509_add_ext(cert, e, -1);
-	X509_EXTENSION_free(e);
-}
-
-static struct identity make(const char *cn, const char *san, const struct identity *ca)
-{
-	static long serial;
-	struct identity me = { X509_new(), EVP_EC_gen("P-256") };
-	X509_set_version(me.cert, 2);
-	ASN1_INTEGER_set(X509_get_serialNumber(me.cert), ++serial);
-	X509_gmtime_adj(X509_getm_notBefore(me.cert), -3600);
-	X509_gmtime_adj(X509_getm_notAfter(me.cert), 3600);
-	X509_set_pubkey(me.cert, me.key);
-	X509_NAME_add_entry_by_txt(
-	    X509_get_subject_name(me.cert), "CN", MBSTRING_ASC, (const unsigned char *)cn, -1, -1, 0);
-	const struct identity *by = ca ? ca : &me;
-	X509_set_issuer_name(me.cert, X509_get_subject_name(by->cert));
-	if (!san)
-		extension(me.cert, by->cert, NID_basic_constraints, "critical,CA:TRUE");
-	else
-		extension(me.cert, by->cert, NID_subject_alt_name, san);
-	assert_true(X509_sign(me.cert, by->key, EVP_sha256()) > 0);
-	return me;
-}
-
-static void save(const struct identity *me, const char *cert_path, const char *key_path)
-{
-	FILE *f = fopen(cert_path, "w");
-	assert_non_null(f);
-	PEM_write_X509(f, me->cert);
-	if (!strcmp(cert_path, key_path))
-		PEM_write_PrivateKey(f, me->key, NULL, NULL, 0, NULL, NULL);
-	fclose(f);
-	if (strcmp(cert_path, key_path)) {
-		f = fopen(key_path, "w");
-		assert_non_null(f);
-		PEM_write_PrivateKey(f, me->key, NULL, NULL, 0, NULL, NULL);
-		fclose(f);
-	}
-}
-
-static void drop(struct identity *me)
-{
-	X509_free(me->cert);
-	EVP_PKEY_free(me->key);
-}
 
 static unsigned char srv_digest[32];
 
@@ -276,132 +216,6 @@ static void test_pin(void **state)
 	hex[63] = 'x';
 	assert_null(tls_client_new(&(struct tls_client_config){ .fingerprint = hex }, &err));
 	assert_int_equal(err.class, ERR_USAGE);
-}
-
-/* One connection to a process of its own, as to another worker of a server. -1 when it was refused. */
-static int talk(struct tls_ctx *sctx, struct tls_ctx *cctx, const char *host, const char *address)
-{
-	struct peer p = start(sctx);
-	struct stream *s = stream_from_fds(p.fd, p.fd);
-	int resumed = -1;
-	if (tls_connect_again(s, cctx, host, address, NULL) == 0) {
-		resumed = stream_tls(s)->resumed;
-		assert_int_equal(stream_tls(s)->verified, true);
-		ask(s, "hello\r\n", "hello");
-	}
-	stream_close(s);
-	finish(p);
-	return resumed;
-}
-
-static void test_sessions(void **state)
-{
-	(void)state;
-	struct tls_client_config c = { .verify = TLS_VERIFY_NAME, .ca_file = ca_pem, .sessions = true };
-	struct tls_ctx *sctx = server(srv_pem, srv_key), *cctx = client(c), *other = client(c), *none;
-	c.sessions = false;
-	none = client(c);
-	assert_int_equal(talk(sctx, cctx, "mx.example", "192.0.2.1:25"), 0);
-	/* The server that accepts now is another process, with the ticket keys that both were born with. */
-	assert_int_equal(talk(sctx, cctx, "mx.example", "192.0.2.1:25"), 1);
-	assert_int_equal(talk(sctx, cctx, "mx.example", "192.0.2.1:25"), 1);
-	assert_int_equal(talk(sctx, cctx, "mx.example", "192.0.2.2:25"), 0);
-	assert_int_equal(talk(sctx, cctx, "a.wild.example", "192.0.2.1:25"), 0);
-	assert_int_equal(talk(sctx, cctx, "mx.example", NULL), 0);
-	assert_int_equal(talk(sctx, other, "mx.example", "192.0.2.1:25"), 0);
-	assert_int_equal(talk(sctx, none, "mx.example", "192.0.2.1:25"), 0);
-	assert_int_equal(talk(sctx, none, "mx.example", "192.0.2.1:25"), 0);
-	/* A name that was never verified has no session to hide behind. */
-	assert_int_equal(talk(sctx, cctx, "mail.example", "192.0.2.1:25"), -1);
-	assert_int_equal(talk(sctx, cctx, "mail.example", "192.0.2.1:25"), -1);
-	/* Far more servers than are remembered. */
-	for (int i = 0; i < 70; i++) {
-		char at[32];
-		snprintf(at, sizeof at, "192.0.2.3:%d", i);
-		assert_int_equal(talk(sctx, cctx, "mx.example", at), 0);
-	}
-	assert_int_equal(talk(sctx, cctx, "mx.example", "192.0.2.1:25"), 0);
-	assert_int_equal(talk(sctx, cctx, "mx.example", "192.0.2.3:69"), 1);
-	tls_ctx_free(sctx);
-	tls_ctx_free(cctx);
-	tls_ctx_free(other);
-	tls_ctx_free(none);
-}
-
-static void test_session_of_a_pinned_server(void **state)
-{
-	(void)state;
-	char right[65] = "", wrong[65] = "";
-	for (size_t i = 0; i < 32; i++) {
-		snprintf(right + 2 * i, 3, "%02x", srv_digest[i]);
-		snprintf(wrong + 2 * i, 3, "%02x", srv_digest[i] ^ 1);
-	}
-	struct tls_ctx *sctx = server(srv_pem, srv_key),
-		       *yes = client((struct tls_client_config){ .fingerprint = right, .sessions = true }),
-		       *no = client((struct tls_client_config){ .fingerprint = wrong, .sessions = true });
-	assert_int_equal(talk(sctx, yes, "mx.example", "192.0.2.1:25"), 0);
-	assert_int_equal(talk(sctx, yes, "mx.example", "192.0.2.1:25"), 1);
-	assert_int_equal(talk(sctx, no, "mx.example", "192.0.2.1:25"), -1);
-	assert_int_equal(talk(sctx, no, "mx.example", "192.0.2.1:25"), -1);
-	tls_ctx_free(sctx);
-	tls_ctx_free(yes);
-	tls_ctx_free(no);
-}
-
-static void test_fingerprints(void **state)
-{
-	static const char hex[] = "00112233445566778899aabbccddeeff00112233445566778899AABBCCDDEEFF";
-	static const char colons[] =
-	    "00:11:22:33:44:55:66:77:88:99:aa:bb:cc:dd:ee:ff:00:11:22:33:44:55:66:77:88:99:aa:bb:cc:dd:ee:ff";
-	static const struct {
-		const char *prefix, *hex, *suffix;
-		bool ok;
-	} cases[] = {
-		{ "", hex, "", true },
-		{ "", colons, "", true },
-		{ "SHA256:", hex, "", true },
-		{ "sha256:", colons, ",SHA256:00112233445566778899aabbccddeeff00112233445566778899AABBCCDDEEFF", true },
-		{ "", hex, ",", true },
-		{ "", hex, ",x", false },
-		{ "", hex, "00", false },
-		{ "00:", hex, "", false },
-		{ "SHA1:", hex, "", false },
-		{ "", "", "", false },
-		{ "SHA256:", "", "", false },
-		{ "", "0011:2233445566778899aabbccddeeff00112233445566778899AABBCCDDEEFF", "", false },
-	};
-	(void)state;
-	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-		char text[256];
-		struct err err = { 0 };
-		snprintf(text, sizeof text, "%s%s%s", cases[i].prefix, cases[i].hex, cases[i].suffix);
-		if ((tls_fingerprint_check(text, &err) == 0) != cases[i].ok)
-			fail_msg("%s", text);
-	}
-}
-
-static void test_pin_of_the_public_key(void **state)
-{
-	(void)state;
-	char pins[200] = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff,SHA256:";
-	X509 *cert = NULL;
-	unsigned char *der = NULL, digest[32];
-	FILE *f = fopen(srv_pem, "r");
-	assert_non_null(f);
-	assert_non_null(PEM_read_X509(f, &cert, NULL, NULL));
-	fclose(f);
-	int len = i2d_PUBKEY(X509_get0_pubkey(cert), &der);
-	assert_true(len > 0);
-	assert_int_equal(EVP_Digest(der, (size_t)len, digest, NULL, EVP_sha256(), NULL), 1);
-	for (size_t i = 0, at = strlen(pins); i < 32; i++, at += 2)
-		snprintf(pins + at, 3, "%02X", digest[i]);
-	OPENSSL_free(der);
-	X509_free(cert);
-	struct tls_ctx *sctx = server(srv_pem, srv_key),
-		       *cctx = client((struct tls_client_config){ .fingerprint = pins });
-	assert_int_equal(talk(sctx, cctx, "anything.example", NULL), 0);
-	tls_ctx_free(sctx);
-	tls_ctx_free(cctx);
 }
 
 static void test_both_sides_know(void **state)
@@ -660,10 +474,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_verification),
 		cmocka_unit_test(test_pin),
-		cmocka_unit_test(test_sessions),
-		cmocka_unit_test(test_session_of_a_pinned_server),
-		cmocka_unit_test(test_fingerprints),
-		cmocka_unit_test(test_pin_of_the_public_key),
 		cmocka_unit_test(test_both_sides_know),
 		cmocka_unit_test(test_bulk),
 		cmocka_unit_test(test_injection),
