@@ -88,6 +88,8 @@ waits() {
 	waits 4.7.5 'certificate verify failed: self-signed'
 	deliver "one.example mx tls=verify tls-ca=$T/cert.pem"
 	went '"TLSv1.3 [A-Z0-9_]* verified"'
+	deliver "one.example mx tls=verify tls-ca=$ROUTES"
+	waits 4.3.5 "CA file $ROUTES"
 	deliver "one.example mx tls=verify tls-ca=$T/cert.pem tls-name=elsewhere.example"
 	waits 4.7.5 'hostname mismatch (host elsewhere.example)'
 	deliver "one.example mx:three.example tls=verify tls-ca=$T/cert.pem"
@@ -406,6 +408,13 @@ waits() {
 	[[ $output == *"a header beyond ASCII"*"552 5.3.4"*"without SMTPUTF8"* ]]
 	run "$RELAY" explain --message="$T/absent"
 	[ "$status" -ne 0 ]
+	# Without an author there is no sender, which is not the null one.
+	printf 'from:<> smtp://127.0.0.1:27\n' >"$ROUTES"
+	printf 'To: b@one.example\n\nx\n' >"$T/message"
+	explain --message="$T/message"
+	[[ $output == *"goes to the MX hosts of one.example"* ]]
+	explain --message="$T/message" -f ''
+	[[ $output == *"goes to smtp://127.0.0.1:27"*"'from:<>' for its sender"* ]]
 	printf 'Subject: x\n\nx\n' >"$T/message"
 	run "$RELAY" explain --message="$T/message"
 	[ "$status" -eq 64 ]

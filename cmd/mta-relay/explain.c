@@ -35,7 +35,7 @@ const struct opt relay_explain_options[] = {
 	{ "routes", 0, OPT_STR, AT(routes), "FILE", "where mail for some domains goes", NULL, 0 },
 	{ "smarthost", 0, OPT_STR, AT(smarthost), "URL", "smtp[s]://[USER@]HOST[:PORT] for all other mail", NULL, 0 },
 	{ "starttls", 0, OPT_CHOICE, AT(starttls), "require|try|never",
-	    "towards a smarthost (default: require with a user, else try)", "require|try|never", 0 },
+	    "towards a smarthost (default: require with a user, else as --tls)", "require|try|never", 0 },
 	{ "tls", 0, OPT_CHOICE, AT(tls), "none|may|encrypt|verify",
 	    "towards MX hosts, and servers that nothing else is said of (default: may)", "none|may|encrypt|verify", 0 },
 	{ "tls-ca", 0, OPT_STR, AT(tls_ca), "FILE", "certificates that verify theirs", NULL, 0 },
@@ -109,11 +109,12 @@ static void close_tables(struct explain *x)
 /* The sender that routes are found by; a text without '@' is nobody's. */
 static void find_from(struct explain *x)
 {
-	x->from = SPAN("unknown");
 	if (x->o.from)
 		x->from = span_str(x->o.from);
 	else if (x->o.message)
 		x->from = explain_message_from(&x->message, x->arena);
+	if (!x->from.n && !x->o.from)
+		x->from = SPAN("unknown");
 }
 
 static void tell_local(const struct explain *x, const struct relay_target *t)

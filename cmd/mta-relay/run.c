@@ -44,7 +44,7 @@ const struct opt relay_run_options[] = {
 	{ "routes", 0, OPT_STR, AT(routes), "FILE", "where mail for some domains goes", NULL, 0 },
 	{ "smarthost", 0, OPT_STR, AT(smarthost), "URL", "smtp[s]://[USER@]HOST[:PORT] for all other mail", NULL, 0 },
 	{ "starttls", 0, OPT_CHOICE, AT(starttls), "require|try|never",
-	    "towards a smarthost (default: require with a user, else try)", "require|try|never", 0 },
+	    "towards a smarthost (default: require with a user, else as --tls)", "require|try|never", 0 },
 	{ "tls", 0, OPT_CHOICE, AT(tls), "none|may|encrypt|verify",
 	    "towards MX hosts, and servers that nothing else is said of (default: may)", "none|may|encrypt|verify", 0 },
 	{ "tls-ca", 0, OPT_STR, AT(tls_ca), "FILE", "certificates that verify theirs", NULL, 0 },

@@ -54,6 +54,7 @@ static int greet(struct hop *h, const struct call *call, int fd, enum starttls_p
 		.auth = call->auth };
 	if ((starttls != STARTTLS_NEVER || call->implicit_tls) && !(c.tls = hop_tls(h, s, call->auth, err))) {
 		stream_abandon(stream_from_fds(fd, fd));
+		snprintf(err->enh, sizeof err->enh, "4.3.5");
 		return -1;
 	}
 	trace_begin(h->relay);

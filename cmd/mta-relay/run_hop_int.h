@@ -11,11 +11,12 @@
 #include "mta-relay/run_hop.h"
 
 enum {
-	HOP_CONTEXTS = 16,      /* TLS contexts: policies times authorities */
-	HOP_DEAD = 16,          /* addresses that are remembered not to answer */
-	HOP_DEAD_MS = 120000,   /* for so long */
-	HOP_MX = 32,            /* domains whose hosts are remembered */
-	HOP_MX_SECONDS = 60,    /* for so long, or a shorter TTL */
+	HOP_CONTEXTS = 16,    /* TLS contexts: policies times authorities */
+	HOP_DEAD = 16,        /* addresses that are remembered not to answer */
+	HOP_DEAD_MS = 120000, /* for so long */
+	HOP_MX = 32,          /* domains whose hosts are remembered */
+	HOP_MX_SECONDS = 60,  /* for so long, or a shorter TTL */
+	HOP_MX_FAILED_MS = 1000,
 	HOP_PATIENCE_MS = 8000, /* for an address when there are others: three SYNs are sent meanwhile */
 	HOP_PER_SESSION = 100,  /* messages: a peer may want to spread its load */
 };

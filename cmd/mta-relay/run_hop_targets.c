@@ -67,13 +67,13 @@ static struct hop_mx *remembered(struct hop *h, const char *domain, enum mx_fami
 	return NULL;
 }
 
-/* Failures are not: the next message may fare better. */
+/* A failure only for the attempt in hand, which may ask twice: the next message may fare better. */
 static int64_t lasts(const struct mx_result *mx)
 {
 	bool found = mx->kind == MX_RECORDS || mx->kind == MX_IMPLICIT || mx->kind == MX_LITERAL;
 	for (size_t i = 0; i < mx->n; i++)
 		found = found && mx->host[i].n_addr;
-	return found ? (int64_t)1000 * (mx->ttl < HOP_MX_SECONDS ? mx->ttl : HOP_MX_SECONDS) : 0;
+	return found ? (int64_t)1000 * (mx->ttl < HOP_MX_SECONDS ? mx->ttl : HOP_MX_SECONDS) : HOP_MX_FAILED_MS;
 }
 
 const struct mx_result *hop_mx_find(struct hop *h, const char *domain, enum mx_family family)
