@@ -100,7 +100,7 @@ static const struct {
 	[F_WHY] = FIELD("why", QUOTED, text),
 	[F_REPLY] = FIELD("reply", QUOTED, text),
 	[F_RELAY] = FIELD("relay", QUOTED, relay),
-	[F_TLS] = FIELD("tls", QUOTED, tls),
+	[F_TLS] = FIELD("tls", WORD, tls),
 	[F_DELAY] = FIELD("delay", SECONDS, delay),
 	[F_AS] = FIELD("as", WORD, as),
 	[F_COUNTS] = FIELD("commands", QUOTED, counts),

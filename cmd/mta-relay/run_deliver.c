@@ -125,7 +125,7 @@ static void tell(const struct attempt *x, size_t rcpt, const struct spool_outcom
 		.to = to,
 		.orig_to = r->original,
 		.relay = o->relay,
-		.tls = span_str(x->tls ? x->tls : ""),
+		.tls = x->tls && *x->tls ? log_quote(span_str(x->tls)) : "none",
 		.delay = spool_now() - x->m->file.env.arrived,
 		.tried = spool_now() - x->began,
 		.status = spool_state_name(o->state),
