@@ -106,7 +106,7 @@ traffic() { # OPTION...: of serve and run
 	# The one that was queued: each recipient's attempt, the report and its own life.
 	id=$(sed -n 's/.* accept qid=\([0-9A-Z]*\) .*how=queued .*/\1/p' "$T/log")
 	grep -q " accept qid=$id client=127.0.0.1 from=\"a@far.example\" rcpts=3 size=[0-9]* .*mid=\"<[0-9]*@test>\"" "$T/log"
-	grep -q " deliver qid=$id to=\"friend@far.example\" relay=\".*:$PORT\" delay=[0-9]* status=relayed code=250 " "$T/log"
+	grep -q " deliver qid=$id to=\"friend@far.example\" relay=\".*:$PORT\" tls=none delay=[0-9]* status=relayed code=250 " "$T/log"
 	grep -q " deliver qid=$id to=\"later@far.example\" .* status=deferred code=450 dsn=4.2.1 " "$T/log"
 	grep -q " deliver qid=$id to=\"never@far.example\" .* status=failed code=550 dsn=5.1.1 " "$T/log"
 	report=$(sed -n "s/.* report qid=$id as=\([0-9A-Z]*\) to=\"a@far.example\" rcpts=1 status=failed$/\1/p" "$T/log")

@@ -43,6 +43,7 @@ struct event {
 	int code;
 	const char *enh, *status; /* status: "delivered", "deferred", ... */
 	struct span text, relay;  /* the reply or the reason; who gave it */
+	const char *tls;          /* DELIVER: of the conversation, quoted, or "none" */
 	int64_t delay, tried;     /* DELIVER: microseconds since it came, and that the attempt took */
 	const char *as;
 	struct span counts; /* DISCONNECT: "ehlo=1 mail=1 rcpt=0/1" */

@@ -1,51 +1,60 @@
 /* SPDX-License-Identifier: ISC
  *
- * `mta-relay explain`: what would become of an address, and why: by the same policy that `serve` and the same routes
- * that `run` go by.
+ * `mta-relay explain`: what would become of an address or a message, and why: by the same policy that `serve` and the
+ * same routes that `run` go by. The DNS is asked, nobody is called.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 
+#include "base/limits.h"
 #include "base/log.h"
-#include "dns/dns.h"
-#include "mta-relay/policy.h"
+#include "base/xalloc.h"
+#include "mta-relay/explain_int.h"
 #include "mta-relay/relay.h"
-#include "mta-relay/route.h"
 
-struct explain_options {
-	const char *domains, *users, *aliases, *delimiter, *relay_to, *mda, *routes, *smarthost, *resolver;
+enum {
+	MINUTE = 60 * 1000,
+	HOUR = 60 * MINUTE,
 };
 
 #define AT(member) offsetof(struct explain_options, member)
 const struct opt relay_explain_options[] = {
+	{ "message", 0, OPT_STR, AT(message), "FILE", "a message; - for stdin", NULL, OPT_NO_CONFIG },
+	{ "from", 'f', OPT_STR, AT(from), "ADDRESS", "the envelope sender (of a message: default its author)", NULL,
+	    OPT_NO_CONFIG },
 	{ "domains", 0, OPT_STR, AT(domains), "LIST|FILE", "domains whose mailboxes are here", NULL, 0 },
 	{ "users", 0, OPT_STR, AT(users), "FILE", "who has a mailbox", NULL, 0 },
 	{ "aliases", 0, OPT_STR, AT(aliases), "FILE", "aliases(5) of the local domains", NULL, 0 },
 	{ "delimiter", 0, OPT_STR, AT(delimiter), "CHARS", "what sets off detail in user+detail", NULL, 0 },
 	{ "relay-to", 0, OPT_STR, AT(relay_to), "LIST|FILE", "domains that we relay to for anybody", NULL, 0 },
+	{ "max-size", 0, OPT_SIZE, AT(max_size), "SIZE", "largest message; 0: no limit", NULL, 0 },
 	{ "mda", 0, OPT_STR, AT(mda), "SPEC", "lmtp:unix:PATH, lmtp:HOST:PORT or lmtp:|COMMAND", NULL, 0 },
+	{ "hostname", 0, OPT_STR, AT(hostname), "NAME", "our name, for MX hosts that are ourselves", NULL, 0 },
 	{ "routes", 0, OPT_STR, AT(routes), "FILE", "where mail for some domains goes", NULL, 0 },
 	{ "smarthost", 0, OPT_STR, AT(smarthost), "URL", "smtp[s]://[USER@]HOST[:PORT] for all other mail", NULL, 0 },
+	{ "starttls", 0, OPT_CHOICE, AT(starttls), "require|try|never",
+	    "towards a smarthost (default: require with a user, else as --tls)", "require|try|never", 0 },
+	{ "tls", 0, OPT_CHOICE, AT(tls), "none|may|encrypt|verify",
+	    "towards MX hosts, and servers that nothing else is said of (default: may)", "none|may|encrypt|verify", 0 },
+	{ "tls-ca", 0, OPT_STR, AT(tls_ca), "FILE", "certificates that verify theirs", NULL, 0 },
+	{ "source", 0, OPT_STR, AT(source), "ADDR,...", "our address, one of each family", NULL, 0 },
+	{ "ip", 0, OPT_CHOICE, AT(ip), "any|4|6|4first|6first", "IP versions that are used, or come first",
+	    RELAY_IP_CHOICES, 0 },
+	{ "port", 0, OPT_UINT, AT(port), "PORT", "of MX hosts (default 25)", NULL, 0 },
 	{ "resolver", 0, OPT_STR, AT(resolver), "HOST[:PORT]", "DNS server instead of the system's", NULL, 0 },
+	{ "retry-min", 0, OPT_DURATION, AT(retry_min), "TIME", "until the second attempt (default 10m)", NULL, 0 },
+	{ "retry-max", 0, OPT_DURATION, AT(retry_max), "TIME", "between later attempts at most (default 3h)", NULL, 0 },
+	{ "expire", 0, OPT_DURATION, AT(expire), "TIME", "until a recipient is given up (default 5d)", NULL, 0 },
 	{ NULL, 0, 0, 0, NULL, NULL, NULL, 0 },
 };
 
 static const struct opts program = {
 	.prog = "mta-relay explain",
-	.synopsis = "[OPTION]... ADDRESS...",
-	.about = "Tells what would become of mail for an address, and why.",
+	.synopsis = "[OPTION]... ADDRESS...\n--message=FILE [OPTION]... [ADDRESS]...",
+	.about = "Tells what would become of mail for an address, or of a message, and why.",
 	.table = relay_explain_options,
-};
-
-struct explain {
-	struct explain_options o;
-	struct relay_policy policy;
-	struct domains *domains, *relay_to;
-	struct users *users;
-	struct aliases *aliases;
-	struct routes *routes;
-	struct arena *arena;
 };
 
 static int open_tables(struct explain *x, struct err *err)
@@ -56,80 +65,66 @@ static int open_tables(struct explain *x, struct err *err)
 	    (o->users && !(x->users = users_open(o->users, err))) ||
 	    (o->aliases && !(x->aliases = aliases_open(o->aliases, err))))
 		return -1;
-	x->routes = routes_open(
-	    &(struct route_config){
-		.domains = o->domains, .mda = o->mda, .file = o->routes, .smarthost = o->smarthost },
-	    err);
 	x->policy = (struct relay_policy){ .domains = x->domains,
 		.relay_to = x->relay_to,
 		.users = x->users,
 		.aliases = x->aliases,
 		.delimiters = o->delimiter };
-	return x->routes ? 0 : -1;
+	return 0;
+}
+
+static int open_routes(struct explain *x, struct err *err)
+{
+	const struct explain_options *o = &x->o;
+	if (!o->port || o->port > 65535)
+		return err_set(err, ERR_USAGE, "--port is 1 to 65535");
+	x->routes = routes_open(&(struct route_config){ .domains = o->domains,
+				    .mda = o->mda,
+				    .file = o->routes,
+				    .smarthost = o->smarthost,
+				    .starttls = o->starttls,
+				    .source = o->source,
+				    .tls_ca = o->tls_ca,
+				    .tls = (enum route_tls)(o->tls + ROUTE_TLS_NONE),
+				    .family = relay_family(o->ip) },
+	    err);
+	x->hop_config = (struct hop_config){
+		.hostname = relay_hostname(o->hostname), .resolver = o->resolver, .port = (uint16_t)o->port
+	};
+	return x->routes && (x->hop = hop_new(&x->hop_config, err)) ? 0 : -1;
 }
 
 static void close_tables(struct explain *x)
 {
+	hop_free(x->hop);
 	domains_free(x->domains);
 	domains_free(x->relay_to);
 	users_close(x->users);
 	aliases_free(x->aliases);
 	routes_close(x->routes);
+	buf_free(&x->message.head);
 	arena_free(x->arena);
 }
 
-static void tell_hosts(struct explain *x, const char *domain)
+/* The sender that routes are found by; a text without '@' is nobody's. */
+static void find_from(struct explain *x)
 {
-	struct err err = { 0 };
-	struct mx_result mx;
-	struct dns *d = dns_open(x->o.resolver, false, 0, &err);
-	if (!d) {
-		printf("    DNS: %s\n", err.text);
+	if (x->o.from)
+		x->from = span_str(x->o.from);
+	else if (x->o.message)
+		x->from = explain_message_from(&x->message, x->arena);
+	if (!x->from.n && !x->o.from)
+		x->from = SPAN("unknown");
+}
+
+static void tell_local(const struct explain *x, const struct relay_target *t)
+{
+	if (!t->local)
 		return;
-	}
-	mx_lookup(d, x->arena, span_str(domain), MX_ANY, &mx);
-	printf("    %s%s\n", mx.why,
-	    mx.kind == MX_NULL       ? " (RFC 7505)"
-	    : mx.kind == MX_IMPLICIT ? " (RFC 5321 5.1)"
-				     : "");
-	for (size_t i = 0; i < mx.n; i++) {
-		printf("    %5u %.*s", mx.host[i].preference, SPAN_FMT(mx.host[i].name));
-		for (size_t k = 0; k < mx.host[i].n_addr; k++) {
-			char text[64];
-			net_addr_text(&mx.host[i].addr[k], text, sizeof text);
-			printf(" %s", text);
-		}
-		if (!mx.host[i].n_addr)
-			printf(" (no address: %s)", dns_status_text(mx.host[i].status));
-		putchar('\n');
-	}
-	dns_close(d);
-}
-
-/* "5321#5.1" as "RFC 5321 5.1" */
-static void tell_rfc(const char *rfc)
-{
-	const char *hash = rfc ? strchr(rfc, '#') : NULL;
-	if (hash)
-		printf(" (RFC %.*s %s)", (int)(hash - rfc), rfc, hash + 1);
-	putchar('\n');
-}
-
-static void tell_route(struct explain *x, const char *address)
-{
-	static const char *const kinds[] = {
-		[ROUTE_MX] = "to its MX hosts", [ROUTE_SMTP] = "to", [ROUTE_LMTP] = "to", [ROUTE_ERROR] = "not at all:"
-	};
-	struct route r;
-	route_find(x->routes, x->arena, span_str(address), &r);
-	printf("  %s goes %s %s\n    because %s", address, kinds[r.kind],
-	    r.kind == ROUTE_ERROR ? r.error.text
-	    : r.kind == ROUTE_MX  ? ""
-				  : r.target,
-	    r.why);
-	tell_rfc(r.rfc);
-	if (r.kind == ROUTE_MX)
-		tell_hosts(x, r.target);
+	if (x->users)
+		printf("  %s is in %s\n", t->addr, x->o.users);
+	else
+		printf("  there is no --users: the MDA decides whether %s exists\n", t->addr);
 }
 
 /* A stranger's view first: would `serve` take it at all? */
@@ -158,23 +153,68 @@ static int explain(struct explain *x, const char *address, struct err *err)
 	for (size_t i = 0; i < t.n; i++) {
 		if (t.v[i].original.n)
 			printf("  an alias leads to %s\n", t.v[i].addr);
-		tell_route(x, t.v[i].addr);
+		tell_local(x, &t.v[i]);
+		explain_route(x, t.v[i].addr);
 	}
 	return 0;
 }
 
+/* The addresses of the command line, or else those of the message. */
+struct rcpts {
+	const char **v;
+	size_t n;
+};
+
+static void add_rcpt(void *arg, const char *address)
+{
+	struct rcpts *r = arg;
+	for (size_t i = 0; i < r->n; i++)
+		if (!strcmp(r->v[i], address))
+			return;
+	r->v = xreallocarray(r->v, r->n + 1, sizeof *r->v);
+	r->v[r->n++] = address;
+}
+
+static int explain_all(struct explain *x, char **address, struct err *err)
+{
+	struct rcpts rcpts = { 0 };
+	for (; *address; address++)
+		add_rcpt(&rcpts, *address);
+	if (x->o.message && !rcpts.n)
+		explain_message_rcpts(&x->message, x->arena, add_rcpt, &rcpts);
+	int rc = rcpts.n ? 0 : err_set(err, ERR_USAGE, "no address given");
+	if (rc == 0 && x->o.message)
+		explain_message_tell(&x->message, x);
+	for (size_t i = 0; i < rcpts.n && rc == 0; i++)
+		rc = explain(x, rcpts.v[i], err);
+	free(rcpts.v);
+	return rc;
+}
+
 int relay_explain(int argc, char **argv)
 {
-	static struct explain x = { .o = { .delimiter = "+" } };
+	static struct explain x = { .o = { .delimiter = "+",
+					.starttls = ROUTE_STARTTLS_UNSET,
+					.tls = ROUTE_TLS_MAY - ROUTE_TLS_NONE,
+					.port = 25,
+					.retry_min = 10 * MINUTE,
+					.retry_max = 3 * HOUR,
+					.expire = (int64_t)5 * 24 * HOUR,
+					.max_size = LIMIT_MESSAGE_DEFAULT } };
 	struct opts own = program;
 	struct err err = { 0 };
 	int first, status;
 	own.values = &x.o;
 	x.arena = arena_new();
+	buf_init(&x.message.head, 0);
 	if (relay_options(argc, argv, &own, &first, &status) == OPTS_OK) {
-		int rc = first < argc ? open_tables(&x, &err) : err_set(&err, ERR_USAGE, "no address given");
-		for (; rc == 0 && first < argc; first++)
-			rc = explain(&x, argv[first], &err);
+		int rc = open_tables(&x, &err) < 0 || open_routes(&x, &err) < 0 ? -1 : 0;
+		if (rc == 0 && x.o.message)
+			rc = explain_message_read(&x.message, x.o.message, &err);
+		if (rc == 0) {
+			find_from(&x);
+			rc = explain_all(&x, argv + first, &err);
+		}
 		if (rc < 0) {
 			relay_complain(own.prog, &err);
 			status = err_exit_status(&err);

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "base/log.h"
+#include "dns/dns.h"
 #include "io/hostname.h"
 #include "mta-relay/relay.h"
 
@@ -36,6 +37,12 @@ enum opts_result relay_options(int argc, char **argv, const struct opts *o, int 
 		*status = err_exit_status(&err);
 	}
 	return rc;
+}
+
+int relay_family(int choice)
+{
+	static const enum mx_family families[] = { MX_ANY, MX_V4_ONLY, MX_V6_ONLY, MX_V4_FIRST, MX_V6_FIRST };
+	return (int)families[choice];
 }
 
 const char *relay_hostname(const char *configured)

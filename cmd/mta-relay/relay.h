@@ -39,6 +39,10 @@ void relay_complain(const char *prog, const struct err *err);
  * stderr. */
 int relay_ready(const char *prog, const char *ready_file, const char *queue);
 
+/* --ip of every subcommand that has it, and the enum mx_family of a choice. */
+#define RELAY_IP_CHOICES "any|4|6|4first|6first"
+int relay_family(int choice);
+
 /* Our own name for greetings, Message-IDs and Received fields: `configured`, or the host's fully qualified name when it
  * is NULL or "". Static storage. */
 const char *relay_hostname(const char *configured);

@@ -23,9 +23,8 @@
 #include "mta-relay/run_status.h"
 
 enum {
-	STARTTLS_AS_FITS = 3, /* after enum starttls_policy */
-	LOCK_WAIT = 100,      /* tenths of a second for the workers of a runner that was killed */
-	DYING_WAIT = 20,      /* the same, for one that looks alive */
+	LOCK_WAIT = 100, /* tenths of a second for the workers of a runner that was killed */
+	DYING_WAIT = 20, /* the same, for one that looks alive */
 	MINUTE = 60 * 1000,
 	HOUR = 60 * MINUTE,
 };
@@ -46,8 +45,13 @@ const struct opt relay_run_options[] = {
 	{ "routes", 0, OPT_STR, AT(routes), "FILE", "where mail for some domains goes", NULL, 0 },
 	{ "smarthost", 0, OPT_STR, AT(smarthost), "URL", "smtp[s]://[USER@]HOST[:PORT] for all other mail", NULL, 0 },
 	{ "starttls", 0, OPT_CHOICE, AT(starttls), "require|try|never",
-	    "towards a smarthost (default: require with a user, else try)", "require|try|never", 0 },
-	{ "tls-ca", 0, OPT_STR, AT(tls_ca), "FILE", "certificates that verify a smarthost's", NULL, 0 },
+	    "towards a smarthost (default: require with a user, else as --tls)", "require|try|never", 0 },
+	{ "tls", 0, OPT_CHOICE, AT(tls), "none|may|encrypt|verify",
+	    "towards MX hosts, and servers that nothing else is said of (default: may)", "none|may|encrypt|verify", 0 },
+	{ "tls-ca", 0, OPT_STR, AT(tls_ca), "FILE", "certificates that verify theirs", NULL, 0 },
+	{ "source", 0, OPT_STR, AT(source), "ADDR,...", "our address, one of each family", NULL, 0 },
+	{ "ip", 0, OPT_CHOICE, AT(ip), "any|4|6|4first|6first", "IP versions that are used, or come first",
+	    RELAY_IP_CHOICES, 0 },
 	{ "password-file", 0, OPT_STR, AT(password_file), "FILE", "the smarthost's password, readable by nobody else",
 	    NULL, 0 },
 	{ "password-command", 0, OPT_STR, AT(password_command), "CMD", "a command that prints it", NULL, 0 },
@@ -127,13 +131,18 @@ static int configure(struct run *r, struct err *err)
 	if (check_numbers(o, err) < 0)
 		return -1;
 	r->hostname = relay_hostname(o->hostname);
-	r->route_config =
-	    (struct route_config){ .domains = o->domains, .mda = o->mda, .file = o->routes, .smarthost = o->smarthost };
+	r->route_config = (struct route_config){ .domains = o->domains,
+		.mda = o->mda,
+		.file = o->routes,
+		.smarthost = o->smarthost,
+		.starttls = o->starttls,
+		.source = o->source,
+		.tls_ca = o->tls_ca,
+		.tls = (enum route_tls)(o->tls + ROUTE_TLS_NONE),
+		.family = relay_family(o->ip) };
 	r->hop = (struct hop_config){ .hostname = r->hostname,
 		.resolver = o->resolver,
 		.port = (uint16_t)o->port,
-		.starttls = o->starttls == STARTTLS_AS_FITS ? -1 : o->starttls,
-		.tls_ca = o->tls_ca,
 		.password_file = o->password_file,
 		.password_command = o->password_command,
 		.mda_timeout = o->mda_timeout };
@@ -216,7 +225,8 @@ int relay_run(int argc, char **argv)
 {
 	static struct run r = { .o = { .queue = RELAY_DEFAULT_QUEUE,
 				    .durability = DURABILITY_AUTO,
-				    .starttls = STARTTLS_AS_FITS,
+				    .starttls = ROUTE_STARTTLS_UNSET,
+				    .tls = ROUTE_TLS_MAY - ROUTE_TLS_NONE,
 				    .port = 25,
 				    .concurrency = 20,
 				    .per_destination = 10,

@@ -26,6 +26,7 @@ struct attempt {
 	struct deliver_done *out;
 	int64_t now, began; /* seconds; microseconds */
 	uint64_t at;        /* in the content */
+	const char *tls;    /* of the conversation in which the outcomes were learnt; NULL: there was none */
 	bool begun;
 	bool ends;         /* what is recorded now is the last of this message */
 	bool unrecorded;   /* an outcome was not written */
@@ -127,6 +128,7 @@ static void tell(const struct attempt *x, size_t rcpt, const struct spool_outcom
 		.to = to,
 		.orig_to = r->original,
 		.relay = o->relay,
+		.tls = x->tls && *x->tls ? log_quote(span_str(x->tls)) : "none",
 		.delay = spool_now() - x->m->file.env.arrived,
 		.tried = spool_now() - x->began,
 		.status = spool_state_name(o->state),
@@ -134,8 +136,8 @@ static void tell(const struct attempt *x, size_t rcpt, const struct spool_outcom
 		.enh = o->enh,
 		.text = o->text };
 	event(&deliver);
-	snprintf(why, sizeof why, "<%.250s> %s by %.200s: %.400s", to.p, spool_state_name(o->state),
-	    o->relay.n ? o->relay.p : "ourselves", o->text.p);
+	snprintf(why, sizeof why, "<%.250s> %s by %.200s%s%.90s: %.400s", to.p, spool_state_name(o->state),
+	    o->relay.n ? o->relay.p : "ourselves", x->tls && *x->tls ? ", " : "", x->tls ? x->tls : "", o->text.p);
 	struct trace_event e = { .ev = "deliver",
 		.code = o->code,
 		.why = why,
@@ -249,7 +251,9 @@ static int send_batch(struct attempt *x, const struct route *r, struct hop_messa
 		bool unanswered = rc < 0 && !*to[i].reply;
 		outcome(x, unanswered ? &err : &to[i].result, to[i].reply, &hop, &o[i]);
 	}
+	x->tls = hop.tls;
 	record(x, rcpt, o, n);
+	x->tls = NULL;
 	x->out->unreachable |= hop.unreachable;
 	x->out->reached |= !hop.unreachable;
 	memcpy(x->out->site, hop.site, sizeof x->out->site);
@@ -305,7 +309,7 @@ static size_t select_rcpts(
 		struct route r;
 		if (spool_state_final(x->m->file.state[i].last.state))
 			continue;
-		route_find(x->d->routes, x->m->arena, x->m->file.env.rcpt[i].addr, &r);
+		route_find(x->d->routes, x->m->arena, x->m->file.env.from, x->m->file.env.rcpt[i].addr, &r);
 		if (strcmp(r.key, job->key) != 0)
 			continue;
 		if (n == max) {

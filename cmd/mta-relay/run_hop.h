@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC
  *
  * The next hop: a conversation with the destination of a route, opened when it is needed and kept for the messages that
- * follow. MX hosts by preference and each of their addresses in turn (RFC 5321 5.1), opportunistic STARTTLS, the
- * smarthost with AUTH, the MDA over LMTP. One per process; borrows its configuration.
+ * follow. MX hosts by preference and each of their addresses in turn (RFC 5321 5.1), TLS by the destination's policy,
+ * the smarthost with AUTH, the MDA over LMTP. A conversation with an MX host serves all domains whose best host it is.
+ * One per process; borrows its configuration.
  */
 #ifndef MTA_RELAY_RUN_HOP_H
 #define MTA_RELAY_RUN_HOP_H
@@ -15,8 +16,6 @@ struct hop_config {
 	const char *hostname;
 	const char *resolver;         /* NULL: the system's */
 	uint16_t port;                /* of MX hosts: 25 */
-	int starttls;                 /* enum starttls_policy towards a smarthost; -1: require with a user, else try */
-	const char *tls_ca;           /* NULL: the system's */
 	const char *password_file;    /* of the smarthost's user; NULL: none */
 	const char *password_command; /* the same */
 	int64_t mda_timeout;          /* ms */
@@ -33,8 +32,28 @@ struct hop_result {
 	bool dsn;         /* it reports success itself */
 	bool final;       /* an MDA: what it took is delivered */
 	bool unreachable; /* no conversation could be opened: the next message will fare no better now */
+	char tls[96];     /* "TLSv1.3 TLS_AES_256_GCM_SHA384 verified resumed", "" in the clear */
 	char site[256];   /* the best MX hosts of the domain (route_site), "" when they are not known */
 };
+
+enum {
+	HOP_TRIES = 10 /* addresses in one attempt */
+};
+struct hop_target {
+	char host[256]; /* its name; an address where it has none */
+	struct net_addr addr;
+};
+/* Whom a call goes to, in order. */
+struct hop_targets {
+	struct hop_target v[HOP_TRIES];
+	size_t n;
+	const struct mx_result *mx; /* ROUTE_MX: what the DNS said, until the next question; NULL otherwise */
+	bool implicit_tls;
+	struct err absent;    /* a host has no address: that counts as a try */
+	bool absent_may_pass; /* one of them may have one later */
+};
+/* For the route alone, not for those behind it. -1 with err: nobody can be called. */
+int hop_targets(struct hop *h, const struct route *r, struct hop_targets *out, struct err *err);
 /* One transaction: the recipients' results as smtp_client_send gives them. eightbit tells whether the content has bytes
  * above 127; it is asked only when the next hop can't take them. -1 with err when the conversation failed. rewind
  * makes m->read begin anew. */

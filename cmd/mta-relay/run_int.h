@@ -18,8 +18,9 @@ struct run_options {
 	    *trace, *log_file, *metrics, *ready_file;
 	int log;
 	const char *password_file, *password_command;
-	int durability; /* enum durability */
-	int starttls;   /* enum starttls_policy, or 3: as fits */
+	const char *source;
+	int durability;        /* enum durability */
+	int starttls, tls, ip; /* enum route_starttls; enum route_tls - 1; relay_family */
 	unsigned port, concurrency, per_destination, window;
 	int64_t retry_min, retry_max, expire, warn_after, mda_timeout; /* ms */
 	uint64_t return_max;

@@ -169,7 +169,7 @@ static size_t destinations(const struct run *r, struct spool_msg *m, const char 
 		struct route route;
 		if (spool_state_final(m->file.state[i].last.state))
 			continue;
-		route_find(r->routes, m->arena, m->file.env.rcpt[i].addr, &route);
+		route_find(r->routes, m->arena, m->file.env.from, m->file.env.rcpt[i].addr, &route);
 		keys[n++] = route.key;
 		if (trace_on()) {
 			trace_why("route", route.kind == ROUTE_ERROR ? "perm" : "ok", route.rfc, "<%.*s>: %s",

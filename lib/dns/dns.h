@@ -67,6 +67,7 @@ struct mx_host {
 	size_t n_addr;
 	enum dns_status status; /* of its address look-ups: OK when at least one address */
 	bool ad;                /* both the MX and the addresses were authenticated */
+	uint32_t ttl;           /* the shortest of its addresses', UINT32_MAX without any */
 	bool is_cname;          /* an MX points at an alias: RFC 2181 10.3 */
 };
 enum mx_kind {
@@ -87,6 +88,7 @@ struct mx_result {
 	enum mx_kind kind;
 	enum dns_status status; /* of the MX (or implicit address) look-up: why kind is MX_NONE */
 	bool ad;
+	uint32_t ttl;         /* the shortest of the records that were found, in seconds; UINT32_MAX without any */
 	struct span domain;   /* A-labels */
 	struct mx_host *host; /* by preference, equal ones shuffled */
 	size_t n;

@@ -72,12 +72,20 @@ static bool seen_before(const struct mx_result *out, struct span name)
 	return false;
 }
 
+static void shorten(uint32_t *ttl, const struct dns_answer *ans)
+{
+	for (size_t i = 0; i < ans->n; i++)
+		if (ans->rr[i].ttl < *ttl)
+			*ttl = ans->rr[i].ttl;
+}
+
 static void add_family(struct dns *d, struct arena *a, struct mx_host *h, int type, struct dns_answer *ans)
 {
 	dns_query(d, a, h->name, type, ans);
 	if (ans->cname.n)
 		h->is_cname = true;
 	h->ad = h->ad && ans->ad;
+	shorten(&h->ttl, ans);
 }
 
 /* A failure that may pass weighs more than one that stays: the other family might have had an address. */
@@ -160,6 +168,8 @@ static void add_host(struct dns *d, struct arena *a, enum mx_family family, stru
 		describe_host(&h);
 	}
 	buf_free(&ascii);
+	if (h.ttl < out->ttl)
+		out->ttl = h.ttl;
 	out->host[out->n++] = h;
 }
 
@@ -179,6 +189,7 @@ static void use_records(
 			    (struct mx_host){ .preference = rr->preference,
 				.name = rr->name,
 				.ad = out->ad,
+				.ttl = UINT32_MAX,
 				.status = nobody_answers(out) ? DNS_TIMEOUT : DNS_OK },
 			    out);
 	}
@@ -189,11 +200,12 @@ static void use_address(
     struct dns *d, struct arena *a, enum mx_family family, const struct dns_answer *mx, struct mx_result *out)
 {
 	struct mx_host *h = out->host = arena_alloc(a, sizeof *h);
-	*h = (struct mx_host){ .name = out->domain, .ad = out->ad };
+	*h = (struct mx_host){ .name = out->domain, .ad = out->ad, .ttl = UINT32_MAX };
 	find_addresses(d, a, family, h);
 	/* The alias was the domain's own: only an MX must not point at one. */
 	h->is_cname = false;
 	out->ad = h->ad;
+	out->ttl = h->ttl;
 	if (!h->n_addr) {
 		enum dns_status st = h->status == DNS_NXDOMAIN ? DNS_NODATA : h->status;
 		decide(out, MX_NONE, st, "5321#5.1",
@@ -244,6 +256,7 @@ static void look_up(struct dns *d, struct arena *a, enum mx_family family, struc
 	dns_query(d, a, out->domain, ns_t_mx, &mx);
 	out->ad = mx.ad;
 	out->cname = mx.cname;
+	shorten(&out->ttl, &mx);
 	if (mx.status == DNS_NODATA)
 		use_address(d, a, family, &mx, out);
 	else if (mx.status != DNS_OK)
@@ -257,7 +270,7 @@ static void look_up(struct dns *d, struct arena *a, enum mx_family family, struc
 void mx_lookup(struct dns *d, struct arena *a, struct span domain, enum mx_family family, struct mx_result *out)
 {
 	struct buf ascii;
-	*out = (struct mx_result){ .kind = MX_NONE, .domain = domain, .cname = span_str("") };
+	*out = (struct mx_result){ .kind = MX_NONE, .domain = domain, .cname = span_str(""), .ttl = UINT32_MAX };
 	if (span_starts(domain, "[")) {
 		use_literal(a, domain, out);
 		return;

@@ -503,6 +503,18 @@ static struct net_addr from_info(const struct addrinfo *ai)
 	return a;
 }
 
+int net_resolve(const char *host, uint16_t port, struct net_addr *out, size_t max, struct err *err)
+{
+	struct addrinfo *list;
+	size_t n = 0;
+	if (resolve(host, port, &list, err) < 0)
+		return -1;
+	for (const struct addrinfo *ai = list; ai && n < max; ai = ai->ai_next)
+		out[n++] = from_info(ai);
+	freeaddrinfo(list);
+	return (int)n;
+}
+
 int net_connect_host(const char *host, uint16_t port, int64_t timeout_ms, struct net_addr *got, struct err *err)
 {
 	struct addrinfo *list;

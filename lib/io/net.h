@@ -58,5 +58,7 @@ int net_connect_unix(const char *path, int64_t timeout_ms, struct err *err);
 /* By name through getaddrinfo (for servers that a user configured, not for MX hosts: those are lib/dns's), trying
  * each address in order; got (may be NULL) is the one that answered. ERR_NOHOST when the name has no address. */
 int net_connect_host(const char *host, uint16_t port, int64_t timeout_ms, struct net_addr *got, struct err *err);
+/* The addresses of such a name, in the system's order, at most max. Their number, or -1 as net_connect_host. */
+int net_resolve(const char *host, uint16_t port, struct net_addr *out, size_t max, struct err *err);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include <setjmp.h>
+#include <netinet/tcp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -164,6 +165,42 @@ static int listener(const char *ip, struct net_addr *addr)
 	return fd;
 }
 
+static bool no_delay(int fd)
+{
+	int on = 0;
+	socklen_t len = sizeof on;
+	assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, &len), 0);
+	return on;
+}
+
+/* A reply behind a TLS ticket that was not acknowledged yet would wait 40 ms for that. */
+static void test_streams_do_not_wait_for_acknowledgements(void **state)
+{
+	struct net_addr to;
+	struct err err;
+	(void)state;
+	int l = listener("127.0.0.1", &to), fd = net_connect(&to, NULL, 2000, &err), peer = accept(l, NULL, NULL);
+	assert_true(fd >= 0 && peer >= 0);
+	struct stream *client = stream_from_fds(fd, fd), *server = stream_from_fds(peer, peer);
+	assert_true(no_delay(fd));
+	assert_true(no_delay(peer));
+	stream_close(client);
+	stream_close(server);
+	close(l);
+}
+
+static void test_resolve(void **state)
+{
+	struct net_addr got[4];
+	struct err err = { 0 };
+	(void)state;
+	assert_int_equal(net_resolve("192.0.2.7", 25, got, 4, &err), 1);
+	assert_int_equal(net_addr_port(&got[0]), 25);
+	assert_true(net_resolve("localhost", 587, got, 1, &err) == 1);
+	assert_true(net_addr_is_loopback(&got[0]));
+	assert_int_equal(net_resolve("name with blanks", 25, got, 4, &err), -1);
+}
+
 static void test_connect(void **state)
 {
 	(void)state;
@@ -223,6 +260,8 @@ int main(void)
 		cmocka_unit_test(test_lists),
 		cmocka_unit_test(test_urls),
 		cmocka_unit_test(test_split_port),
+		cmocka_unit_test(test_streams_do_not_wait_for_acknowledgements),
+		cmocka_unit_test(test_resolve),
 		cmocka_unit_test(test_connect),
 		cmocka_unit_test(test_connect_unix),
 	};

@@ -35,6 +35,7 @@ struct tls {
 	struct err io; /* why the last read or write below failed */
 	struct tls_info info;
 	char peer_name[NAME_SIZE], sni[NAME_SIZE], alpn[NAME_SIZE];
+	char session_key[TLS_SESSION_KEY]; /* "" for none */
 };
 
 /* ---- the BIO ---- */
@@ -407,32 +408,59 @@ static int set_host(struct tls *t, const char *host, struct err *err)
 
 static int check_pin(struct tls *t, const struct tls_ctx *ctx, const char *host, struct err *err)
 {
-	unsigned char got[EVP_MAX_MD_SIZE];
-	unsigned n = 0;
-	const X509 *cert = SSL_get0_peer_certificate(t->ssl);
-	if (cert && X509_digest(cert, EVP_sha256(), got, &n) == 1 && n == TLS_PIN_LEN && !memcmp(got, ctx->pin, n)) {
+	char hex[3 * TLS_PIN_LEN + 1];
+	if (tls_pin_match(ctx, SSL_get0_peer_certificate(t->ssl), hex)) {
 		t->info.verified = true;
 		return 0;
 	}
-	char hex[3 * TLS_PIN_LEN + 1] = "";
-	for (unsigned i = 0; i < n && i < TLS_PIN_LEN; i++)
-		snprintf(hex + 3 * (size_t)i, 4, "%02X:", got[i]);
-	hex[sizeof hex - 2] = '\0';
+	t->info.verified = false;
 	return err_set(
 	    err, ERR_TEMP, "the certificate's fingerprint is not the expected one but %s (host %.255s)", hex, host);
 }
 
-int tls_connect(struct stream *s, struct tls_ctx *ctx, const char *host, struct err *err)
+/* Offers the session that is kept for this server. */
+static void offer_session(struct tls *t, struct tls_ctx *ctx, const char *host, const char *server)
+{
+	int n = snprintf(t->session_key, sizeof t->session_key, "%s %s", host, server);
+	if (n < 0 || n >= (int)sizeof t->session_key)
+		t->session_key[0] = '\0';
+	SSL_SESSION *session = tls_sessions_take(ctx, t->session_key);
+	if (session) {
+		SSL_set_session(t->ssl, session);
+		SSL_SESSION_free(session);
+	}
+}
+
+/* One of TLS 1.2 serves many connections; RFC 8446 C.4 wants a ticket of TLS 1.3 used once, and a new one follows. */
+static void keep_session(struct tls *t, struct tls_ctx *ctx)
+{
+	if (t->info.resumed && SSL_version(t->ssl) < TLS1_3_VERSION)
+		tls_sessions_keep(ctx, t->session_key, SSL_get1_session(t->ssl));
+}
+
+int tls_connect_again(struct stream *s, struct tls_ctx *ctx, const char *host, const char *server, struct err *err)
 {
 	struct tls *t = push(s, ctx, err);
 	if (!t || set_host(t, host, err))
 		return -1;
-	bool chain = ctx->verify == TLS_VERIFY_NAME && !ctx->has_pin;
+	bool chain = ctx->verify == TLS_VERIFY_NAME && !ctx->n_pin;
+	SSL_set_app_data(t->ssl, t->session_key);
+	if (server && ctx->session)
+		offer_session(t, ctx, host, server);
 	SSL_set_verify(t->ssl, chain ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
 	SSL_set_connect_state(t->ssl);
-	if (shake(t, host, err))
+	if (shake(t, host, err) || (ctx->n_pin && check_pin(t, ctx, host, err)))
 		return -1;
-	return ctx->has_pin ? check_pin(t, ctx, host, err) : 0;
+	/* A session knows what became of its certificate. */
+	if (chain && !t->info.verified)
+		return err_set(err, ERR_TEMP, "the session's certificate was never verified (host %.255s)", host);
+	keep_session(t, ctx);
+	return 0;
+}
+
+int tls_connect(struct stream *s, struct tls_ctx *ctx, const char *host, struct err *err)
+{
+	return tls_connect_again(s, ctx, host, NULL, err);
 }
 
 /* RFC 7672 3.1: only DANE-TA(2) and DANE-EE(3) mean something for SMTP; others, and those that OpenSSL cannot use,

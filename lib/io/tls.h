@@ -31,8 +31,13 @@ struct tls_client_config {
 	const char *ca_file;              /* NULL: the system's trust store */
 	const char *cert_file, *key_file; /* client certificate, or NULL */
 	const char *const *alpn;
-	const char *fingerprint; /* SHA-256 of the leaf as hex pairs with or without ':'; instead of chain and name */
+	/* Instead of chain and name: "[SHA256:]HEX[,...]", hex pairs with or without ':', each the SHA-256 of the leaf
+	 * certificate or of its public key (SubjectPublicKeyInfo); one of them must match. */
+	const char *fingerprint;
+	bool sessions; /* keep the servers' tickets: tls_connect_again resumes with them */
 };
+/* Is the text one for `fingerprint`? -1 with ERR_USAGE. */
+int tls_fingerprint_check(const char *text, struct err *err);
 
 struct tls_ctx *tls_server_new(const struct tls_server_config *c, struct err *err);
 struct tls_ctx *tls_client_new(const struct tls_client_config *c, struct err *err);
@@ -45,6 +50,11 @@ int tls_server_reload(struct tls_ctx *ctx, struct err *err);
  * verification; an IP address is verified as one and not sent as SNI. */
 int tls_accept(struct stream *s, struct tls_ctx *ctx, struct err *err);
 int tls_connect(struct stream *s, struct tls_ctx *ctx, const char *host, struct err *err);
+/* The same; resumes the session of an earlier connection of this context to the same host and `server` (any text: its
+ * address and port), and keeps this one's for the next. What the context demands of a certificate was checked when the
+ * session began, an hour ago at most, and a fingerprint is compared again: a session never passes from one context to
+ * another. */
+int tls_connect_again(struct stream *s, struct tls_ctx *ctx, const char *host, const char *server, struct err *err);
 /* All failures are ERR_TEMP (mail waits for a certificate to be mended) but a plaintext injection, which is
  * ERR_PROTO. After a failed handshake nothing more is sent. The engines trace. */
 

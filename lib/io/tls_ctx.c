@@ -208,27 +208,9 @@ void tls_server_refresh(struct tls_ctx *ctx, int64_t now)
 
 /* ---- client ---- */
 
-static int parse_pin(struct tls_ctx *ctx, const char *text, struct err *err)
-{
-	size_t n = 0;
-	for (const char *p = text; *p && n < TLS_PIN_LEN; p += 2) {
-		if (*p == ':')
-			p++;
-		int hi = ascii_hex(p[0]), lo = hi < 0 ? -1 : ascii_hex(p[1]);
-		if (lo < 0)
-			break;
-		ctx->pin[n++] = (unsigned char)(hi << 4 | lo);
-		if (n == TLS_PIN_LEN && !p[2]) {
-			ctx->has_pin = true;
-			return 0;
-		}
-	}
-	return err_set(err, ERR_USAGE, "a SHA-256 fingerprint is 32 pairs of hex digits, with or without ':'");
-}
-
 static int client_setup(struct tls_ctx *ctx, const struct tls_client_config *c, struct err *err)
 {
-	if (c->fingerprint && parse_pin(ctx, c->fingerprint, err))
+	if (c->fingerprint && tls_pin_parse(ctx, c->fingerprint, err))
 		return -1;
 	if (c->cert_file && load_cert(ctx->ssl, c->cert_file, c->key_file, err))
 		return -1;
@@ -244,6 +226,8 @@ static int client_setup(struct tls_ctx *ctx, const struct tls_client_config *c, 
 	if (SSL_CTX_dane_enable(ctx->ssl) != 1)
 		return err_set(err, ERR_TEMP, "TLS: %s", tls_queue_text());
 	ctx->verify = c->verify;
+	if (c->sessions)
+		tls_sessions_init(ctx);
 	return 0;
 }
 
@@ -263,6 +247,8 @@ void tls_ctx_free(struct tls_ctx *ctx)
 {
 	if (!ctx)
 		return;
+	tls_sessions_free(ctx);
+	free(ctx->pin);
 	SSL_CTX_free(ctx->ssl);
 	free(ctx->cert_file);
 	free(ctx->key_file);

@@ -143,12 +143,13 @@ static int start_tls(struct smtp_client *c, const char *prefix, struct err *err)
 {
 	struct err why = { 0 };
 	char text[120];
-	if (tls_connect(c->s, c->config.tls, c->config.host, &why) == 0) {
+	if (tls_connect_again(c->s, c->config.tls, c->config.host, c->config.tls_server, &why) == 0) {
 		const struct tls_info *i = stream_tls(c->s);
 		snprintf(text, sizeof text, "%s %s", i->version, i->cipher);
 		trace_tls(text);
-		trace_why("tls", "ok", NULL, "%s, %s", text,
-		    i->verified ? "the certificate was verified" : "the certificate was not verified");
+		trace_why("tls", "ok", NULL, "%s, %s%s", text,
+		    i->verified ? "the certificate was verified" : "the certificate was not verified",
+		    i->resumed ? ", the session was resumed" : "");
 		return 0;
 	}
 	c->alive = false;

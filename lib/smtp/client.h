@@ -50,6 +50,7 @@ struct smtp_client_config {
 	bool implicit_tls;                     /* TLS before the greeting */
 	struct tls_ctx *tls;                   /* needed unless STARTTLS_NEVER */
 	const char *host;                      /* for SNI and certificate names */
+	const char *tls_server;                /* as tls_connect_again's server; NULL: no session is resumed */
 	const struct sasl_client_config *auth; /* NULL: none */
 	int64_t timeout;                       /* ms, instead of RFC 5321 4.5.3.2's where those are longer; 0: none */
 	int64_t budget;                        /* ms for all of opening, see smtp_client_budget */

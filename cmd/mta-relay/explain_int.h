@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: ISC
+ *
+ * The insides of `mta-relay explain`: explain.c has options and policy, explain_route.c the way out, explain_message.c
+ * what a message brings with it.
+ */
+#ifndef MTA_RELAY_EXPLAIN_INT_H
+#define MTA_RELAY_EXPLAIN_INT_H
+
+#include "mta-relay/policy.h"
+#include "mta-relay/run_hop.h"
+
+struct explain_options {
+	const char *domains, *users, *aliases, *delimiter, *relay_to, *mda, *routes, *smarthost, *resolver, *hostname;
+	const char *source, *tls_ca, *from, *message;
+	int starttls, tls, ip; /* as in struct run_options */
+	unsigned port;
+	int64_t retry_min, retry_max, expire; /* ms */
+	uint64_t max_size;
+};
+
+/* A message of which just the header is kept. */
+struct explain_message {
+	struct buf head;
+	uint64_t size; /* with CRLF line ends */
+	bool eightbit; /* anywhere in it */
+};
+
+struct explain {
+	struct explain_options o;
+	struct relay_policy policy;
+	struct domains *domains, *relay_to;
+	struct users *users;
+	struct aliases *aliases;
+	struct routes *routes;
+	struct hop_config hop_config;
+	struct hop *hop; /* opens no conversation: only asked whom it would call */
+	struct arena *arena;
+	struct span from; /* a text without '@' when it is not known */
+	struct explain_message message;
+};
+
+/* The route of an address, whom it leads to and how they are talked to, on stdout. */
+void explain_route(struct explain *x, const char *address);
+
+/* "-" for stdin. -1 with err. */
+int explain_message_read(struct explain_message *m, const char *path, struct err *err);
+/* The author of its From field, "" when there is none, in the arena. */
+struct span explain_message_from(const struct explain_message *m, struct arena *a);
+/* Each recipient of To, Cc and Bcc. */
+void explain_message_rcpts(
+    const struct explain_message *m, struct arena *a, void (*found)(void *arg, const char *address), void *arg);
+/* What in it asks something of the next hop, on stdout. */
+void explain_message_tell(const struct explain_message *m, const struct explain *x);
+
+#endif
