@@ -14,11 +14,11 @@ setup() {
 teardown() { queue_teardown; }
 
 # liars [--lmtp] <SCENARIOS: starts smtp-liar, a route to each from NAME.example, and puts a message to each in the
-# queue. A line may end with "; STATE", which becomes a line "NAME STATE" of $LIAR/want.
+# queue. A line may end with "; STATE", which becomes a line "NAME STATE" of $LIAR/want, what the test wants to see.
 liars() {
 	cat >"$LIAR/script"
-	sed -n 's/^\([a-z0-9-]*\) .*; \([a-z]*\)$/\1 \2/p' "$LIAR/script" | sort >"$LIAR/want"
-	sed 's/ *; [a-z]*$//' "$LIAR/script" >"$LIAR/scenarios"
+	sed -n 's/^\([a-z0-9-]*\) .*; \([a-z0-9-]*\)$/\1 \2/p' "$LIAR/script" | sort >"$LIAR/want"
+	sed 's/ *; [a-z0-9-]*$//' "$LIAR/script" >"$LIAR/scenarios"
 	"$TOP/lib/smtp-liar" --dir="$LIAR" "$@" "$LIAR/scenarios" >/dev/null 2>"$LIAR/err" 3>&- &
 	PIDS+=($!)
 	wait_for 20 test -s "$LIAR/ports"
@@ -244,4 +244,41 @@ hurry() { # COMMAND...: its minutes are seconds
 	deliver --destination-concurrency=1
 	as_wanted
 	[ "$(ls "$LIAR"/many.[0-9]* | wc -l)" -eq 2 ]
+}
+
+@test "a delivery agent that fails while the client waits: accepted is kept or queued, refused is neither" {
+	liars --lmtp <<-'S'
+		greet greet close ; 250-queued
+		greet-no greet last 554 5.3.0 no\r\n ; 250-queued
+		lhlo-no ehlo say 550 5.3.0 no\r\n ; 250-queued
+		lhlo ehlo close ; 250-queued
+		mail-later mail say 451 4.3.0 later\r\n ; 451-refused
+		rcpt-no rcpt say 550 5.1.1 nobody\r\n ; 550-refused
+		rcpt-later rcpt say 451 4.2.0 busy\r\n ; 451-refused
+		data-close data close ; 250-queued
+		after-354 data last 354 go on\r\n ; 250-queued
+		dot-close dot close ; 250-queued
+		dot-garbage dot say Ok\r\n ; 250-queued
+		dot-mixed dot say 550-5.0.0 no\r\n250 2.0.0 Ok\r\n ; 250-queued
+		dot-no dot say 550 5.7.1 no\r\n ; 550-refused
+		dot-full dot say 452 4.2.2 full\r\n ; 452-refused
+		silent-greet greet silent ; 250-queued
+		silent-dot dot silent ; 250-queued
+		good any none ; 250-kept
+	S
+	while read -r name port; do
+		rm -rf "$Q"
+		printf 'EHLO x\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<u@here.example>\r\nDATA\r\nSubject: x\r\n\r\nhello\r\n.\r\n' |
+			timeout 30 "$RELAY" serve --role=mta --domains=here.example --hostname=us.example --queue="$Q" \
+				--mda="lmtp:127.0.0.1:$port" --mda-timeout=2s >"$LIAR/replies" 2>>"$BATS_TEST_TMPDIR/log"
+		code=$(tail -n 1 "$LIAR/replies" | cut -c1-3)
+		kept=$(find "$LIAR" -name "$name.[0-9]*" | wc -l)
+		case $(waiting),$kept in
+		1,0) echo "$name $code-queued" ;;
+		0,1) echo "$name $code-kept" ;;
+		0,0) echo "$name $code-refused" ;;
+		*) echo "$name $code-both" ;;
+		esac
+	done <"$LIAR/ports" | sort >"$LIAR/got"
+	diff "$LIAR/want" "$LIAR/got"
 }
