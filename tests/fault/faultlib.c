@@ -5,7 +5,7 @@
  *     CALL  a name in `fits` below, a list of them with commas, or any
  *     WHAT  EIO, ENOSPC, ...: fails with that; short: half of a transfer is done; fit0, fit1, ...: what stands first,
  *           second, ... in the call's row of `fits`; kill, killafter: SIGKILL before or after the call
- *   WAYPOST_FAULT_LOG=FILE     gets "N CALL ABOUT" for each call that counts and "hit N CALL WHAT ABOUT" for the fault;
+ *   WAYPOST_FAULT_LOG=FILE     gets "N CALL ABOUT" for each call that counts and "hit N CALL WHAT PID ABOUT" for the fault;
  *                              beside it FILE.count has the number, shared by all processes until it is removed
  *   WAYPOST_FAULT_IN=TEXT      only in processes with TEXT in their command line (the parts with blanks between)
  * A call counts only if the kernel may give that error there: EAGAIN where nothing blocks, EINTR where it waits. What
@@ -284,7 +284,7 @@ static struct fate fate_if(const char *call, const char *about, bool can_again)
 		const char *what = plan.what == KILL         ? "kill"
 				   : plan.what == KILL_AFTER ? "killafter"
 							     : error_name(error);
-		tell("hit %lu %s %s %.250s\n", n, call, what, about);
+		tell("hit %lu %s %s %d %.250s\n", n, call, what, (int)getpid(), about);
 		if (plan.what == KILL)
 			die();
 		f.after = plan.what == KILL_AFTER;

@@ -3,7 +3,7 @@
 #
 #   fault_setup                     in setup: finds the library, or skips
 #   fault WHAT CALL N COMMAND...    runs COMMAND once with that fault
-#   fault_each WHAT CALL SCENARIO   runs SCENARIO N for some N (FAULT_ALL=1: all) up to the number of calls that can fail
+#   fault_each WHAT CALL SCENARIO   runs SCENARIO N for some N (FAULT_ALL=1: all; K: every K-th) up to the number of calls that can fail
 #                                   so; it runs its programs with `faulty` and checks what must hold. Fails when no
 #                                   fault was reached.
 #   fault_matrix SCENARIO           every call, every error that fits it, and both kills
@@ -70,7 +70,7 @@ fault_each() {
 		echo "# no $FAULT_CALL that could be hit by $FAULT_WHAT${FAULT_IN:+ in $FAULT_IN}" >&2
 		return 1
 	}
-	[ -n "${FAULT_ALL-}" ] || step=$((FAULT_TOTAL / FAULT_SAMPLE + 1))
+	step=${FAULT_ALL:-$((FAULT_TOTAL / FAULT_SAMPLE + 1))}
 	for ((FAULT_N = RANDOM % step + 1; FAULT_N <= FAULT_TOTAL; FAULT_N += step)); do
 		fault_once "$scenario" || {
 			failed=1

@@ -39,6 +39,12 @@ doubles() {
 	fi
 }
 
+# What run could not record goes out again, too.
+doubles_of_run() {
+	doubles
+	if grep -qE "^hit .*(/msg/|waypost-log|/lock)" "$FAULT_SEEN"; then echo doubles; fi
+}
+
 # Nothing of the dead stays: temporary files that are old are removed by the next who comes, logs when all are gone.
 chain_left() { compgen -G "$W/queue/*/tmp/*" || compgen -G "$W/*/waypost-log/*/*.log" || compgen -G "$W/queue/*/waypost-log/*/*.log"; }
 chain_clean() {
@@ -56,4 +62,46 @@ chain_check() {
 	chain_drain || return 1
 	"$TOP/fault/check-mail" "$W/told" "$W/mail" "$SINK" "$@" || return 1
 	chain_clean
+}
+
+# ---- a node: a server for SMTP, one for LMTP, a runner, each with several processes ----
+
+# All processes of this test and no other: those that have its folder in their command line.
+power_off() {
+	local pids
+	pids=$(pgrep -f "(mta-relay|mda-deliver) .*$W/")
+	# shellcheck disable=SC2086
+	[ -z "$pids" ] || kill "${1--9}" $pids 2>/dev/null || true
+}
+running() { pgrep -f "(mta-relay|mda-deliver) .*$W/" >/dev/null; }
+stopped() { ! running; }
+
+# start_mta [COMMAND...]: what is put before each program
+start_mta() {
+	"$@" "$MDA" --config=/dev/null --lmtp --durability=log --users="$BATS_TEST_TMPDIR/users" --mail="maildir:$W/mail/%n" \
+		--listen="unix:$W/mda" --ready-file="$W/mda.ready" 2>>"$BATS_TEST_TMPDIR/log" 3>&- &
+	MAIN=($!)
+	wait_for 20 ready_or_dead "$W/mda.ready" $!
+	"$@" "${SERVE[@]}" --listen=127.0.0.1:0 --ready-file="$W/ready" --workers=3 --mda="lmtp:unix:$W/mda" \
+		2>>"$BATS_TEST_TMPDIR/log" 3>&- &
+	MAIN+=($!)
+	wait_for 20 ready_or_dead "$W/ready" $!
+	"$@" "$RELAY" run --config=/dev/null --queue="$Q" --hostname=us.example --durability=log --domains=here.example \
+		--mda="lmtp:unix:$W/mda" --smarthost="smtp://127.0.0.1:$PORT" 2>>"$BATS_TEST_TMPDIR/log" 3>&- &
+	MAIN+=($!)
+}
+ready_or_dead() { [ -s "$1" ] || ! kill -0 "$2" 2>/dev/null; }
+
+# client NUMBER COUNT: that many messages, mNUMBER101 and on.
+client() {
+	local words=() n id
+	for ((n = 101; n < 101 + $2; n++)); do
+		id=m$1$n
+		case $((n % 3)) in
+		0) words+=("$id:bob@here.example") ;;
+		1) words+=("$id:bob@here.example,ann@here.example") ;;
+		2) words+=("$id:ann@here.example,carol@far.example") ;;
+		esac
+	done
+	"$TOP/fault/smtp-client" "$W/told.$1" "$(sed -n 's/.*://p' "$W/ready" | grep . || echo 1)" "${words[@]}"
 }
