@@ -5,11 +5,11 @@
  *     CALL  a name in `fits` below, a list of them with commas, or any
  *     WHAT  EIO, ENOSPC, ...: fails with that; short: half of a transfer is done; fit0, fit1, ...: what stands first,
  *           second, ... in the call's row of `fits`; kill, killafter: SIGKILL before or after the call
- *   WAYPOST_FAULT_LOG=FILE     gets "N CALL ABOUT" for each call that counts and "hit N CALL WHAT PID ABOUT" for the fault;
- *                              beside it FILE.count has the number, shared by all processes until it is removed
- *   WAYPOST_FAULT_IN=TEXT      only in processes with TEXT in their command line (the parts with blanks between)
- * A call counts only if the kernel may give that error there: EAGAIN where nothing blocks, EINTR where it waits. What
- * counts as read and write goes to files; on sockets and pipes it is recv and send.
+ *   WAYPOST_FAULT_LOG=FILE     gets "N CALL ABOUT" for each call that counts and "hit N CALL WHAT PID ABOUT" for the
+ * fault; beside it FILE.count has the number, shared by all processes until it is removed WAYPOST_FAULT_IN=TEXT only in
+ * processes with TEXT in their command line (the parts with blanks between) A call counts only if the kernel may give
+ * that error there: EAGAIN where nothing blocks, EINTR where it waits. What counts as read and write goes to files; on
+ * sockets and pipes it is recv and send.
  */
 #include <dirent.h>
 #include <dlfcn.h>
@@ -188,7 +188,8 @@ __attribute__((constructor)) static void start(void)
 {
 	char what[16] = "", calls[100] = "";
 	unsigned long n;
-	const char *text = getenv("WAYPOST_FAULT"), *log = getenv("WAYPOST_FAULT_LOG"), *in = getenv("WAYPOST_FAULT_IN");
+	const char *text = getenv("WAYPOST_FAULT"), *log = getenv("WAYPOST_FAULT_LOG"),
+		   *in = getenv("WAYPOST_FAULT_IN");
 	if (!text || !log || (in && *in && !concerns_us(in)))
 		return;
 	if (sscanf(text, "%99[^:]:%lu:%15s", calls, &n, what) != 3 || !n)
@@ -385,8 +386,8 @@ CALL(int, syncfs, (int fd), (fd), fate_of_fd("syncfs", fd))
 CALL(int, rename, (const char *from, const char *to), (from, to), fate("rename", to))
 CALL(int, renameat, (int a, const char *from, int b, const char *to), (a, from, b, to), fate("rename", to))
 CALL(int, link, (const char *from, const char *to), (from, to), fate("link", to))
-CALL(int, linkat, (int a, const char *from, int b, const char *to, int flags), (a, from, b, to, flags),
-    fate("link", to))
+CALL(
+    int, linkat, (int a, const char *from, int b, const char *to, int flags), (a, from, b, to, flags), fate("link", to))
 CALL(int, unlink, (const char *path), (path), fate("unlink", path))
 CALL(int, unlinkat, (int dir, const char *path, int flags), (dir, path, flags), fate("unlink", path))
 CALL(int, rmdir, (const char *path), (path), fate("unlink", path))

@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # Several processes share a commit log and one of them fails or is killed, with a lock in its hand, in the middle of the sync that
 # all wait for, in a checkpoint: the others go on, and what they all promised holds.
+# shellcheck disable=SC2034
 
 load ../queue
 load lib

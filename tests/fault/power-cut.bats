@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # A node under load goes down: everything is killed at once, what was never synced is lost, and everything starts again. With a
 # commit log each message that a client was told 250 of is there.
+# shellcheck disable=SC2034
 
 load ../queue
 load lib

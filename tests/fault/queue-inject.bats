@@ -10,7 +10,7 @@ setup() {
 	queue_setup
 	fault_setup
 	fault_content
-	HOW=file
+	HOW='file'
 }
 teardown() { queue_teardown; }
 
@@ -32,6 +32,12 @@ inject_scenario() {
 
 @test "inject: every call fails, by file" { sink; fault_matrix inject_scenario; }
 @test "inject: every call fails, with a commit log" { HOW=log; sink; fault_matrix inject_scenario; }
+# Each of them: what can't be looked at is not taken for something that is not there.
+@test "inject: no file can be opened, each in turn" {
+	sink
+	FAULT_ALL=1 fault_each EMFILE open,opendir inject_scenario
+	HOW=auto FAULT_ALL=1 fault_each EIO open,opendir,readdir inject_scenario
+}
 @test "inject: EINTR and short writes do no harm" {
 	sink
 	fault_each EINTR write inject_scenario

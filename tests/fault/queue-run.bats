@@ -2,6 +2,7 @@
 # mta-relay run delivers to another server and to an MDA, is refused, is put off, makes a bounce; every system call of it fails or
 # kills. What must hold each time: each recipient gets the message, whole; who was recorded gets nothing again; who was
 # refused gets nothing and the sender hears of it; nothing is left for ever.
+# shellcheck disable=SC2034,SC2046
 
 load ../queue
 load lib

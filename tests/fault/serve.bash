@@ -16,7 +16,7 @@ chain_new() {
 	mkdir "$W"
 	Q=$W/queue
 	MDA_COMMAND="lmtp:|$MDA --config=/dev/null --lmtp --durability=$HOW --users=$BATS_TEST_TMPDIR/users --mail=maildir:$W/mail/%n"
-	SERVE=("$RELAY" serve --config=/dev/null --hostname=mx.here.example --domains=here.example --trust=127.0.0.0/8
+	SERVE=("$RELAY" serve --config=/dev/null --hostname=mx.here.example --domains=here.example --trust=127.0.0.0/8 --relay-to=far.example
 		--users="$BATS_TEST_TMPDIR/users" --aliases="$BATS_TEST_TMPDIR/aliases" --queue="$Q" --durability="$HOW")
 }
 
@@ -52,13 +52,16 @@ chain_clean() {
 	find "$W"/queue/*/tmp -type f -exec touch -d '3 days ago' {} + || true
 	run_queue --now --domains=here.example --mda="$MDA_COMMAND" || return 1
 	printf 'LHLO x\r\nQUIT\r\n' | ${MDA_COMMAND#*|} >/dev/null
-	if chain_left >&2; then
+	# A tree that could not be synced keeps its log until a restart.
+	if ! grep -q '^hit [0-9]* syncfs' "$FAULT_SEEN" && chain_left >&2; then
 		echo "# left over" >&2
 		return 1
 	fi
 }
 
 chain_check() {
+	# Without a fault everybody is content, or the scenario tries less than it means to.
+	if [ "$FAULT_N" -eq 999999 ] && grep -vE ' 250$| nobody@.* 550$' "$W/told" >&2; then return 1; fi
 	chain_drain || return 1
 	"$TOP/fault/check-mail" "$W/told" "$W/mail" "$SINK" "$@" || return 1
 	chain_clean
