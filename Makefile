@@ -81,7 +81,7 @@ check: all tests
 	tests/run --build $(BUILD) $(if $(JOBS),--jobs $(JOBS)) $(ONLY)
 
 fault: all tests
-	tests/run --build $(BUILD) fault
+	FAULT_ALL=1 TEST_LIMIT=14400 tests/run --build $(BUILD) $(if $(JOBS),--jobs $(JOBS)) tests/fault tests/crash
 
 lint: all
 	tests/lint/run --build $(BUILD)

@@ -288,30 +288,59 @@ static struct spool_writer *write_message(
 }
 
 /* One queue file for each sender: a list's owner gets its errors. */
-static int queue_message(const struct load *l, char *id, struct err *err)
+struct sheet {
+	struct spool_envelope env;
+	size_t *rows; /* in l->v, of the envelope's recipients */
+};
+
+/* All of them, none promised yet; *n counts those that are open. */
+static int write_sheets(
+    const struct load *l, struct sheet *sheets, struct spool_writer **writers, size_t *n, struct err *err)
 {
 	struct arena *a = l->x->env.arena;
 	bool *done = arena_alloc(a, l->n);
 	size_t *rows = arena_alloc(a, l->n * sizeof *rows);
 	struct spool_rcpt *rcpt = arena_alloc(a, l->n * sizeof *rcpt);
-	if (!open_queue(l->s->rs, err))
-		return -1;
 	if (l->out)
 		memcpy(done, l->out, l->n * sizeof *done);
 	for (size_t first = 0; first < l->n; first++) {
-		struct spool_envelope env;
+		struct sheet *sheet = &sheets[*n];
 		if (done[first])
 			continue;
-		fill_envelope(l, l->v[first]->owner, &env);
-		env.rcpt = rcpt;
-		env.n_rcpt = pick_rows(l, first, done, rcpt, rows);
-		struct spool_writer *w = write_message(l, &env, false, err);
+		fill_envelope(l, l->v[first]->owner, &sheet->env);
+		sheet->env.rcpt = rcpt;
+		sheet->rows = rows;
+		sheet->env.n_rcpt = pick_rows(l, first, done, rcpt, rows);
+		rcpt += sheet->env.n_rcpt;
+		rows += sheet->env.n_rcpt;
+		struct spool_writer *w = write_message(l, &sheet->env, false, err);
 		if (!w)
 			return -1;
-		record_outcomes(l, w, rows, env.n_rcpt);
-		if (spool_commit(w, id, err) < 0)
-			return -1;
-		log_queued(l, id, &env, rows);
+		record_outcomes(l, w, sheet->rows, sheet->env.n_rcpt);
+		writers[(*n)++] = w;
+	}
+	return 0;
+}
+
+static int queue_message(const struct load *l, char *id, struct err *err)
+{
+	struct arena *a = l->x->env.arena;
+	struct sheet *sheets = arena_alloc(a, l->n * sizeof *sheets);
+	struct spool_writer **writers = arena_alloc(a, l->n * sizeof(struct spool_writer *));
+	char(*ids)[SPOOL_ID_SIZE] = arena_alloc(a, l->n * sizeof *ids);
+	size_t n = 0;
+	if (!open_queue(l->s->rs, err))
+		return -1;
+	if (write_sheets(l, sheets, writers, &n, err) < 0) {
+		while (n > 0)
+			spool_abort(writers[--n]);
+		return -1;
+	}
+	if (n > 0 && spool_commit_all(writers, n, ids, err) < 0)
+		return -1;
+	for (size_t i = 0; i < n; i++) {
+		memcpy(id, ids[i], SPOOL_ID_SIZE);
+		log_queued(l, id, &sheets[i].env, sheets[i].rows);
 	}
 	return 0;
 }

@@ -230,24 +230,46 @@ void spool_outcome(struct spool_writer *w, size_t rcpt, const struct spool_outco
 	spool_format_outcome(rcpt, &dated, &w->outcomes);
 }
 
-int spool_commit(struct spool_writer *w, char id[SPOOL_ID_SIZE], struct err *err)
+static void finish(struct spool_writer *w)
 {
 	char size[SPOOL_SIZE_DIGITS + 1];
-	char *path = spool_path(w->s, "msg", w->id);
 	spool_format_size(w->size, size);
 	durable_patch(w->f, SPOOL_SIZE_AT, span_str(size));
 	durable_write(w->f, SPAN("\n"));
 	durable_write(w->f, buf_span(&w->outcomes));
-	int rc = w->outcomes.bad ? err_set(err, ERR_LIMIT, "too many outcomes") : 0;
-	if (rc == 0) {
-		rc = durable_publish(w->f, path, false, err);
-		w->f = NULL;
+}
+
+int spool_commit_all(struct spool_writer **w, size_t n, char (*ids)[SPOOL_ID_SIZE], struct err *err)
+{
+	struct durable_pub *pubs = xcalloc(n, sizeof *pubs);
+	char **paths = xcalloc(n, sizeof *paths);
+	int rc = 0;
+	for (size_t i = 0; i < n; i++) {
+		finish(w[i]);
+		paths[i] = spool_path(w[i]->s, "msg", w[i]->id);
+		pubs[i] = (struct durable_pub){ w[i]->f, paths[i] };
+		if (w[i]->outcomes.bad)
+			rc = err_set(err, ERR_LIMIT, "too many outcomes");
 	}
-	if (rc == 0 && id)
-		memcpy(id, w->id, SPOOL_ID_SIZE);
-	free(path);
-	spool_abort(w);
+	if (rc == 0) {
+		rc = n == 1 ? durable_publish(w[0]->f, paths[0], false, err) : durable_publish_all(pubs, n, true, err);
+		for (size_t i = 0; i < n; i++)
+			w[i]->f = NULL;
+	}
+	for (size_t i = 0; i < n; i++) {
+		if (rc == 0 && ids)
+			memcpy(ids[i], w[i]->id, SPOOL_ID_SIZE);
+		spool_abort(w[i]);
+		free(paths[i]);
+	}
+	free(paths);
+	free(pubs);
 	return rc;
+}
+
+int spool_commit(struct spool_writer *w, char id[SPOOL_ID_SIZE], struct err *err)
+{
+	return spool_commit_all(&w, 1, id ? (char(*)[SPOOL_ID_SIZE])id : NULL, err);
 }
 
 void spool_abort(struct spool_writer *w)

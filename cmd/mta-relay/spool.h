@@ -88,6 +88,8 @@ void spool_outcome(struct spool_writer *w, size_t rcpt, const struct spool_outco
 /* 0: the message is on disk, whatever happens, and id (NULL is fine) is its id. -1 with err: nothing is left. Frees w.
  */
 int spool_commit(struct spool_writer *w, char id[SPOOL_ID_SIZE], struct err *err);
+/* Several messages, all or none; ids for n names or NULL. */
+int spool_commit_all(struct spool_writer **w, size_t n, char (*ids)[SPOOL_ID_SIZE], struct err *err);
 /* NULL is fine. */
 void spool_abort(struct spool_writer *w);
 

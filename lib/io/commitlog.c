@@ -64,7 +64,8 @@ unsigned commitlog_look(const char *dir)
 		return errno == ENOENT || errno == ENOTDIR ? 0 : COMMITLOG_HOLDS;
 	int fd = openat(dir_fd, "lock", O_RDWR | O_CLOEXEC);
 	unsigned seen = fd >= 0 && present(fd) ? COMMITLOG_USED : 0;
-	if (segment_highest(dir_fd) > 0)
+	uint64_t highest;
+	if (segment_highest(dir_fd, &highest) < 0 || highest > 0)
 		seen |= COMMITLOG_HOLDS;
 	if (fd >= 0)
 		close(fd);
@@ -85,10 +86,12 @@ static int start_fresh(struct commitlog *l, const char *dir, struct err *err)
 	} else if (commitlog_replay(l->root, dir, &records, err) < 0) {
 		return -1;
 	}
-	uint64_t first = segment_highest(l->dir_fd) + 1;
-	if (segment_drop(l->dir_fd, first, err) < 0)
+	uint64_t highest;
+	if (segment_highest(l->dir_fd, &highest) < 0)
+		return err_sys(err, "%s", dir);
+	if (segment_drop(l->dir_fd, highest + 1, err) < 0)
 		return -1;
-	commitlog_state_ready(l->st, first);
+	commitlog_state_ready(l->st, highest + 1);
 	return 0;
 }
 

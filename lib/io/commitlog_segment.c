@@ -132,25 +132,30 @@ ssize_t segment_list(int dir_fd, uint64_t **numbers)
 	}
 	size_t n = 0;
 	uint64_t number;
-	for (struct dirent *e; (e = readdir(dir));) {
+	errno = 0;
+	for (struct dirent *e; (e = readdir(dir)); errno = 0) {
 		if (!segment_number(e->d_name, &number))
 			continue;
 		*numbers = xreallocarray(*numbers, n + 1, sizeof **numbers);
 		(*numbers)[n++] = number;
 	}
+	int why = errno;
 	closedir(dir);
+	errno = why;
+	if (why)
+		return -1;
 	if (n)
 		qsort(*numbers, n, sizeof **numbers, ascending);
 	return (ssize_t)n;
 }
 
-uint64_t segment_highest(int dir_fd)
+int segment_highest(int dir_fd, uint64_t *highest)
 {
 	uint64_t *numbers;
 	ssize_t n = segment_list(dir_fd, &numbers);
-	uint64_t highest = n > 0 ? numbers[n - 1] : 0;
+	*highest = n > 0 ? numbers[n - 1] : 0;
 	free(numbers);
-	return highest;
+	return n < 0 ? -1 : 0;
 }
 
 int segment_drop(int dir_fd, uint64_t below, struct err *err)

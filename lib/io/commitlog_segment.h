@@ -19,8 +19,8 @@ int segment_create(int dir_fd, uint64_t segment, const char *boot, uint64_t *non
 /* Drops all segments below `below`, the oldest first: one becomes the spare (none when below is UINT64_MAX), the others
  * are removed. */
 int segment_drop(int dir_fd, uint64_t below, struct err *err);
-/* The highest number in the directory, 0 when there is none. */
-uint64_t segment_highest(int dir_fd);
+/* The highest number in the directory, 0 when there is none. -1 with errno when nobody can tell. */
+int segment_highest(int dir_fd, uint64_t *highest);
 /* Was any segment written under another boot id than this one (or can't be read, so that nobody knows)? */
 bool segment_any_of_other_boot(int dir_fd, const char *boot);
 /* All numbers in ascending order, allocated; returns how many, -1 with errno. */

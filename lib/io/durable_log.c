@@ -118,9 +118,10 @@ static int adopt_all(const char *ours, struct err *err)
 {
 	char *logs = logs_dir(the.root), tail[32];
 	DIR *d = opendir(logs);
-	int rc = 0;
+	int rc = d || errno == ENOENT || errno == ENOTDIR ? 0 : err_sys(err, "%s", logs);
 	snprintf(tail, sizeof tail, "-%ld", (long)geteuid());
-	for (struct dirent *e; d && rc == 0 && (e = readdir(d));) {
+	errno = 0;
+	for (struct dirent *e; d && rc == 0 && (e = readdir(d)); errno = 0) {
 		if (!span_ends(span_str(e->d_name), tail))
 			continue;
 		char *dir = xasprintf("%s/%s", logs, e->d_name);
@@ -128,6 +129,8 @@ static int adopt_all(const char *ours, struct err *err)
 			rc = adopt(dir, err);
 		free(dir);
 	}
+	if (d && rc == 0 && errno)
+		rc = err_sys(err, "%s", logs);
 	if (d)
 		closedir(d);
 	free(logs);
@@ -154,6 +157,8 @@ int durable_log_open(const char *root, enum durability how, struct err *err)
 		use_log(dir, how, &why);
 	/* A log that can't be used is no matter when there is nothing in it. */
 	bool must = left || how == DURABILITY_LOG || commitlog_look(dir);
+	if (must && !the.log && why.class == ERR_NONE)
+		err_set(&why, ERR_TEMP, "%s: can't tell whether a log is there", dir);
 	free(dir);
 	if (the.log) {
 		stream_on_idle = durable_idle;

@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
@@ -304,6 +305,34 @@ static void a_log_that_cannot_be_is_an_error_when_asked_for(void **state)
 	assert_false(durable_log_is_open());
 }
 
+/* Nobody can tell whether a log is there: an error that says so, not the plain way. */
+static void a_log_that_cannot_be_looked_at_is_an_error(void **state)
+{
+	(void)state;
+	struct err err = { 0 };
+	struct rlimit files, none;
+	crash(put_two_remove_one, ours);
+	assert_int_equal(truncate(at("kept"), 0), 0);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &files), 0);
+	none = files;
+	none.rlim_cur = 0;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	int rc = durable_log_open(root, DURABILITY_FILE, &err);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &files), 0);
+	assert_int_equal(rc, -1);
+	assert_int_equal(err.class, ERR_TEMP);
+	/* One more file than that: each call in turn is the one that fails. */
+	for (rlim_t n = 3; n < 12; n++) {
+		none.rlim_cur = n;
+		err_clear(&err);
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+		rc = durable_log_open(root, DURABILITY_FILE, &err);
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &files), 0);
+		assert_true(rc == 0 ? has("kept") : err.class == ERR_TEMP && err.text[0]);
+		durable_log_close();
+	}
+}
+
 #define CASE(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
@@ -316,6 +345,7 @@ int main(void)
 		CASE(a_crash_is_mended_first),
 		CASE(a_dead_nodes_log_is_adopted),
 		CASE(a_log_in_use_is_joined),
+		CASE(a_log_that_cannot_be_looked_at_is_an_error),
 		CASE(a_log_that_cannot_be_is_an_error_when_asked_for),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

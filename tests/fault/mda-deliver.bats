@@ -7,7 +7,7 @@ load lib
 setup() {
 	fault_setup
 	BIN=${BUILD:-$BATS_TEST_DIRNAME/../../build}/bin
-	T=$BATS_TEST_TMPDIR
+	T=$BATS_TEST_TMPDIR HOW=file
 	unset WAYPOST_TRACE
 	{ printf 'Subject: x\n\n'; seq 20000; } >"$T/msg"
 	{ printf 'Return-Path: <a@example.org>\nDelivered-To: bob\n'; cat "$T/msg"; } >"$T/want"
@@ -20,7 +20,7 @@ visible() { find "$T/m" -type f \( -path '*/new/*' -o -path '*/cur/*' \) 2>/dev/
 one_delivery() {
 	rm -rf "$T/m"
 	local status=0 file
-	faulty "$BIN/mda-deliver" --config=/dev/null -f a@example.org -d bob --mail="maildir:$T/m" <"$T/msg" >/dev/null 2>&1 || status=$?
+	faulty "$BIN/mda-deliver" --config=/dev/null --durability=$HOW -f a@example.org -d bob --mail="maildir:$T/m" <"$T/msg" >/dev/null 2>&1 || status=$?
 	for file in $(visible); do
 		cmp -s "$T/want" "$file" || { echo "# not whole: $file"; return 1; }
 	done
@@ -38,11 +38,16 @@ one_delivery() {
 }
 
 @test "write, fsync, rename, open, mkdir fail with EIO" {
-	for call in write fsync rename open mkdir; do fault_each EIO $call one_delivery; done
+	for call in write fsync rename open create mkdir; do fault_each EIO $call one_delivery; done
 }
 
-@test "write, fsync, rename, open, mkdir fail with ENOSPC" {
-	for call in write fsync rename open mkdir; do fault_each ENOSPC $call one_delivery; done
+@test "write, fsync, rename, creation, mkdir fail with ENOSPC" {
+	for call in write fsync rename create mkdir; do fault_each ENOSPC $call one_delivery; done
+}
+
+@test "every call fails, with a commit log" {
+	HOW=log
+	fault_matrix one_delivery
 }
 
 @test "a write is short" {
@@ -74,7 +79,7 @@ lmtp_delivery() {
 }
 
 @test "LMTP: each recipient's reply tells the truth under EIO, ENOSPC and kill" {
-	for call in write fsync rename open mkdir; do fault_each EIO $call lmtp_delivery; done
+	fault_each EIO any lmtp_delivery
 	fault_each ENOSPC any lmtp_delivery
 	fault_each kill any lmtp_delivery
 }
@@ -96,7 +101,7 @@ mbox_delivery() {
 }
 
 @test "mbox: appended whole or not at all" {
-	for call in write fsync fdatasync open; do fault_each EIO $call mbox_delivery; done
+	for call in write fsync,fdatasync open; do fault_each EIO $call mbox_delivery; done
 	fault_each ENOSPC write mbox_delivery
 	fault_each short write mbox_delivery
 	fault_each kill any mbox_delivery

@@ -1,43 +1,77 @@
 #!/usr/bin/env bats
-# Every file operation of run fails or kills, one after another. What must hold each time: an accepted message is
-# delivered at least once and whole; a recipient whose outcome was recorded gets nothing again; nothing is left for ever.
+# mta-relay run delivers to another server and to an MDA, is refused, is put off, makes a bounce; every system call of it fails or
+# kills. What must hold each time: each recipient gets the message, whole; who was recorded gets nothing again; who was
+# refused gets nothing and the sender hears of it; nothing is left for ever.
+# shellcheck disable=SC2034,SC2046
 
 load ../queue
 load lib
-load queue
+load serve
 
 setup() {
-	queue_setup
-	fault_setup
-	fault_content
+	chain_setup
+	for id in m1 m2 m3; do
+		{ printf 'Subject: %s\n\n' $id; seq -f "line %g of $id" 1 150; } >"$BATS_TEST_TMPDIR/$id"
+	done
 }
 teardown() { queue_teardown; }
 
-run_scenario() {
-	rm -rf "$Q" "$SINK"/0* "$SINK/rules"
-	inject a@example.org b@example.net nobody@example.net <"$CONTENT" || return 1
-	faulty timeout 30 "$RELAY" run --once --now --queue="$Q" --hostname=us.example --concurrency=1 \
-		--smarthost="smtp://127.0.0.1:$PORT" 2>>"$BATS_TEST_TMPDIR/log" 3>&- || true
-	# What was recorded as delivered must not go out again.
-	local recorded=no before
-	if grep -aqE '^0 relayed .* ;$' "$Q"/*/msg/* 2>/dev/null; then
-		recorded=yes
-	fi
-	before=$(grep -l '^X-Rcpt: <b@' "$SINK"/0* 2>/dev/null | wc -l)
-	drain || return 1
-	all_whole || return 1
-	local after bounces
-	after=$(grep -l '^X-Rcpt: <b@' "$SINK"/0* | wc -l)
-	bounces=$(grep -l '^X-From: <>' "$SINK"/0* | wc -l)
-	[ "$after" -ge 1 ] && [ "$bounces" -ge 1 ] || return 1
-	[ "$after" -le 2 ] && [ "$bounces" -le 2 ] || return 1
-	[ $recorded = no ] || [ "$after" -eq "$before" ]
+put() {
+	local id=$1
+	shift
+	"$RELAY" inject --config=/dev/null --queue="$Q" --hostname=us.example -f a@example.org "$@" <"$BATS_TEST_TMPDIR/$id"
 }
 
-@test "run: EIO at each operation" { sink --rule='RCPT:nobody@:550 5.1.1 no'; fault_each EIO any run_scenario; }
-@test "run: ENOSPC at each operation" { sink --rule='RCPT:nobody@:550 5.1.1 no'; fault_each ENOSPC any run_scenario; }
-@test "run: killed before each operation" { sink --rule='RCPT:nobody@:550 5.1.1 no'; fault_each kill any run_scenario; }
-@test "run: killed after each operation" {
-	sink --rule='RCPT:nobody@:550 5.1.1 no'
-	fault_each killafter any run_scenario
+# How often has who stands in the queue as taken been given the message?
+recorded() { grep -lE '^0 relayed .* ;$' "$Q"/*/msg/* 2>/dev/null | xargs -r grep -l '^Subject: m3' | wc -l; }
+arrived() { grep -l '^Subject: m3' "$SINK"/0* 2>/dev/null | wc -l; }
+
+run_scenario() {
+	local status=0 before=''
+	chain_new
+	echo 'RCPT:later@:450 4.2.0 later' >"$SINK/rules"
+	put m1 bob@here.example ann@here.example b@far.example
+	put m2 b@far.example nobody@far.example
+	put m3 b@far.example later@far.example
+	printf '%s 250\n' 'm1 bob@here.example' 'm1 ann@here.example' 'm1 b@far.example' 'm2 b@far.example' \
+		'm3 b@far.example' 'm3 later@far.example' 'm2 bounce' >"$W/told"
+	echo 'm2 nobody@far.example 550' >>"$W/told"
+	faulty timeout -s KILL 40 "$RELAY" run --config=/dev/null --once --now --queue="$Q" --hostname=us.example \
+		--durability="$HOW" --concurrency="${WORKERS:-1}" --domains=here.example --mda="$MDA_COMMAND" \
+		--smarthost="smtp://127.0.0.1:$PORT" 2>>"$BATS_TEST_TMPDIR/log" 3>&- || status=$?
+	[ $status -ne 137 ] || grep -q '^hit.*kill' "$FAULT_SEEN" || {
+		echo "# it hangs" >&2
+		return 1
+	}
+	rm "$SINK/rules"
+	[ "$(recorded)" -eq 0 ] || before=$(arrived)
+	# shellcheck disable=SC2046
+	chain_check $(doubles_of_run) || return 1
+	[ -z "$before" ] || [ "$(grep -l '^X-Rcpt: <b@' $(grep -l '^Subject: m3' "$SINK"/0*) | wc -l)" -eq "$before" ]
+}
+
+start_sink() { sink --rule='RCPT:nobody@:550 5.1.1 no'; }
+
+@test "run fails, each file by itself" {
+	FAULT_IN='mta-relay run'
+	start_sink
+	fault_matrix run_scenario
+}
+
+@test "run fails, with a commit log" {
+	FAULT_IN='mta-relay run' HOW=log
+	start_sink
+	fault_matrix run_scenario
+}
+
+@test "run with several workers fails, with a commit log" {
+	FAULT_IN='mta-relay run' HOW=log WORKERS=3
+	start_sink
+	fault_matrix run_scenario
+}
+
+@test "the MDA of run fails, with a commit log" {
+	FAULT_IN='mda-deliver' HOW=log
+	start_sink
+	fault_matrix run_scenario
 }
