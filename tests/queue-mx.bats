@@ -124,7 +124,7 @@ run_mx() {
 	kill -USR1 "$RUNNER"
 	wait_for 10 grep -q ' site name="gone.mx.example" destinations=2 .* down=[1-9]' "$LOG"
 	# The third was not tried.
-	[ "$(grep -c 'to="c@gone.example" relay=none .* dsn=4.4.1' "$LOG")" -eq 1 ]
+	[ "$(grep -c 'to="c@gone.example" tls=none .* dsn=4.4.1' "$LOG")" -eq 1 ]
 	kill "$RUNNER"
 	wait "$RUNNER"
 }
