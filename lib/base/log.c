@@ -11,6 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/pid.h"
+
 enum {
 	QUOTE_SLOTS = 8,
 	QUOTE_BYTES = 256,
@@ -109,7 +111,7 @@ static void write_line(const char *prog, enum log_level level, const char *text,
 	if (journal && state.style == LOG_STYLE_NATIVE)
 		len = snprintf(line, sizeof line, "%s%.*s\n", before, (int)n, text);
 	else
-		len = snprintf(line, sizeof line, "%s%s[%ld]: %.*s\n", before, prog, (long)getpid(), (int)n, text);
+		len = snprintf(line, sizeof line, "%s%s[%ld]: %.*s\n", before, prog, (long)own_pid(), (int)n, text);
 	/* One write per line, so that several processes' lines do not mix. Nothing can be done if it fails. */
 	if (len > 0 && write(state.fd, line, (size_t)len) < 0)
 		return;
