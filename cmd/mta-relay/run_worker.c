@@ -63,6 +63,15 @@ static void do_task(struct deliver *d, const struct run_task *t, const volatile 
 	}
 }
 
+static int transmit(int fd, const void *p, size_t n)
+{
+	ssize_t put;
+	do
+		put = send(fd, p, n, MSG_NOSIGNAL);
+	while (put < 0 && errno == EINTR);
+	return put == (ssize_t)n ? 0 : -1;
+}
+
 static ssize_t receive(int fd, void *p, size_t n)
 {
 	ssize_t got;
@@ -88,7 +97,7 @@ static void serve(struct deliver *d, int fd, const volatile bool *enough)
 			return;
 		do_task(d, &t, enough, &answer);
 		size_t len = offsetof(struct run_answer, why) + strlen(answer.why) + 1;
-		if (send(fd, &answer, len, MSG_NOSIGNAL) < 0)
+		if (transmit(fd, &answer, len) < 0)
 			return;
 	}
 }
@@ -146,7 +155,12 @@ int run_worker_start(struct run *r, struct run_worker *w, struct err *err)
 int run_worker_ask(struct run_worker *w, const struct run_task *t, struct err *err)
 {
 	size_t n = offsetof(struct run_task, text) + t->len;
-	return send(w->fd, t, n, MSG_NOSIGNAL) == (ssize_t)n ? 0 : err_sys(err, "worker %ld", (long)w->pid);
+	if (transmit(w->fd, t, n) == 0)
+		return 0;
+	err_sys(err, "worker %ld", (long)w->pid);
+	/* Who can't be asked will not answer: its end is seen as any worker's death. */
+	shutdown(w->fd, SHUT_RDWR);
+	return -1;
 }
 
 int run_worker_answer(struct run_worker *w, struct run_answer *out)
