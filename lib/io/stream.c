@@ -362,18 +362,22 @@ static enum line_end line_at(struct stream *s, size_t lf, size_t max, struct lin
 /* Keeps the first max bytes at the front of the buffer and reads the rest of the line over and over behind them. */
 static enum line_end line_too_long(struct stream *s, size_t max, struct line *line)
 {
+	size_t thrown = 0;
 	make_room(s);
 	memmove(s->rbuf, s->rbuf + s->rpos, max);
 	for (;;) {
 		s->rpos = s->rend = s->rscan = max;
 		struct err err = { 0 };
 		stream_flush(s);
-		ssize_t n = top_read(s, s->rbuf + max, s->rcap - max, &err);
+		ssize_t n = thrown < STREAM_LINE_MOST
+				? top_read(s, s->rbuf + max, s->rcap - max, &err)
+				: err_set(&err, ERR_PROTO, "the peer sends a line without an end");
 		if (n < 0) {
 			read_failed(s, &err);
 			return line_fail(s, line);
 		}
 		s->rend += (size_t)n;
+		thrown += (size_t)n;
 		const char *lf = n ? memchr(s->rbuf + max, '\n', (size_t)n) : NULL;
 		if (lf)
 			s->rpos = s->rscan = (size_t)(lf - s->rbuf) + 1;

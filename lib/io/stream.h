@@ -72,7 +72,11 @@ struct line {
 	bool has_nul;
 	bool has_bare_cr; /* a CR that no LF follows stands in it */
 };
-/* Reads up to and including the next LF, at most max bytes of text. Returns line->end. */
+/* Reads up to and including the next LF, at most max bytes of text. Returns line->end. Of a line that is too long no
+ * more than STREAM_LINE_MOST bytes are thrown away: then it is an error, ERR_PROTO. */
+enum {
+	STREAM_LINE_MOST = 1 << 20
+};
 enum line_end stream_line(struct stream *s, size_t max, struct line *line);
 
 /* At least one unread byte, without consuming it: 1 with *out (all that is buffered), 0 end of file, -1 error. */

@@ -57,6 +57,25 @@ static const struct line_row {
 	{ "over max at the end", "1234567890", { { LINE_TOO_LONG, "12345678", 0 }, { LINE_EOF, "", 0 } } },
 };
 
+/* Somebody who never ends a line is not listened to for ever. */
+static void test_line_without_end(void **state)
+{
+	(void)state;
+	size_t n = 2 * STREAM_LINE_MOST;
+	char *text = malloc(n);
+	memset(text, 'x', n);
+	struct stream *s = stream_from_mem(span_of(text, n), 0);
+	struct line line;
+	assert_int_equal(stream_line(s, 100, &line), LINE_ERROR);
+	assert_int_equal(stream_err(s)->class, ERR_PROTO);
+	stream_close(s);
+	text[STREAM_LINE_MOST / 2] = '\n';
+	s = stream_from_mem(span_of(text, n), 0);
+	assert_int_equal(stream_line(s, 100, &line), LINE_TOO_LONG);
+	stream_close(s);
+	free(text);
+}
+
 static void test_lines(void **state)
 {
 	(void)state;
@@ -402,6 +421,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_lines),
+		cmocka_unit_test(test_line_without_end),
 		cmocka_unit_test(test_nul),
 		cmocka_unit_test(test_long_transfer),
 		cmocka_unit_test(test_peek_and_read),
