@@ -238,7 +238,7 @@ int relay_inject(int argc, char **argv)
 	int first, status;
 	own.values = &o;
 	if (relay_options(argc, argv, &own, &first, &status) == OPTS_OK &&
-	    (events_open(o.log, "pickup", o.log_file, &err) < 0 ||
+	    (events_open((enum event_format)o.log, "pickup", o.log_file, &err) < 0 ||
 		trace_open("mta-relay", "mta", o.trace, false, &err) < 0 ||
 		make_envelope(&o, argv + first, (size_t)(argc - first), a, &env, &err) < 0 ||
 		inject(&o, &env, &err) < 0)) {

@@ -164,7 +164,7 @@ static void test_tls_of_destinations(void **state)
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		struct routes *r = find_in(
 		    &(struct route_config){
-			.smarthost = cases[i].smarthost, .starttls = cases[i].starttls, .tls = cases[i].tls },
+			.smarthost = cases[i].smarthost, .starttls = (int)cases[i].starttls, .tls = cases[i].tls },
 		    a, "a@x.example", &got);
 		if (got.s.tls != cases[i].want)
 			fail_msg("%zu: %s", i, route_tls_names[got.s.tls]);
@@ -273,8 +273,8 @@ static void test_bad_files(void **state)
 		"\n\nx.example mx tls=perhaps\n",
 		"\n\nx.example mx tls=fingerprint\n",
 		"\n\nx.example mx tls-fingerprint=SHA256:00\n",
-		"\n\nx.example mx tls-fingerprint="
-		"00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff tls=verify\n",
+		("\n\nx.example mx tls-fingerprint="
+		 "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff tls=verify\n"),
 		"\n\nx.example mx tls=encrypt tls-ca=/dev/null\n",
 		"\n\nx.example mx tls=none tls-name=x\n",
 		"\n\nx.example mx tls-name=a/b\n",

@@ -248,9 +248,9 @@ int relay_run(int argc, char **argv)
 	else if (r.o.ready)
 		return relay_ready(own.prog, r.o.ready_file, r.o.queue);
 	hear_signals();
-	if (err.class || events_open(r.o.log, "qmgr", r.o.log_file, &err) < 0 || configure(&r, &err) < 0 ||
-	    trace_open("mta-relay", "mta", r.o.trace, r.o.explain, &err) < 0 || open_queue(&r, &err) < 0 ||
-	    (lock = lock_queue(&r, &err)) < 0 || run_status_open(&r, &err) < 0) {
+	if (err.class || events_open((enum event_format)r.o.log, "qmgr", r.o.log_file, &err) < 0 ||
+	    configure(&r, &err) < 0 || trace_open("mta-relay", "mta", r.o.trace, r.o.explain, &err) < 0 ||
+	    open_queue(&r, &err) < 0 || (lock = lock_queue(&r, &err)) < 0 || run_status_open(&r, &err) < 0) {
 		relay_complain(own.prog, &err);
 		status = err_exit_status(&err);
 	} else {

@@ -199,7 +199,8 @@ static int set_up(struct relay_server *rs, struct err *err)
 	if (read_tables(o, &t, err) < 0)
 		return -1;
 	use_tables(rs, &t);
-	if (events_open(o->log, o->role == ROLE_MSA ? "submission/smtpd" : "smtpd", o->log_file, err) < 0 ||
+	if (events_open(
+		(enum event_format)o->log, o->role == ROLE_MSA ? "submission/smtpd" : "smtpd", o->log_file, err) < 0 ||
 	    !events_count(o->metrics, o->role == ROLE_MSA ? "msa" : "mta", err))
 		return -1;
 	return trace_open("mta-relay", o->role == ROLE_MSA ? "msa" : "mta", o->trace, o->explain, err);

@@ -236,7 +236,7 @@ static int error_for(const char *call)
 	return EIO; /* any: not used */
 }
 
-static void tell(const char *format, ...)
+__attribute__((format(printf, 1, 2))) static void tell(const char *format, ...)
 {
 	char line[400];
 	va_list ap;
