@@ -31,16 +31,16 @@ static int state_name(const char *state_dir, int dir_fd, char *name, struct stat
 	return n < STATE_NAME ? 0 : -1;
 }
 
-static void boot_id(char out[40])
+/* Without it nobody could tell a state of this boot, which others use, from one to begin anew. */
+static int boot_id(char out[40])
 {
 	memset(out, 0, 40);
 	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
-		return;
-	/* A short or failed read leaves zeros: then only the file's absence tells of a restart, as tmpfs gives it. */
-	if (read(fd, out, COMMITLOG_BOOT) != COMMITLOG_BOOT)
-		memset(out, 0, 40);
+		return -1;
+	ssize_t n = read(fd, out, COMMITLOG_BOOT);
 	close(fd);
+	return n == COMMITLOG_BOOT ? 0 : -1;
 }
 
 static bool is_ours(int fd)
@@ -75,11 +75,10 @@ struct commitlog_state *commitlog_state_map(const char *state_dir, int dir_fd, b
 {
 	char name[STATE_NAME], boot[40];
 	struct stat dir;
-	if (state_name(state_dir, dir_fd, name, &dir) < 0) {
+	if (state_name(state_dir, dir_fd, name, &dir) < 0 || boot_id(boot) < 0) {
 		err_sys(err, "commit log state in %s", state_dir);
 		return NULL;
 	}
-	boot_id(boot);
 	/* tmpfs directories are writable by all: nothing but a file of our own that no other can read is trusted. */
 	int fd = open(name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	struct commitlog_state *st = NULL;
