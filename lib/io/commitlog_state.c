@@ -40,7 +40,10 @@ static int boot_id(char out[40])
 		return -1;
 	ssize_t n = read(fd, out, COMMITLOG_BOOT);
 	close(fd);
-	return n == COMMITLOG_BOOT ? 0 : -1;
+	if (n == COMMITLOG_BOOT)
+		return 0;
+	errno = EIO; /* also of a short one */
+	return -1;
 }
 
 static bool is_ours(int fd)
