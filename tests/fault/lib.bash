@@ -71,7 +71,8 @@ fault_each() {
 		return 1
 	}
 	step=${FAULT_ALL:-$((FAULT_TOTAL / FAULT_SAMPLE + 1))}
-	for ((FAULT_N = RANDOM % step + 1; FAULT_N <= FAULT_TOTAL; FAULT_N += step)); do
+	# Begins within the first step and never beyond the last call: one at least is tried.
+	for ((FAULT_N = RANDOM % (step < FAULT_TOTAL ? step : FAULT_TOTAL) + 1; FAULT_N <= FAULT_TOTAL; FAULT_N += step)); do
 		fault_once "$scenario" || {
 			failed=1
 			[ -n "${FAULT_ALL-}" ] || return 1
