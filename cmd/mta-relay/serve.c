@@ -11,7 +11,7 @@
 #include "io/notify.h"
 #include "io/trace.h"
 #include "mta-relay/relay.h"
-#include "mta-relay/serve.h"
+#include "mta-relay/serve_check.h"
 
 #define AT(member) offsetof(struct serve_settings, member)
 
@@ -55,6 +55,11 @@ const struct opt relay_serve_options[] = {
 	{ "metrics", 0, OPT_STR, AT(metrics), "FILE", "keep Prometheus' text there", NULL, OPT_NO_CONFIG },
 	{ "trace", 0, OPT_STR, AT(trace), "FILE", "append events, JSON lines", NULL, 0 },
 	{ "explain", 0, OPT_FLAG, AT(explain), NULL, "say on stderr what is done and why", NULL, 0 },
+	{ 0 },
+};
+
+/* Topics with options of their own: { their table, AT(their member) }. Also in relay_tables. */
+static const struct opt_group relay_serve_groups[] = {
 	{ 0 },
 };
 
@@ -116,7 +121,20 @@ static int reload(void *arg)
 	}
 	use_tables(rs, &now);
 	free_tables(&old);
+	checks_reload(rs);
 	return 0;
+}
+
+static int open_for_worker(struct relay_server *rs, struct err *err)
+{
+	bool names = rs->o.rdns || rs->o.resolver;
+	if (rs->o.mda && !(rs->mda = mda_new(rs->o.mda, rs->hostname, rs->o.mda_timeout, err)))
+		return -1;
+	if (rs->mda)
+		mda_limit(rs->mda, &rs->mda_limits);
+	if (names && !(rs->dns = dns_open(rs->o.resolver, false, 0, err)))
+		return -1;
+	return checks_worker_start(rs, err);
 }
 
 static int worker_start(void *arg)
@@ -124,23 +142,16 @@ static int worker_start(void *arg)
 	struct relay_server *rs = arg;
 	struct err err = { 0 };
 	content_init(&rs->content);
-	if (rs->o.mda && !(rs->mda = mda_new(rs->o.mda, rs->hostname, rs->o.mda_timeout, &err))) {
-		log_err("%s", err.text);
-		return err_exit_status(&err);
-	}
-	if (rs->mda)
-		mda_limit(rs->mda, &rs->mda_limits);
-	bool names = rs->o.rdns || rs->o.resolver;
-	if (names && !(rs->dns = dns_open(rs->o.resolver, false, 0, &err))) {
-		log_err("%s", err.text);
-		return err_exit_status(&err);
-	}
-	return 0;
+	if (open_for_worker(rs, &err) == 0)
+		return 0;
+	log_err("%s", err.text);
+	return err_exit_status(&err);
 }
 
 static void worker_stop(void *arg)
 {
 	struct relay_server *rs = arg;
+	checks_worker_stop(rs);
 	mda_free(rs->mda);
 	dns_close(rs->dns);
 	if (rs->spool)
@@ -199,6 +210,8 @@ static int set_up(struct relay_server *rs, struct err *err)
 	if (read_tables(o, &t, err) < 0)
 		return -1;
 	use_tables(rs, &t);
+	if (checks_set_up(rs, err) < 0)
+		return -1;
 	if (events_open(
 		(enum event_format)o->log, o->role == ROLE_MSA ? "submission/smtpd" : "smtpd", o->log_file, err) < 0 ||
 	    !events_count(o->metrics, o->role == ROLE_MSA ? "msa" : "mta", err))
@@ -240,6 +253,7 @@ static int run(struct relay_server *rs, struct err *err)
 static void clean_up(struct relay_server *rs)
 {
 	struct tables t = { rs->domains, rs->relay_to, rs->users, rs->aliases };
+	checks_clean_up(rs);
 	free_tables(&t);
 	spool_close(rs->spool);
 	net_list_free(rs->trust);
@@ -265,6 +279,7 @@ int relay_serve(int argc, char **argv)
 		.synopsis = "[OPTION]...",
 		.about = "Takes mail over SMTP, on stdin and stdout or on sockets.",
 		.table = relay_serve_options,
+		.groups = relay_serve_groups,
 		.values = &server.o };
 	struct err err = { 0 };
 	int first, status;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC
  *
- * mta-relay serve: what its files share. serve.c has options and start, serve_session.c one conversation's decisions,
- * serve_deliver.c what happens at the end of a message.
+ * mta-relay serve: what its files share. serve.c has options and start, serve_session.c one conversation, serve_check.h
+ * who decides about it, serve_deliver.c what happens at the end of a message.
  */
 #ifndef MTA_RELAY_SERVE_H
 #define MTA_RELAY_SERVE_H
@@ -64,13 +64,11 @@ struct relay_session {
 	struct arena *arena; /* for log-ins */
 	bool trusted;        /* its address is in --trust */
 	struct serve_talk talk;
+	struct content_facts facts; /* of the message whose end was reached */
 };
 
 /* serve_session.c: conn_fn's work; the exit status. */
 int serve_conversation(struct conn *c, void *relay_server);
-
-/* May the authenticated user call himself so? True where nobody asks. */
-bool sender_allowed(const struct relay_session *s, const struct smtp_session *x, const struct addr *sender);
 
 /* serve_deliver.c */
 /* Can the message be taken now? Before its content is read. */

@@ -11,7 +11,6 @@
 
 #include "base/limits.h"
 #include "base/log.h"
-#include "io/trace.h"
 #include "mta-relay/received.h"
 #include "mta-relay/serve_load.h"
 
@@ -104,46 +103,10 @@ void load_prefix(const struct load *l, const char *id)
 	content_rewind(&rs->content);
 }
 
-static bool loops(const struct load *l, struct smtp_answer *a)
-{
-	if (l->facts.received < LIMIT_RECEIVED_HOPS)
-		return false;
-	/* RFC 5321 6.3 */
-	smtp_answer(a, 554, "5.4.6", "Too many hops: the message loops");
-	return true;
-}
-
-/* RFC 6409 6.1: the From field names who is logged in, too: one field, each of its addresses. */
-static bool from_forged(const struct load *l, struct smtp_answer *a)
-{
-	struct addr_list list;
-	bool asked = l->s->rs->o.own_sender && l->x->user.n && l->facts.froms;
-	if (!asked)
-		return false;
-	addr_parse_list(l->x->env.arena, l->facts.from_value, &list);
-	bool good = l->facts.froms == 1 && list.n && !list.skipped;
-	for (size_t i = 0; i < list.n && good; i++)
-		good = sender_allowed(l->s, l->x, &list.v[i]);
-	if (good)
-		return false;
-	smtp_answer(a, 550, "5.7.1", "The address in From is not yours");
-	return true;
-}
-
 void deliver_message(struct relay_session *s, struct smtp_session *x, struct smtp_answer *answers, size_t n)
 {
-	struct load l = { .s = s, .x = x, .now = time(NULL) };
+	struct load l = { .s = s, .x = x, .now = time(NULL), .facts = s->facts };
 	struct content *c = &s->rs->content;
-	answers[0].whole = true; /* what is not about one recipient */
-	if (c->err.class != ERR_NONE) {
-		log_err("content client=%s error=%s", x->peer_ip, log_quote(span_str(c->err.text)));
-		smtp_answer(&answers[0], 451, "4.3.0", "The message could not be stored");
-		return;
-	}
-	content_look(c, &l.facts);
-	trace_mid(l.facts.mid);
-	if (loops(&l, &answers[0]) || from_forged(&l, &answers[0]))
-		return;
 	if (s->rs->o.role == ROLE_MSA && l.facts.bcc)
 		content_drop_bcc(c);
 	collect(&l);

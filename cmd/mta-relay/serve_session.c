@@ -5,44 +5,43 @@
 #include <stdio.h>
 
 #include "base/log.h"
-#include "mta-relay/serve.h"
+#include "io/trace.h"
+#include "mta-relay/serve_check.h"
 
-static bool may_relay(const struct relay_session *s, const struct smtp_session *x)
+#define STAGE(member) offsetof(struct serve_check, member)
+
+static void ask(struct smtp_session *x, size_t stage, const char *name, struct smtp_answer *a)
 {
-	return s->trusted || x->user.n > 0;
+	struct relay_session *s = x->arg;
+	checks_ask(s, x, stage, a);
+	if (a->code)
+		talk_refused(&s->talk, x, name, SPAN(""), a);
 }
 
-bool sender_allowed(const struct relay_session *s, const struct smtp_session *x, const struct addr *sender)
+static void on_helo(struct smtp_session *x, struct smtp_answer *a)
 {
-	return !s->rs->o.own_sender || !x->user.n || policy_owns(&s->rs->policy, x->env.arena, x->user, sender);
+	ask(x, STAGE(helo), x->esmtp ? "EHLO" : "HELO", a);
 }
 
 static void on_mail(struct smtp_session *x, struct smtp_answer *a)
 {
-	struct relay_session *s = x->arg;
-	/* The null sender is nobody's: reports need it. */
-	if (!x->env.from.n || sender_allowed(s, x, &x->env.from_addr))
-		return;
-	smtp_answer(a, 550, "5.7.1", "This address is not yours");
-	talk_refused(&s->talk, x, "MAIL", SPAN(""), a);
+	ask(x, STAGE(mail), "MAIL", a);
 }
 
 static void on_rcpt(struct smtp_session *x, struct smtp_env_rcpt *r, struct smtp_answer *a)
 {
 	struct relay_session *s = x->arg;
-	struct relay_targets *t = arena_alloc(x->env.arena, sizeof *t);
-	policy_rcpt(&s->rs->policy, x->env.arena, may_relay(s, x), r, t, a);
-	if (!a->code) {
-		r->op = t;
-		return;
-	}
-	talk_refused(&s->talk, x, "RCPT", r->text, a);
+	checks_rcpt(s, x, r, a);
+	if (a->code)
+		talk_refused(&s->talk, x, "RCPT", r->text, a);
 }
 
 static void on_data(struct smtp_session *x, struct smtp_answer *a)
 {
 	struct relay_session *s = x->arg;
-	deliver_prepare(s, x, a);
+	checks_ask(s, x, STAGE(data), a);
+	if (!a->code)
+		deliver_prepare(s, x, a);
 	if (a->code)
 		talk_refused(&s->talk, x, "DATA", SPAN(""), a);
 }
@@ -53,11 +52,28 @@ static int on_chunk(struct smtp_session *x, struct span piece)
 	return content_add(&s->rs->content, piece);
 }
 
+/* The checks' verdict on the content; false when they refused. */
+static bool content_passes(struct relay_session *s, struct smtp_session *x, struct smtp_answer *a)
+{
+	struct content *c = &s->rs->content;
+	if (c->err.class != ERR_NONE) {
+		log_err("content client=%s error=%s", x->peer_ip, log_quote(span_str(c->err.text)));
+		smtp_answer(a, 451, "4.3.0", "The message could not be stored");
+		return false;
+	}
+	content_look(c, &s->facts);
+	trace_mid(s->facts.mid);
+	checks_ask(s, x, STAGE(message), a);
+	return !a->code;
+}
+
 static void on_done(struct smtp_session *x, struct smtp_answer *answers, size_t n)
 {
 	struct relay_session *s = x->arg;
 	bool taken = false;
-	deliver_message(s, x, answers, n);
+	answers[0].whole = true; /* what is not about one recipient */
+	if (content_passes(s, x, &answers[0]))
+		deliver_message(s, x, answers, n);
 	/* One for all, or with PRDR one for each recipient. */
 	bool each = n > 1 && !answers[0].whole;
 	for (size_t i = 0; i < (each ? n : 1); i++) {
@@ -68,11 +84,13 @@ static void on_done(struct smtp_session *x, struct smtp_answer *answers, size_t 
 			taken = true;
 	}
 	s->talk.messages += taken;
+	checks_done(s, x, taken);
 }
 
 static void on_reset(struct smtp_session *x)
 {
 	struct relay_session *s = x->arg;
+	checks_reset(s, x);
 	content_reset(&s->rs->content);
 }
 
@@ -87,19 +105,21 @@ static void on_authenticated(struct smtp_session *x, struct span mech, const str
 	else
 		snprintf(s->talk.mech, sizeof s->talk.mech, "%.*s", SPAN_FMT(mech));
 	event(&e);
+	checks_authenticated(s, x, why);
 }
 
 static void on_connect(struct smtp_session *x, struct smtp_answer *a)
 {
 	struct relay_session *s = x->arg;
-	(void)a;
 	talk_begin(&s->talk, x);
+	ask(x, STAGE(connect), "CONNECT", a);
 }
 
 static void on_command(struct smtp_session *x, const struct smtp_command *c)
 {
 	struct relay_session *s = x->arg;
 	talk_command(&s->talk, x, c);
+	checks_command(s, x, c);
 }
 
 static enum users_result sasl_lookup(void *arg, struct span name, struct user *out, struct err *err)
@@ -162,6 +182,7 @@ static void refresh_tables(struct relay_server *rs)
 int serve_conversation(struct conn *c, void *relay_server)
 {
 	static const struct smtp_server_ops with_auth = { .connect = on_connect,
+		.helo = on_helo,
 		.mail = on_mail,
 		.rcpt = on_rcpt,
 		.data = on_data,
@@ -185,6 +206,7 @@ int serve_conversation(struct conn *c, void *relay_server)
 	if (!rs->users)
 		ops.sasl = NULL;
 	int rc = smtp_server_run(&config, &ops, &x, &err);
+	checks_close(&s, &x);
 	s.talk.quit |= serve_stopping;
 	talk_end(&s.talk, &x, &err);
 	arena_free(s.arena);

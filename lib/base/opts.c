@@ -165,6 +165,27 @@ static size_t table_size(const struct opt *table)
 	return n;
 }
 
+/* The same with the groups' rows in the table, which is the caller's to free. */
+static struct opts with_groups(const struct opts *o, struct opt **rows)
+{
+	struct opts flat = *o;
+	size_t n = table_size(o->table), k = 0;
+	for (const struct opt_group *g = o->groups; g && g->table; g++)
+		n += table_size(g->table);
+	*rows = xcalloc(n + 1, sizeof **rows);
+	for (const struct opt *row = o->table; row->name; row++)
+		(*rows)[k++] = *row;
+	for (const struct opt_group *g = o->groups; g && g->table; g++) {
+		for (const struct opt *row = g->table; row->name; row++) {
+			(*rows)[k] = *row;
+			(*rows)[k++].offset += g->offset;
+		}
+	}
+	flat.table = *rows;
+	flat.groups = NULL;
+	return flat;
+}
+
 struct reader {
 	const struct opts *o;
 	const char *wanted;
@@ -228,7 +249,11 @@ static int read_sections(
 
 int opts_read_config(const struct opts *o, const char *path, const char *section, bool required, struct err *err)
 {
-	return read_sections(o, path, section, NULL, required, err);
+	struct opt *rows;
+	struct opts flat = with_groups(o, &rows);
+	int rc = read_sections(&flat, path, section, NULL, required, err);
+	free(rows);
+	return rc;
 }
 
 static char *default_path(const struct opts *o)
@@ -346,17 +371,20 @@ static int read_argv(const struct opts *o, int argc, char **argv, bool *given, c
 
 enum opts_result opts_parse(const struct opts *o, int argc, char **argv, int *first, struct err *err)
 {
-	bool *given = xcalloc(table_size(o->table) + 1, sizeof *given);
+	struct opt *rows;
+	struct opts flat = with_groups(o, &rows);
+	bool *given = xcalloc(table_size(rows) + 1, sizeof *given);
 	const char *config = NULL;
-	int rc = read_argv(o, argc, argv, given, &config, err);
+	int rc = read_argv(&flat, argc, argv, given, &config, err);
 	if (rc == 0) {
 		*first = optind;
 		char *path = config ? xstrdup(config) : default_path(o);
 		if (path)
-			rc = read_sections(o, path, o->section ? o->section : o->prog, given, config != NULL, err);
+			rc = read_sections(&flat, path, o->section ? o->section : o->prog, given, config != NULL, err);
 		free(path);
 	}
 	free(given);
+	free(rows);
 	return rc < 0 ? OPTS_ERROR : rc > 0 ? OPTS_DONE : OPTS_OK;
 }
 
@@ -379,8 +407,11 @@ void opts_print_help(const struct opts *o)
 		printf("%s %s %.*s\n", lead, o->prog, SPAN_FMT(line));
 	}
 	printf("\n%s\n\n", o->about);
-	for (const struct opt *opt = o->table; opt->name; opt++)
+	struct opt *rows;
+	with_groups(o, &rows);
+	for (const struct opt *opt = rows; opt->name; opt++)
 		help_line(opt);
+	free(rows);
 	printf("      --config=FILE                       configuration file, instead of the usual one\n"
 	       "      --help                              this text\n"
 	       "      --version                           name and version\n");

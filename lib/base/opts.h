@@ -52,11 +52,18 @@ struct opt {
 	unsigned flags;
 };
 
+/* Options of one topic, with a table and a struct of their own, which is a member of the program's. */
+struct opt_group {
+	const struct opt *table; /* NULL ends the groups */
+	size_t offset;           /* offsetof(struct program_options, member) */
+};
+
 struct opts {
 	const char *prog;
 	const char *synopsis; /* "[OPTION]... DOMAIN...": may hold several lines */
 	const char *about;    /* one sentence */
 	const struct opt *table;
+	const struct opt_group *groups; /* further rows, after the table's; NULL: none */
 	void *values;
 	const char *section; /* configuration section read after [common]; NULL for prog */
 	bool personal;       /* reads $XDG_CONFIG_HOME/waypost.conf rather than /etc/waypost.conf */

@@ -30,6 +30,14 @@ struct values {
 	int choice;
 };
 
+struct topic {
+	unsigned rest, pace;
+};
+struct two {
+	struct values values;
+	struct topic topic;
+};
+
 #define AT(m) offsetof(struct values, m)
 static const struct opt table[] = {
 	{ .name = "flag", .letter = 'f', .type = OPT_FLAG, .offset = AT(flag), .help = "a flag" },
@@ -207,6 +215,35 @@ static void sizes_and_times(void **state)
 	}
 }
 
+static void groups(void **state)
+{
+	static const struct opt more[] = {
+		{ .name = "pace",
+		    .type = OPT_UINT,
+		    .offset = offsetof(struct topic, pace),
+		    .arg = "N",
+		    .help = "a pace" },
+		{ 0 },
+	};
+	static const struct opt_group topics[] = { { more, offsetof(struct two, topic) }, { 0 } };
+	struct two v = { 0 };
+	const struct opts o = { .prog = "prog",
+		.synopsis = "[OPTION]...",
+		.about = "About.",
+		.table = table,
+		.groups = topics,
+		.values = &v,
+		.personal = true };
+	char *argv[] = { "prog", "--number=3", "--pace=7", NULL };
+	struct err err = { 0 };
+	int first;
+	(void)state;
+	assert_int_equal(opts_parse(&o, 3, argv, &first, &err), OPTS_OK);
+	assert_int_equal(v.values.number, 3);
+	assert_int_equal(v.topic.pace, 7);
+	assert_int_equal(v.topic.rest, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -214,6 +251,7 @@ int main(void)
 		cmocka_unit_test(errors),
 		cmocka_unit_test(configuration),
 		cmocka_unit_test(missing_file),
+		cmocka_unit_test(groups),
 		cmocka_unit_test(sizes_and_times),
 	};
 	setenv("XDG_CONFIG_HOME", "/nonexistent", 1);
