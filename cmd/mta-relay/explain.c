@@ -14,40 +14,22 @@
 #include "mta-relay/explain_int.h"
 #include "mta-relay/relay.h"
 
-enum {
-	MINUTE = 60 * 1000,
-	HOUR = 60 * MINUTE,
-};
-
 #define AT(member) offsetof(struct explain_options, member)
 const struct opt relay_explain_options[] = {
 	{ "message", 0, OPT_STR, AT(message), "FILE", "a message; - for stdin", NULL, OPT_NO_CONFIG },
 	{ "from", 'f', OPT_STR, AT(from), "ADDRESS", "the envelope sender (of a message: default its author)", NULL,
 	    OPT_NO_CONFIG },
-	{ "domains", 0, OPT_STR, AT(domains), "LIST|FILE", "domains whose mailboxes are here", NULL, 0 },
 	{ "users", 0, OPT_STR, AT(users), "FILE", "who has a mailbox", NULL, 0 },
 	{ "aliases", 0, OPT_STR, AT(aliases), "FILE", "aliases(5) of the local domains", NULL, 0 },
 	{ "delimiter", 0, OPT_STR, AT(delimiter), "CHARS", "what sets off detail in user+detail", NULL, 0 },
 	{ "relay-to", 0, OPT_STR, AT(relay_to), "LIST|FILE", "domains that we relay to for anybody", NULL, 0 },
 	{ "max-size", 0, OPT_SIZE, AT(max_size), "SIZE", "largest message; 0: no limit", NULL, 0 },
-	{ "mda", 0, OPT_STR, AT(mda), "SPEC", "lmtp:unix:PATH, lmtp:HOST:PORT or lmtp:|COMMAND", NULL, 0 },
-	{ "hostname", 0, OPT_STR, AT(hostname), "NAME", "our name, for MX hosts that are ourselves", NULL, 0 },
-	{ "routes", 0, OPT_STR, AT(routes), "FILE", "where mail for some domains goes", NULL, 0 },
-	{ "smarthost", 0, OPT_STR, AT(smarthost), "URL", "smtp[s]://[USER@]HOST[:PORT] for all other mail", NULL, 0 },
-	{ "starttls", 0, OPT_CHOICE, AT(starttls), "require|try|never",
-	    "towards a smarthost (default: require with a user, else as --tls)", "require|try|never", 0 },
-	{ "tls", 0, OPT_CHOICE, AT(tls), "none|may|encrypt|verify",
-	    "towards MX hosts, and servers that nothing else is said of (default: may)", "none|may|encrypt|verify", 0 },
-	{ "tls-ca", 0, OPT_STR, AT(tls_ca), "FILE", "certificates that verify theirs", NULL, 0 },
-	{ "source", 0, OPT_STR, AT(source), "ADDR,...", "our address, one of each family", NULL, 0 },
-	{ "ip", 0, OPT_CHOICE, AT(ip), "any|4|6|4first|6first", "IP versions that are used, or come first",
-	    RELAY_IP_CHOICES, 0 },
-	{ "port", 0, OPT_UINT, AT(port), "PORT", "of MX hosts (default 25)", NULL, 0 },
-	{ "resolver", 0, OPT_STR, AT(resolver), "HOST[:PORT]", "DNS server instead of the system's", NULL, 0 },
-	{ "retry-min", 0, OPT_DURATION, AT(retry_min), "TIME", "until the second attempt (default 10m)", NULL, 0 },
-	{ "retry-max", 0, OPT_DURATION, AT(retry_max), "TIME", "between later attempts at most (default 3h)", NULL, 0 },
-	{ "expire", 0, OPT_DURATION, AT(expire), "TIME", "until a recipient is given up (default 5d)", NULL, 0 },
 	{ NULL, 0, 0, 0, NULL, NULL, NULL, 0 },
+};
+
+static const struct opt_group groups[] = {
+	{ relay_way_options, AT(way) },
+	{ 0 },
 };
 
 static const struct opts program = {
@@ -55,12 +37,13 @@ static const struct opts program = {
 	.synopsis = "[OPTION]... ADDRESS...\n--message=FILE [OPTION]... [ADDRESS]...",
 	.about = "Tells what would become of mail for an address, or of a message, and why.",
 	.table = relay_explain_options,
+	.groups = groups,
 };
 
 static int open_tables(struct explain *x, struct err *err)
 {
 	const struct explain_options *o = &x->o;
-	if ((o->domains && !(x->domains = domains_open(o->domains, err))) ||
+	if ((o->way.domains && !(x->domains = domains_open(o->way.domains, err))) ||
 	    (o->relay_to && !(x->relay_to = domains_open(o->relay_to, err))) ||
 	    (o->users && !(x->users = users_open(o->users, err))) ||
 	    (o->aliases && !(x->aliases = aliases_open(o->aliases, err))))
@@ -76,20 +59,12 @@ static int open_tables(struct explain *x, struct err *err)
 static int open_routes(struct explain *x, struct err *err)
 {
 	const struct explain_options *o = &x->o;
-	if (!o->port || o->port > 65535)
-		return err_set(err, ERR_USAGE, "--port is 1 to 65535");
-	x->routes = routes_open(&(struct route_config){ .domains = o->domains,
-				    .mda = o->mda,
-				    .file = o->routes,
-				    .smarthost = o->smarthost,
-				    .starttls = o->starttls,
-				    .source = o->source,
-				    .tls_ca = o->tls_ca,
-				    .tls = (enum route_tls)(o->tls + ROUTE_TLS_NONE),
-				    .family = relay_family(o->ip) },
-	    err);
+	const struct route_config config = way_route_config(&o->way);
+	if (way_check(&o->way, err) < 0)
+		return -1;
+	x->routes = routes_open(&config, err);
 	x->hop_config = (struct hop_config){
-		.hostname = relay_hostname(o->hostname), .resolver = o->resolver, .port = (uint16_t)o->port
+		.hostname = relay_hostname(o->way.hostname), .resolver = o->way.resolver, .port = (uint16_t)o->way.port
 	};
 	return x->routes && (x->hop = hop_new(&x->hop_config, err)) ? 0 : -1;
 }
@@ -193,18 +168,12 @@ static int explain_all(struct explain *x, char **address, struct err *err)
 
 int relay_explain(int argc, char **argv)
 {
-	static struct explain x = { .o = { .delimiter = "+",
-					.starttls = ROUTE_STARTTLS_UNSET,
-					.tls = ROUTE_TLS_MAY - ROUTE_TLS_NONE,
-					.port = 25,
-					.retry_min = 10 * MINUTE,
-					.retry_max = 3 * HOUR,
-					.expire = (int64_t)5 * 24 * HOUR,
-					.max_size = LIMIT_MESSAGE_DEFAULT } };
+	static struct explain x = { .o = { .delimiter = "+", .max_size = LIMIT_MESSAGE_DEFAULT } };
 	struct opts own = program;
 	struct err err = { 0 };
 	int first, status;
 	own.values = &x.o;
+	x.o.way = way_defaults();
 	x.arena = arena_new();
 	buf_init(&x.message.head, 0);
 	if (relay_options(argc, argv, &own, &first, &status) == OPTS_OK) {

@@ -8,13 +8,11 @@
 
 #include "mta-relay/policy.h"
 #include "mta-relay/run_hop.h"
+#include "mta-relay/way_options.h"
 
 struct explain_options {
-	const char *domains, *users, *aliases, *delimiter, *relay_to, *mda, *routes, *smarthost, *resolver, *hostname;
-	const char *source, *tls_ca, *from, *message;
-	int starttls, tls, ip; /* as in struct run_options */
-	unsigned port;
-	int64_t retry_min, retry_max, expire; /* ms */
+	struct way_options way;
+	const char *users, *aliases, *delimiter, *relay_to, *from, *message;
 	uint64_t max_size;
 };
 

@@ -114,7 +114,7 @@ static void tell_time(int64_t ms)
 	printf("%lld%s", (long long)(s / by), unit);
 }
 
-static void tell_retries(const struct explain_options *o)
+static void tell_retries(const struct way_options *o)
 {
 	printf("    while it can't be delivered: again after ");
 	tell_time(o->retry_min);
@@ -147,5 +147,5 @@ void explain_route(struct explain *x, const char *address)
 		waits = tell_link(x, at);
 	}
 	if (waits)
-		tell_retries(&x->o);
+		tell_retries(&x->o.way);
 }

@@ -5,6 +5,7 @@
 #include "dns/dns.h"
 #include "io/hostname.h"
 #include "mta-relay/relay.h"
+#include "mta-relay/way_options.h"
 
 const struct opt *const relay_tables[] = {
 	relay_serve_options,
@@ -12,6 +13,7 @@ const struct opt *const relay_tables[] = {
 	relay_run_options,
 	relay_queue_options,
 	relay_explain_options,
+	relay_way_options,
 	NULL,
 };
 

@@ -25,8 +25,7 @@
 enum {
 	LOCK_WAIT = 100, /* tenths of a second for the workers of a runner that was killed */
 	DYING_WAIT = 20, /* the same, for one that looks alive */
-	MINUTE = 60 * 1000,
-	HOUR = 60 * MINUTE,
+	HOUR = 60 * 60 * 1000,
 };
 
 #define AT(member) offsetof(struct run_options, member)
@@ -38,32 +37,14 @@ const struct opt relay_run_options[] = {
 	    DURABILITY_CHOICES, 0 },
 	{ "once", 0, OPT_FLAG, AT(once), NULL, "deliver what is due, then exit", NULL, OPT_NO_CONFIG },
 	{ "now", 0, OPT_FLAG, AT(now), NULL, "with --once: what is not yet due as well", NULL, OPT_NO_CONFIG },
-	{ "hostname", 0, OPT_STR, AT(hostname), "NAME", "our name in EHLO and in reports", NULL, 0 },
-	{ "domains", 0, OPT_STR, AT(domains), "LIST|FILE", "domains whose mail goes to the MDA", NULL, 0 },
-	{ "mda", 0, OPT_STR, AT(mda), "SPEC", "lmtp:unix:PATH, lmtp:HOST:PORT or lmtp:|COMMAND", NULL, 0 },
 	{ "mda-timeout", 0, OPT_DURATION, AT(mda_timeout), "TIME", "how long the MDA may take to answer", NULL, 0 },
-	{ "routes", 0, OPT_STR, AT(routes), "FILE", "where mail for some domains goes", NULL, 0 },
-	{ "smarthost", 0, OPT_STR, AT(smarthost), "URL", "smtp[s]://[USER@]HOST[:PORT] for all other mail", NULL, 0 },
-	{ "starttls", 0, OPT_CHOICE, AT(starttls), "require|try|never",
-	    "towards a smarthost (default: require with a user, else as --tls)", "require|try|never", 0 },
-	{ "tls", 0, OPT_CHOICE, AT(tls), "none|may|encrypt|verify",
-	    "towards MX hosts, and servers that nothing else is said of (default: may)", "none|may|encrypt|verify", 0 },
-	{ "tls-ca", 0, OPT_STR, AT(tls_ca), "FILE", "certificates that verify theirs", NULL, 0 },
-	{ "source", 0, OPT_STR, AT(source), "ADDR,...", "our address, one of each family", NULL, 0 },
-	{ "ip", 0, OPT_CHOICE, AT(ip), "any|4|6|4first|6first", "IP versions that are used, or come first",
-	    RELAY_IP_CHOICES, 0 },
 	{ "password-file", 0, OPT_STR, AT(password_file), "FILE", "the smarthost's password, readable by nobody else",
 	    NULL, 0 },
 	{ "password-command", 0, OPT_STR, AT(password_command), "CMD", "a command that prints it", NULL, 0 },
-	{ "resolver", 0, OPT_STR, AT(resolver), "HOST[:PORT]", "DNS server instead of the system's", NULL, 0 },
-	{ "port", 0, OPT_UINT, AT(port), "PORT", "of MX hosts (default 25)", NULL, 0 },
 	{ "concurrency", 0, OPT_UINT, AT(concurrency), "N", "deliveries at once (default 20)", NULL, 0 },
 	{ "destination-concurrency", 0, OPT_UINT, AT(per_destination), "N", "of them to one destination (default 10)",
 	    NULL, 0 },
 	{ "window", 0, OPT_UINT, AT(window), "N", "messages whose time is kept in memory (default 100000)", NULL, 0 },
-	{ "retry-min", 0, OPT_DURATION, AT(retry_min), "TIME", "until the second attempt (default 10m)", NULL, 0 },
-	{ "retry-max", 0, OPT_DURATION, AT(retry_max), "TIME", "between later attempts at most (default 3h)", NULL, 0 },
-	{ "expire", 0, OPT_DURATION, AT(expire), "TIME", "until a recipient is given up (default 5d)", NULL, 0 },
 	{ "warn-after", 0, OPT_DURATION, AT(warn_after), "TIME",
 	    "until the sender is told of a delay (default 4h; 0: never)", NULL, 0 },
 	{ "return-max", 0, OPT_SIZE, AT(return_max), "SIZE",
@@ -79,11 +60,17 @@ const struct opt relay_run_options[] = {
 	{ NULL, 0, 0, 0, NULL, NULL, NULL, 0 },
 };
 
+static const struct opt_group groups[] = {
+	{ relay_way_options, AT(way) },
+	{ 0 },
+};
+
 static const struct opts program = {
 	.prog = "mta-relay run",
 	.synopsis = "[OPTION]...",
 	.about = "Delivers the messages of the queue.",
 	.table = relay_run_options,
+	.groups = groups,
 };
 
 static volatile sig_atomic_t stopping, reloading, dumping;
@@ -114,14 +101,9 @@ static int check_numbers(const struct run_options *o, struct err *err)
 		return err_set(err, ERR_USAGE, "--concurrency is 1 to 1000, --destination-concurrency at least 1");
 	if (o->window < 100)
 		return err_set(err, ERR_USAGE, "--window is 100 at least");
-	if (!o->port || o->port > 65535)
-		return err_set(err, ERR_USAGE, "--port is 1 to 65535");
-	if (o->retry_min < 1000 || o->retry_max < o->retry_min || o->expire < 1000)
-		return err_set(
-		    err, ERR_USAGE, "--retry-min and --expire are 1s at least, --retry-max is not below --retry-min");
 	if (o->now && !o->once)
 		return err_set(err, ERR_USAGE, "--now needs --once");
-	return 0;
+	return way_check(&o->way, err);
 }
 
 /* Everything that is derived from the options, once. */
@@ -130,19 +112,11 @@ static int configure(struct run *r, struct err *err)
 	const struct run_options *o = &r->o;
 	if (check_numbers(o, err) < 0)
 		return -1;
-	r->hostname = relay_hostname(o->hostname);
-	r->route_config = (struct route_config){ .domains = o->domains,
-		.mda = o->mda,
-		.file = o->routes,
-		.smarthost = o->smarthost,
-		.starttls = o->starttls,
-		.source = o->source,
-		.tls_ca = o->tls_ca,
-		.tls = (enum route_tls)(o->tls + ROUTE_TLS_NONE),
-		.family = relay_family(o->ip) };
+	r->hostname = relay_hostname(o->way.hostname);
+	r->route_config = way_route_config(&o->way);
 	r->hop = (struct hop_config){ .hostname = r->hostname,
-		.resolver = o->resolver,
-		.port = (uint16_t)o->port,
+		.resolver = o->way.resolver,
+		.port = (uint16_t)o->way.port,
 		.password_file = o->password_file,
 		.password_command = o->password_command,
 		.mda_timeout = o->mda_timeout };
@@ -167,12 +141,12 @@ static int open_queue(struct run *r, struct err *err)
 	if (!r->spool)
 		return -1;
 	r->deliver = (struct deliver){ .s = r->spool,
-		.retry_min = o->retry_min / 1000,
-		.retry_max = o->retry_max / 1000,
+		.retry_min = o->way.retry_min / 1000,
+		.retry_max = o->way.retry_max / 1000,
 		.bounce = { .hostname = r->hostname,
 		    .postmaster = o->postmaster,
 		    .warn_after = o->warn_after / 1000,
-		    .expire = o->expire / 1000,
+		    .expire = o->way.expire / 1000,
 		    .return_max = o->return_max } };
 	return 0;
 }
@@ -225,22 +199,17 @@ int relay_run(int argc, char **argv)
 {
 	static struct run r = { .o = { .queue = RELAY_DEFAULT_QUEUE,
 				    .durability = DURABILITY_AUTO,
-				    .starttls = ROUTE_STARTTLS_UNSET,
-				    .tls = ROUTE_TLS_MAY - ROUTE_TLS_NONE,
-				    .port = 25,
 				    .concurrency = 20,
 				    .per_destination = 10,
 				    .window = 2 * SCHED_WINDOW,
 				    .return_max = 1048576,
-				    .retry_min = 10 * MINUTE,
-				    .retry_max = 3 * HOUR,
-				    .expire = (int64_t)5 * 24 * HOUR,
 				    .warn_after = 4 * HOUR,
 				    .mda_timeout = TIME_SMTP_COMMAND } };
 	struct opts own = program;
 	struct err err = { 0 };
 	int first, status, lock = -1;
 	own.values = &r.o;
+	r.o.way = way_defaults();
 	if (relay_options(argc, argv, &own, &first, &status) != OPTS_OK)
 		return status;
 	if (first < argc)

@@ -12,17 +12,16 @@
 #include "mta-relay/run_plan.h"
 #include "mta-relay/sched.h"
 #include "mta-relay/spool_walk.h"
+#include "mta-relay/way_options.h"
 
 struct run_options {
-	const char *queue, *node, *hostname, *smarthost, *routes, *mda, *domains, *resolver, *tls_ca, *postmaster,
-	    *trace, *log_file, *metrics, *ready_file;
-	int log;
+	struct way_options way;
+	const char *queue, *node, *postmaster, *trace, *log_file, *metrics, *ready_file;
 	const char *password_file, *password_command;
-	const char *source;
-	int durability;        /* enum durability */
-	int starttls, tls, ip; /* enum route_starttls; enum route_tls - 1; relay_family */
-	unsigned port, concurrency, per_destination, window;
-	int64_t retry_min, retry_max, expire, warn_after, mda_timeout; /* ms */
+	int log;
+	int durability; /* enum durability */
+	unsigned concurrency, per_destination, window;
+	int64_t warn_after, mda_timeout; /* ms */
 	uint64_t return_max;
 	bool once, now, explain, ready;
 };
