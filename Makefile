@@ -23,7 +23,7 @@ CPPFLAGS += -D_GNU_SOURCE -DWAYPOST_VERSION='"$(VERSION)"' -Ilib -Icmd -I.
 CFLAGS   += -std=gnu17 $(OPT) $(WARN) $(HARDEN) -ffunction-sections -fdata-sections
 LDFLAGS  += $(LDOPT) -pie -Wl,-z,relro,-z,now -Wl,--gc-sections -Wl,--as-needed
 # Every program names every library; --as-needed keeps only those that it uses.
-LDLIBS   := -lssl -lcrypto -lresolv -lcrypt -lidn2 -lz -ljansson
+LDLIBS   := -lssl -lcrypto -lresolv -lcrypt -lidn2 -lz -ljansson -lpcre2-8 -lseccomp
 
 PROGS := $(notdir $(patsubst %/main.c,%,$(wildcard cmd/*/main.c)))
 LIB_SRC  := $(filter-out %_test.c %_fuzz.c,$(wildcard lib/*/*.c))
