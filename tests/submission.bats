@@ -24,9 +24,9 @@ setup() {
 
 teardown() { queue_teardown; }
 
-msa() { # a submission server: MSA is its port, $T/msa its queue
+msa() { # [OPTION]... a submission server: MSA is its port, $T/msa its queue
 	"$RELAY" serve --role=msa --hostname=msa.sender.example --listen=127.0.0.1:0 --ready-file="$T/ready" \
-		--queue="$T/msa" --users="$T/users" --tls-cert="$CERT" --tls-key="${CERT%.pem}.key" 2>>"$T/log" 3>&- &
+		--queue="$T/msa" --users="$T/users" --tls-cert="$CERT" --tls-key="${CERT%.pem}.key" "$@" 2>>"$T/log" 3>&- &
 	PIDS+=($!)
 	wait_for 10 test -s "$T/ready"
 	MSA=$(sed 's/.*://;q' "$T/ready")
@@ -57,6 +57,18 @@ send() { # MECHANISM PASSWORD
 	done
 	# The server is asked for a proof of its own: who only says 235 is not believed.
 	grep -q 'mech="SCRAM-SHA-256-PLUS"' "$T/log"
+}
+
+@test "--hide-client: Received does not tell where a user is, the log does" {
+	[ -x "$BIN/mua-send" ] || skip "needs mua-send"
+	msa --hide-client
+	send PLAIN "$SECRET"
+	find "$T/msa" -path '*/msg/*' -type f -exec cat {} + >"$T/queued"
+	sed -n '/^Received:/,/^[^R\t ]/p' "$T/queued" >"$T/received"
+	grep -q 'Received: by msa.sender.example (waypost) with ESMTPSA id ' "$T/received"
+	run grep -E '127\.0\.0\.1|TLS' "$T/received"
+	[ "$status" -eq 1 ]
+	grep -q 'client=127.0.0.1' "$T/log"
 }
 
 @test "a queue's smarthost: AUTH under TLS with the password of a command; without it the mail waits" {

@@ -44,21 +44,24 @@ static void client(const struct smtp_session *x, struct buf *out)
 {
 	const char *ip = x->peer_ip;
 	bool v6 = strchr(ip, ':'), v4 = !v6 && ascii_isdigit(ip[0]);
-	buf_addf(out, "Received: from %.*s (", SPAN_FMT(x->helo));
+	buf_addf(out, "from %.*s (", SPAN_FMT(x->helo));
 	if (x->peer_name && *x->peer_name)
 		buf_addf(out, "%s ", x->peer_name);
 	if (v4 || v6)
 		buf_addf(out, "[%s%s]", v6 ? "IPv6:" : "", ip);
 	else
 		buf_adds(out, ip);
-	buf_adds(out, ")\r\n");
+	buf_adds(out, ")\r\n\t");
 }
 
-void received_field(const struct smtp_session *x, const char *by, const char *id, int64_t when, struct buf *out)
+void received_field(
+    const struct smtp_session *x, const char *by, const char *id, int64_t when, bool hidden, struct buf *out)
 {
-	const struct tls_info *tls = stream_tls(x->s);
-	client(x, out);
-	buf_addf(out, "\tby %s (waypost) with ", by);
+	const struct tls_info *tls = hidden ? NULL : stream_tls(x->s);
+	buf_adds(out, "Received: ");
+	if (!hidden)
+		client(x, out);
+	buf_addf(out, "by %s (waypost) with ", by);
 	protocol(x, out);
 	buf_addf(out, " id %s", id);
 	if (tls)

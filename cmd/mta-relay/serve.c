@@ -23,6 +23,7 @@ const struct opt relay_serve_options[] = {
 	{ "require-tls", 0, OPT_FLAG, AT(require_tls), NULL, "no mail before STARTTLS", NULL, 0 },
 	{ "auth-without-tls", 0, OPT_FLAG, AT(auth_without_tls), NULL, "passwords may travel in the clear", NULL, 0 },
 	{ "own-sender", 0, OPT_FLAG, AT(own_sender), NULL, "users may send only as themselves", NULL, 0 },
+	{ "hide-client", 0, OPT_FLAG, AT(hide_client), NULL, "Received does not tell where users are", NULL, 0 },
 	{ "domains", 0, OPT_STR, AT(domains), "LIST|FILE", "domains whose mailboxes are here", NULL, 0 },
 	{ "users", 0, OPT_STR, AT(users), "FILE", "who has a mailbox and may log in", NULL, 0 },
 	{ "aliases", 0, OPT_STR, AT(aliases), "FILE", "aliases(5) of the local domains", NULL, 0 },

@@ -37,7 +37,7 @@ struct serve_settings {
 	const char *mda, *queue, *resolver, *trace, *ready_file, *log_file, *metrics;
 	uint64_t max_size;
 	unsigned max_recipients, workers, max_clients, max_per_client;
-	bool require_tls, auth_without_tls, rdns, explain, own_sender, ready;
+	bool require_tls, auth_without_tls, rdns, explain, own_sender, hide_client, ready;
 	int64_t timeout, mda_timeout, mda_budget, mda_pause;
 };
 

@@ -95,7 +95,8 @@ void load_prefix(const struct load *l, const char *id)
 {
 	struct relay_server *rs = l->s->rs;
 	buf_reset(&rs->content.prefix);
-	received_field(l->x, rs->hostname, id, l->now, &rs->content.prefix);
+	bool hidden = rs->o.hide_client && l->x->user.n;
+	received_field(l->x, rs->hostname, id, l->now, hidden, &rs->content.prefix);
 	if (rs->o.role == ROLE_MSA)
 		complete_submission(l, id);
 	if (l->facts.headless)
