@@ -60,6 +60,7 @@ static void fill_envelope(const struct load *l, struct span owner, struct spool_
 		.envid = e->envid,
 		.utf8 = e->utf8,
 		.eightbit = e->eightbit,
+		.binary = e->binary,
 		.client = span_str(l->x->peer_ip),
 		.helo = l->x->helo,
 		.user = l->x->user };
