@@ -2,6 +2,7 @@
  *
  * One conversation: what the SMTP engine asks.
  */
+#include <errno.h>
 #include <stdio.h>
 
 #include "base/log.h"
@@ -58,7 +59,8 @@ static bool content_passes(struct relay_session *s, struct smtp_session *x, stru
 	struct content *c = &s->rs->content;
 	if (c->err.class != ERR_NONE) {
 		log_err("content client=%s error=%s", x->peer_ip, log_quote(span_str(c->err.text)));
-		smtp_answer(a, 451, "4.3.0", "The message could not be stored");
+		bool full = c->err.sys == ENOSPC || c->err.sys == EDQUOT;
+		smtp_answer(a, full ? 452 : 451, full ? "4.3.1" : "4.3.0", "The message could not be stored");
 		return false;
 	}
 	content_look(c, &s->facts);
