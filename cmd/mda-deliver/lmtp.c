@@ -14,13 +14,15 @@
 #include "io/trace.h"
 #include "mda-deliver/content.h"
 #include "mda-deliver/mda.h"
+#include "msg/downgrade.h"
 #include "smtp/server.h"
 #include "store/maildir.h"
 
 struct lmtp {
 	struct mda *m;
 	struct content content;
-	char id[40]; /* of the present message */
+	struct buf lines; /* of a binary message, as text */
+	char id[40];      /* of the present message */
 };
 
 /* The reply for what went wrong: trouble of ours is temporary whatever its class, so that no configuration error
@@ -96,6 +98,19 @@ static void answer_all(struct smtp_answer *answers, size_t n, const struct err *
 		answer_err(err, &answers[i]);
 }
 
+/* What a store keeps is lines of text: parts of a binary message become base64 (RFC 3030 3). */
+static int get_content(struct lmtp *l, bool binary, struct span *out, struct err *err)
+{
+	if (content_get(&l->content, out, err) < 0)
+		return -1;
+	if (!binary)
+		return 0;
+	if (msg_downgrade(*out, MSG_FROM_BINARY | MSG_KEEP_8BIT, &l->lines, err) < 0)
+		return -1;
+	*out = buf_span(&l->lines);
+	return 0;
+}
+
 /* RFC 3848; RFC 6531 4.3. */
 static const char *protocol(const struct smtp_session *x)
 {
@@ -108,7 +123,7 @@ static void op_done(struct smtp_session *x, struct smtp_answer *answers, size_t 
 	struct err err = { 0 };
 	struct span content;
 	struct letter letter;
-	if (content_get(&l->content, &content, &err) < 0) {
+	if (get_content(l, x->env.binary, &content, &err) < 0) {
 		answer_all(answers, n, &err);
 		return;
 	}
@@ -142,6 +157,7 @@ static void op_reset(struct smtp_session *x)
 {
 	struct lmtp *l = x->arg;
 	content_reset(&l->content);
+	buf_free(&l->lines);
 }
 
 static const struct smtp_server_ops ops = {
@@ -159,6 +175,7 @@ static int converse(struct conn *c, void *arg)
 	struct err err = { 0 };
 	struct smtp_server_config config = {
 		.lmtp = true,
+		.binary = true,
 		.hostname = m->o.hostname,
 		.max_size = m->o.max_size,
 		.max_rcpt = m->o.max_rcpt,
@@ -167,8 +184,10 @@ static int converse(struct conn *c, void *arg)
 	};
 	struct smtp_session x = { .s = c->s, .peer_ip = c->peer_ip, .peer_name = "", .arg = &l };
 	content_init(&l.content, m->o.tmp, 0);
+	buf_init(&l.lines, LIMIT_REENCODED);
 	int rc = smtp_server_run(&config, &ops, &x, &err);
 	content_free(&l.content);
+	buf_free(&l.lines);
 	if (rc < 0)
 		log_warn("conversation broke peer=%s why=%s", c->peer_ip, log_quote(span_str(err.text)));
 	return rc < 0 ? err_exit_status(&err) : 0;

@@ -81,11 +81,12 @@ static bool needs_utf8(const struct bounce_text *t)
 }
 
 /* RFC 3461 4.3: FULL is about failures; without RET the choice is ours, and the header alone makes little backscatter.
- * What is large is better not sent twice over the net (RFC 3464 2 leaves it to us). */
+ * What is large is better not sent twice over the net (RFC 3464 2 leaves it to us), and binary MIME may have failed
+ * because it can't go everywhere: its report can (RFC 3030 3). */
 static bool wants_full(const struct spool_msg *m, const struct bounce_config *c, const enum bounce_kind *kind)
 {
 	bool failed = false;
-	if (c->return_max && m->file.size > c->return_max)
+	if (m->file.env.binary || (c->return_max && m->file.size > c->return_max))
 		return false;
 	for (size_t i = 0; i < m->file.env.n_rcpt; i++)
 		failed |= kind[i] == BOUNCE_FAILED;
@@ -145,7 +146,7 @@ static int queue_it(struct bounce_text *t, struct spool_msg *m, char id[SPOOL_ID
 		.n_rcpt = 1 };
 	t->utf8 = needs_utf8(t);
 	env.utf8 = t->utf8 || m->file.env.utf8;
-	env.eightbit = env.utf8 || m->file.env.eightbit;
+	env.eightbit = env.utf8 || m->file.env.eightbit || m->file.env.binary;
 	struct spool_writer *w = spool_begin(m->s, &env, err);
 	if (!w)
 		return -1;

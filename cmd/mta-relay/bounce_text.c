@@ -63,6 +63,13 @@ static const char *subject(const struct bounce_text *t)
 					: "Successful mail delivery report";
 }
 
+/* May there be bytes above 127 in what is returned? */
+static bool returns_eightbit(const struct bounce_text *t)
+{
+	const struct spool_envelope *env = &t->m->file.env;
+	return env->binary || env->eightbit || env->utf8;
+}
+
 static void add_header(const struct bounce_text *t, struct buf *out)
 {
 	add_date("Date", t->now, out);
@@ -74,6 +81,9 @@ static void add_header(const struct bounce_text *t, struct buf *out)
 	/* RFC 3834 5: nobody's vacation answers this. */
 	buf_adds(out, "Auto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n");
 	buf_addf(out, "Content-Type: multipart/report; report-type=delivery-status;\r\n boundary=\"=_%s\"\r\n", t->id);
+	/* RFC 2045 6.4: the whole allows what its parts are. */
+	if (t->utf8 || returns_eightbit(t))
+		buf_adds(out, "Content-Transfer-Encoding: 8bit\r\n");
 	buf_adds(out, "\r\nThis is a delivery status notification in MIME format (RFC 3464).\r\n");
 }
 
@@ -228,7 +238,7 @@ static void add_report(const struct bounce_text *t, struct buf *out)
 
 void bounce_text_before(const struct bounce_text *t, struct buf *out)
 {
-	bool utf8 = t->m->file.env.utf8, eightbit = t->m->file.env.eightbit || utf8;
+	bool utf8 = t->m->file.env.utf8;
 	add_header(t, out);
 	add_explanation(t, out);
 	add_report(t, out);
@@ -236,7 +246,7 @@ void bounce_text_before(const struct bounce_text *t, struct buf *out)
 	const char *head = utf8 ? "message/global-headers" : "text/rfc822-headers";
 	buf_addf(out, "\r\n--=_%s\r\nContent-Type: %s\r\n", t->id, t->full ? whole : head);
 	buf_addf(out, "Content-Description: Undelivered %s\r\n", t->full ? "message" : "message headers");
-	if (eightbit)
+	if (returns_eightbit(t))
 		buf_adds(out, "Content-Transfer-Encoding: 8bit\r\n");
 	buf_adds(out, "\r\n");
 }

@@ -14,6 +14,7 @@
 #include "io/net.h"
 #include "io/spawn.h"
 #include "io/trace.h"
+#include "mta-relay/reencode.h"
 
 enum {
 	CHILD_GRACE = 5000, /* ms to end after QUIT */
@@ -33,8 +34,11 @@ struct mda {
 	struct child child;         /* pid 0: none */
 	struct smtp_client *client; /* NULL: no conversation */
 	bool used;                  /* the conversation has carried a message before */
-	bool reached;               /* there was a conversation for the message in hand */
-	struct trace_talk *talk;    /* the conversation's place in the trace while it rests; NULL: none */
+	/* The message in hand */
+	bool reached; /* there was a conversation for it */
+	bool begun;   /* its content was asked for: from then on the MDA may have taken it */
+	void (*rewind)(void *arg);
+	struct trace_talk *talk; /* the conversation's place in the trace while it rests; NULL: none */
 };
 
 static bool parse_host(struct mda *m, struct span s)
@@ -260,6 +264,43 @@ static bool unanswered(const struct smtp_rcpt *r)
 	return r->result.class != ERR_NONE && r->result.code == 0;
 }
 
+/* Notes whether the content was asked for. */
+struct content {
+	struct mda *m;
+	struct smtp_message *msg;
+};
+
+static int content_read(void *arg, struct span *out, struct err *err)
+{
+	struct content *c = arg;
+	c->m->begun = true;
+	return c->msg->read(c->msg->arg, out, err);
+}
+
+static void content_rewind(void *arg)
+{
+	struct content *c = arg;
+	c->m->begun = false;
+	c->m->rewind(c->msg->arg);
+}
+
+/* An MDA of ours takes 8-bit lines whatever it announces; binary MIME only when it says so. */
+static int transact(struct mda *m, struct smtp_message *msg, struct err *err)
+{
+	struct reencoded x;
+	struct err why;
+	unsigned binary = SMTP_BINARYMIME | SMTP_CHUNKING;
+	if (!msg->binary || (smtp_client_exts(m->client) & binary) == binary)
+		return smtp_client_send(m->client, msg, err);
+	if (reencode(msg, content_rewind, MSG_FROM_BINARY | MSG_KEEP_8BIT, &x, &why) == 0) {
+		x.m.eightbit = x.m.eightbit && smtp_client_exts(m->client) & SMTP_8BITMIME;
+		trace_why("route", "ok", "3030#3", "the MDA has no BINARYMIME: the content was re-encoded");
+	}
+	int rc = smtp_client_send(m->client, &x.m, err);
+	reencode_free(&x);
+	return rc;
+}
+
 static int send_once(struct mda *m, struct smtp_message *msg, struct err *err)
 {
 	if (!m->client && begin(m, err) < 0) {
@@ -271,25 +312,12 @@ static int send_once(struct mda *m, struct smtp_message *msg, struct err *err)
 	m->used = m->reached = true;
 	trace_enter(m->talk);
 	smtp_client_budget(m->client, m->end ? patience(m) : 0);
-	int rc = smtp_client_send(m->client, msg, err);
+	int rc = transact(m, msg, err);
 	smtp_client_budget(m->client, 0);
 	m->talk = trace_leave();
 	if (rc < 0 || !smtp_client_alive(m->client))
 		hang_up(m, false);
 	return rc;
-}
-
-/* Notes whether the content was asked for: from then on the MDA may have taken the message. */
-struct content {
-	struct smtp_message *msg;
-	bool begun;
-};
-
-static int content_read(void *arg, struct span *out, struct err *err)
-{
-	struct content *c = arg;
-	c->begun = true;
-	return c->msg->read(c->msg->arg, out, err);
 }
 
 /* The recipients that are still unanswered, again on a new conversation. */
@@ -327,15 +355,17 @@ int mda_send(struct mda *m, struct smtp_message *msg, void (*rewind)(void *arg),
 		hang_up(m, false);
 	m->end = m->limits.budget ? now_ms() + m->limits.budget : 0;
 	bool reused = m->client && m->used;
-	struct content c = { .msg = msg };
+	struct content c = { m, msg };
+	m->rewind = rewind;
+	m->begun = false;
 	struct smtp_message first = *msg;
 	first.read = content_read;
 	first.arg = &c;
 	int rc = send_once(m, &first, err);
 	/* It had ended while it rested: nothing was said about this message. */
-	if (rc < 0 && reused && !c.begun && err->sys != ETIMEDOUT) {
-		rewind(msg->arg);
-		rc = send_rest(m, msg, err);
+	if (rc < 0 && reused && !m->begun && err->sys != ETIMEDOUT) {
+		content_rewind(&c);
+		rc = send_rest(m, &first, err);
 	}
 	m->end = 0;
 	/* A message that kills it says nothing about the next one; silence does. */

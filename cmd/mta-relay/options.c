@@ -5,6 +5,7 @@
 #include "dns/dns.h"
 #include "io/hostname.h"
 #include "mta-relay/relay.h"
+#include "mta-relay/serve_esmtp.h"
 #include "mta-relay/way_options.h"
 
 const struct opt *const relay_tables[] = {
@@ -14,6 +15,7 @@ const struct opt *const relay_tables[] = {
 	relay_queue_options,
 	relay_explain_options,
 	relay_way_options,
+	serve_esmtp_options,
 	NULL,
 };
 

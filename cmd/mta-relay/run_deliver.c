@@ -104,6 +104,7 @@ static void fill_message(struct attempt *x, struct hop_message *msg)
 		.envid = text_or_null(a, env->envid),
 		.utf8 = needs_utf8(x),
 		.eightbit = env->eightbit,
+		.binary = env->binary,
 		.size = x->m->file.size,
 		.read = content_read,
 		.arg = x };

@@ -6,10 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/limits.h"
 #include "base/xalloc.h"
 #include "io/trace.h"
-#include "msg/downgrade.h"
+#include "mta-relay/reencode.h"
 
 struct hop *hop_new(const struct hop_config *c, struct err *err)
 {
@@ -111,68 +110,39 @@ static bool connected(struct hop *h, const struct route *r)
 	return usable(h) && (!strcmp(h->key, r->key) || rolls_up(h, r));
 }
 
-/* Content that was re-encoded for a next hop without 8BITMIME. */
-struct reencoded {
-	struct hop_message *original;
-	struct buf text;
-	bool given;
-};
-
-static int read_reencoded(void *arg, struct span *out, struct err *err)
+/* RFC 6152 3, RFC 3030 3: content that the server can't take as it is. What can't be re-encoded without harm is offered
+ * so all the same, and refused for every recipient with 5.6.3 before anything is sent. */
+static int send_reencoded(struct hop *h, struct hop_message *m, struct err *err)
 {
-	struct reencoded *x = arg;
-	if (x->given)
-		return 0;
-	/* The original's reader notes that sending has begun. */
-	if (x->original->m.read(x->original->m.arg, out, err) < 0)
-		return -1;
-	x->given = true;
-	*out = buf_span(&x->text);
-	return 1;
-}
-
-static int reencode(struct hop_message *m, struct buf *text, struct err *err)
-{
-	struct buf whole;
-	struct span piece;
-	int rc;
-	buf_init(&whole, text->max);
-	m->rewind(m->m.arg);
-	while ((rc = m->m.read(m->m.arg, &piece, err)) > 0)
-		buf_addspan(&whole, piece);
-	m->rewind(m->m.arg);
-	if (rc == 0)
-		rc = whole.bad ? err_set(err, ERR_LIMIT, "too large to be re-encoded")
-			       : msg_downgrade(buf_span(&whole), text, err);
-	buf_free(&whole);
-	return rc;
-}
-
-/* RFC 6152 3: 8-bit content for a server that takes 7-bit lines only. What can't be re-encoded without harm is offered
- * as it is, and so refused for every recipient with 5.6.3 before anything is sent. */
-static int send_eightbit(struct hop *h, struct hop_message *m, struct err *err)
-{
-	struct reencoded x = { .original = m };
+	struct reencoded x;
 	struct err why;
+	bool eight = smtp_client_exts(h->client) & SMTP_8BITMIME;
+	unsigned how = (eight ? MSG_KEEP_8BIT : 0u) | (m->m.binary ? MSG_FROM_BINARY : 0u);
 	struct smtp_message plain = m->m;
-	buf_init(&x.text, LIMIT_REENCODED);
-	plain.eightbit = reencode(m, &x.text, &why) < 0;
-	if (!plain.eightbit) {
-		plain.read = read_reencoded;
-		plain.arg = &x;
-		plain.size = x.text.len;
-		trace_why("route", "ok", "6152#3", "the next hop has no 8BITMIME: the content was re-encoded");
+	plain.eightbit = true;
+	if (reencode(&m->m, m->rewind, how, &x, &why) == 0) {
+		plain = x.m;
+		trace_why("route", "ok", m->m.binary ? "3030#3" : "6152#3",
+		    "the next hop has no %s: the content was re-encoded", m->m.binary ? "BINARYMIME" : "8BITMIME");
 	}
 	int rc = smtp_client_send(h->client, &plain, err);
-	buf_free(&x.text);
+	reencode_free(&x);
 	return rc;
+}
+
+static bool takes_as_it_is(struct hop *h, struct hop_message *m)
+{
+	unsigned exts = smtp_client_exts(h->client), binary = SMTP_BINARYMIME | SMTP_CHUNKING;
+	if (m->m.binary)
+		return (exts & binary) == binary;
+	return exts & SMTP_8BITMIME || !m->has_eightbit(m->m.arg);
 }
 
 static int send_client(struct hop *h, struct hop_message *m, struct err *err)
 {
 	h->sent++;
-	if (!(smtp_client_exts(h->client) & SMTP_8BITMIME) && m->has_eightbit(m->m.arg))
-		return send_eightbit(h, m, err);
+	if (!takes_as_it_is(h, m))
+		return send_reencoded(h, m, err);
 	return smtp_client_send(h->client, &m->m, err);
 }
 
@@ -194,7 +164,7 @@ static int send_smtp(struct hop *h, const struct route *r, struct hop_message *m
 	return rc;
 }
 
-/* An MDA of ours takes bytes as they are, whatever it announces. */
+/* An MDA of ours takes 8-bit lines as they are, whatever it announces. */
 static int send_mda(struct hop *h, struct hop_message *m, struct err *err)
 {
 	m->m.eightbit = false;

@@ -61,6 +61,7 @@ const struct opt relay_serve_options[] = {
 
 /* Topics with options of their own: { their table, AT(their member) }. Also in relay_tables. */
 static const struct opt_group relay_serve_groups[] = {
+	{ serve_esmtp_options, AT(esmtp) },
 	{ 0 },
 };
 
@@ -276,6 +277,7 @@ static struct relay_server server = { .o = { .early_input = EARLY_LOCAL,
 
 int relay_serve(int argc, char **argv)
 {
+	server.o.esmtp = esmtp_defaults;
 	const struct opts opts = { .prog = argv[0],
 		.synopsis = "[OPTION]...",
 		.about = "Takes mail over SMTP, on stdin and stdout or on sockets.",

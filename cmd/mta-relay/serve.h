@@ -11,6 +11,7 @@
 #include "mta-relay/content.h"
 #include "mta-relay/handoff.h"
 #include "mta-relay/policy.h"
+#include "mta-relay/serve_esmtp.h"
 #include "mta-relay/serve_talk.h"
 #include "mta-relay/spool.h"
 
@@ -39,6 +40,7 @@ struct serve_settings {
 	unsigned max_recipients, workers, max_clients, max_per_client;
 	bool require_tls, auth_without_tls, rdns, explain, own_sender, hide_client, ready;
 	int64_t timeout, mda_timeout, mda_budget, mda_pause;
+	struct esmtp_settings esmtp;
 };
 
 /* The process. */

@@ -2,6 +2,7 @@
  *
  * A message that goes into the queue, whole or with what the MDA has said of some of its recipients.
  */
+#include <errno.h>
 #include <stdio.h>
 
 #include "base/log.h"
@@ -60,6 +61,7 @@ static void fill_envelope(const struct load *l, struct span owner, struct spool_
 		.envid = e->envid,
 		.utf8 = e->utf8,
 		.eightbit = e->eightbit,
+		.binary = e->binary,
 		.client = span_str(l->x->peer_ip),
 		.helo = l->x->helo,
 		.user = l->x->user };
@@ -219,7 +221,10 @@ static int queue_message(const struct load *l, char *id, struct err *err)
 void load_queue_failed(const struct err *err, struct smtp_answer *a)
 {
 	log_err("queue error=%s", log_quote(span_str(err->text)));
-	smtp_answer(a, 451, "4.3.0", "The message could not be queued");
+	if (err->sys == ENOSPC || err->sys == EDQUOT)
+		smtp_answer(a, 452, "4.3.1", "There is not enough space for the message now");
+	else
+		smtp_answer(a, 451, "4.3.0", "The message could not be queued");
 }
 
 static void queued(const struct load *l, const char *id, const char *why, struct smtp_answer *a)

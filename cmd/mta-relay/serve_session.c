@@ -2,6 +2,7 @@
  *
  * One conversation: what the SMTP engine asks.
  */
+#include <errno.h>
 #include <stdio.h>
 
 #include "base/log.h"
@@ -58,7 +59,8 @@ static bool content_passes(struct relay_session *s, struct smtp_session *x, stru
 	struct content *c = &s->rs->content;
 	if (c->err.class != ERR_NONE) {
 		log_err("content client=%s error=%s", x->peer_ip, log_quote(span_str(c->err.text)));
-		smtp_answer(a, 451, "4.3.0", "The message could not be stored");
+		bool full = c->err.sys == ENOSPC || c->err.sys == EDQUOT;
+		smtp_answer(a, full ? 452 : 451, full ? "4.3.1" : "4.3.0", "The message could not be stored");
 		return false;
 	}
 	content_look(c, &s->facts);
@@ -153,6 +155,7 @@ static struct smtp_server_config config_for(const struct relay_session *s, const
 		.require_auth = msa && !s->trusted,
 		.auth_without_tls = rs->o.auth_without_tls,
 		.prdr = rs->o.mda != NULL,
+		.binary = true,
 		.max_size = rs->o.max_size,
 		.max_rcpt = rs->o.max_recipients,
 		.bare_lf_ok = stream_is_local(c->s),

@@ -35,6 +35,7 @@ static int ask_mda(struct load *l, struct err *err)
 		.n_rcpt = l->n,
 		.utf8 = env->utf8,
 		.eightbit = env->eightbit,
+		.binary = env->binary,
 		.size = content_size(&rs->content),
 		.exact = true, /* as the decoder gave it, and the prefix is ours */
 		.read = content_read,

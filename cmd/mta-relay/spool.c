@@ -26,6 +26,7 @@ struct spool_writer {
 	char id[SPOOL_ID_SIZE];
 	uint64_t size;       /* of the content so far, as stored */
 	bool after_cr;       /* the last byte written was a CR */
+	bool verbatim;       /* binary MIME */
 	struct buf outcomes; /* lines that follow the content */
 };
 
@@ -176,6 +177,7 @@ struct spool_writer *spool_begin(struct spool *s, const struct spool_envelope *e
 {
 	struct spool_writer *w = xcalloc(1, sizeof *w);
 	w->s = s;
+	w->verbatim = env->binary;
 	buf_init(&w->outcomes, OUTCOMES_MAX);
 	make_id(w->id);
 	char *tmp = spool_path(s, "tmp", w->id);
@@ -200,7 +202,7 @@ static int put(struct spool_writer *w, struct span data)
 
 int spool_write(struct spool_writer *w, struct span piece)
 {
-	size_t start = 0, from = 0;
+	size_t start = 0, from = w->verbatim ? piece.n : 0;
 	int rc = 0;
 	for (const char *lf; from < piece.n && (lf = memchr(piece.p + from, '\n', piece.n - from));) {
 		size_t at = (size_t)(lf - piece.p);

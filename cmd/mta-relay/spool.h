@@ -2,7 +2,8 @@
  *
  * The queue: one directory per node, QUEUE/NODE/, one message one file, waypost-queue(5). A message enters by rename
  * after fsync; what becomes of each recipient is appended to its file; the file is removed when all are done. Content
- * is stored with CRLF line ends: a bare LF that is written gains its CR, everything else stays byte for byte.
+ * is stored with CRLF line ends: a bare LF that is written gains its CR, everything else, and all of binary MIME, stays
+ * byte for byte.
  *
  * Ownership: a writer borrows nothing after spool_begin returns; it ends with spool_commit or spool_abort. An open
  * message owns its descriptor and everything that its fields point to. Errors are ERR_TEMP (disk), ERR_DATA (a queue
@@ -38,6 +39,7 @@ struct spool_envelope {
 	struct span ret;     /* DSN RET=: "FULL", "HDRS" */
 	struct span envid;   /* DSN ENVID= as given, xtext */
 	bool utf8, eightbit; /* MAIL said SMTPUTF8, BODY=8BITMIME */
+	bool binary;         /* BODY=BINARYMIME: a LF alone is data */
 	struct span client;  /* its address, "local" */
 	struct span helo, user;
 	int64_t arrived; /* microseconds since 1970; 0: spool_begin takes the time */

@@ -93,6 +93,28 @@ void spool_format_size(uint64_t size, char out[SPOOL_SIZE_DIGITS + 1])
 	snprintf(out, SPOOL_SIZE_DIGITS + 1, "%0*" PRIu64, SPOOL_SIZE_DIGITS, size % UINT64_C(1000000000000000));
 }
 
+static const struct {
+	const char *name;
+	size_t at; /* of a bool in the envelope */
+} flags[] = {
+	{ "smtputf8", offsetof(struct spool_envelope, utf8) },
+	{ "8bitmime", offsetof(struct spool_envelope, eightbit) },
+	{ "binarymime", offsetof(struct spool_envelope, binary) },
+};
+enum {
+	FLAGS = sizeof flags / sizeof *flags
+};
+
+static void add_flags(const struct spool_envelope *env, struct buf *out)
+{
+	size_t start = out->len;
+	for (size_t i = 0; i < FLAGS; i++)
+		if (*(const bool *)((const char *)env + flags[i].at))
+			buf_addf(out, "%s %s", out->len == start ? "flags:" : "", flags[i].name);
+	if (out->len != start)
+		buf_addc(out, '\n');
+}
+
 void spool_format_head(const struct spool_envelope *env, struct buf *out)
 {
 	char size[SPOOL_SIZE_DIGITS + 1];
@@ -104,8 +126,7 @@ void spool_format_head(const struct spool_envelope *env, struct buf *out)
 	buf_adds(out, ">\n");
 	add_line("ret", env->ret, out);
 	add_line("envid", env->envid, out);
-	if (env->utf8 || env->eightbit)
-		buf_addf(out, "flags:%s%s\n", env->utf8 ? " smtputf8" : "", env->eightbit ? " 8bitmime" : "");
+	add_flags(env, out);
 	add_line("client", env->client, out);
 	add_line("helo", env->helo, out);
 	add_line("user", env->user, out);
@@ -187,10 +208,10 @@ static bool head_from(struct head *h, struct span value)
 
 static bool head_flags(struct head *h, struct span value)
 {
-	for (struct span word; (word = span_word(&value)).n;) {
-		h->f->env.utf8 |= span_eqs(word, "smtputf8");
-		h->f->env.eightbit |= span_eqs(word, "8bitmime");
-	}
+	for (struct span word; (word = span_word(&value)).n;)
+		for (size_t i = 0; i < FLAGS; i++)
+			if (span_eqs(word, flags[i].name))
+				*(bool *)((char *)&h->f->env + flags[i].at) = true;
 	return true;
 }
 

@@ -21,6 +21,7 @@ static void test_heads(void **state)
 		{ "cut in the envelope", HEAD "from: <a>\nrcpt: <b>\n", 1 },
 		{ "least", HEAD "from: <>\nrcpt: <b>\n\n", 0 },
 		{ "unknown keys are skipped", HEAD "x: y\nfrom: <>\nrcpt: <b> x=y\n\n", 0 },
+		{ "flags, some of them unknown", HEAD "from: <>\nflags: binarymime later 8bitmime\nrcpt: <b>\n\n", 0 },
 		{ "no reverse-path", HEAD "rcpt: <b>\n\n", -1 },
 		{ "two reverse-paths", HEAD "from: <a>\nfrom: <b>\nrcpt: <b>\n\n", -1 },
 		{ "no recipient", HEAD "from: <a>\n\n", -1 },

@@ -35,7 +35,7 @@ static int downgrade(const struct mail *m, struct buf *out, struct pieces *p, st
 	buf_addspan(&whole, buf_span(&m->head));
 	buf_addspan(&whole, m->body);
 	buf_init(out, 4 * n + 65536);
-	int rc = msg_downgrade(buf_span(&whole), out, err);
+	int rc = msg_downgrade(buf_span(&whole), 0, out, err);
 	buf_free(&whole);
 	p->piece[0] = buf_span(out);
 	p->piece[1] = SPAN("");

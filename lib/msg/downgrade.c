@@ -72,12 +72,45 @@ size_t msg_wire_size(struct span msg)
 }
 
 struct downgrade {
+	unsigned how; /* enum msg_how */
 	struct arena *arena;
 	struct buf *out;
 	const char *eol;
 	const char *at; /* copied so far, up to here */
 	struct err *err;
 };
+
+static bool has_bare_lf(struct span s)
+{
+	for (struct span rest = s; rest.n;) {
+		ptrdiff_t lf = span_chr(rest, '\n');
+		if (lf < 0)
+			return false;
+		if (rest.p + lf == s.p || rest.p[lf - 1] != '\r') /* UNSAFE: a byte of s stands before it */
+			return true;
+		rest = span_from(rest, (size_t)lf + 1);
+	}
+	return false;
+}
+
+/* Does it hold bytes that are no lines of text? */
+static bool is_binary(const struct downgrade *d, struct span s, const struct msg_needs *n)
+{
+	return n->nul || n->bare_cr || ((d->how & MSG_FROM_BINARY) && has_bare_lf(s));
+}
+
+/* Can't it stay as it is? */
+static bool must_encode(const struct downgrade *d, struct span s, struct msg_needs *n)
+{
+	*n = (struct msg_needs){ 0 };
+	scan(s, n);
+	return is_binary(d, s, n) || n->long_line || (n->eightbit && !(d->how & MSG_KEEP_8BIT));
+}
+
+static bool high_bytes(const struct downgrade *d, struct span s)
+{
+	return !(d->how & MSG_KEEP_8BIT) && has_eightbit(s);
+}
 
 static void add_ascii(struct span s, struct buf *out)
 {
@@ -92,7 +125,11 @@ static void add_ascii(struct span s, struct buf *out)
 /* What lies between the leaves. High bytes there belong to nothing that is shown. */
 static void copy_up_to(struct downgrade *d, const char *end)
 {
-	add_ascii(span_of(d->at, (size_t)(end - d->at)), d->out);
+	struct span between = span_of(d->at, (size_t)(end - d->at));
+	if (d->how & MSG_KEEP_8BIT)
+		buf_addspan(d->out, between);
+	else
+		add_ascii(between, d->out);
 	d->at = end;
 }
 
@@ -167,7 +204,11 @@ static int field(struct downgrade *d, const struct header_field *f)
 {
 	struct buf value;
 	int rc = 0;
-	if (!has_eightbit(f->raw) || !f->name.n || has_eightbit(f->name)) {
+	if (!high_bytes(d, f->raw)) {
+		buf_addspan(d->out, f->raw);
+		return 0;
+	}
+	if (!f->name.n || has_eightbit(f->name)) {
 		/* A line that is no field, or one with a name that can't be: its high bytes can't be saved. */
 		add_ascii(f->raw, d->out);
 		return 0;
@@ -216,17 +257,31 @@ static int header(struct downgrade *d, const struct mime_part *p, const char *en
 	return rc;
 }
 
+/* RFC 1847 2.1: what is signed is kept to the byte, the name of its encoding too. */
+static bool is_signed(const struct mime_part *p)
+{
+	while ((p = p->parent))
+		if (p->kind == MIME_MULTIPART && span_eqs(p->subtype, "signed"))
+			return true;
+	return false;
+}
+
+/* Its body may stay; its header and what that says of the body may not. */
+static int label_leaf(struct downgrade *d, const struct mime_part *p, bool eightbit)
+{
+	struct span encoding = p->encoding;
+	bool claims = span_eqs(encoding, "binary") && !is_signed(p);
+	if (!claims && !high_bytes(d, p->header))
+		return 0;
+	bool plain = !encoding.n || p->codec == CODEC_IDENTITY || has_eightbit(encoding);
+	return header(d, p, !plain ? arena_str(d->arena, encoding) : eightbit ? "8bit" : NULL);
+}
+
 static int leaf(struct downgrade *d, const struct mime_part *p)
 {
-	struct msg_needs n = { 0 };
-	scan(p->body, &n);
-	if (!n.eightbit && !n.nul && !n.bare_cr && !n.long_line) {
-		if (!has_eightbit(p->header))
-			return 0;
-		struct span encoding = p->encoding;
-		bool plain = !encoding.n || p->codec == CODEC_IDENTITY || has_eightbit(encoding);
-		return header(d, p, plain ? NULL : arena_str(d->arena, encoding));
-	}
+	struct msg_needs n;
+	if (!must_encode(d, p->body, &n))
+		return label_leaf(d, p, n.eightbit);
 	struct buf decoded;
 	struct span content = p->body;
 	buf_init(&decoded, 2 * p->body.n + 64);
@@ -234,10 +289,11 @@ static int leaf(struct downgrade *d, const struct mime_part *p)
 		codec_decode(p->codec, p->body, &decoded);
 		content = buf_span(&decoded);
 	}
-	bool text = span_eqs(p->type, "text");
+	bool exact = (d->how & MSG_FROM_BINARY) && is_binary(d, content, &n);
+	bool text = span_eqs(p->type, "text") && !exact;
 	enum codec codec = transfer_choose(text, content);
 	int rc = header(d, p, transfer_name(codec));
-	transfer_encode(codec, text || span_eqs(p->type, "message"), content, d->eol, d->out);
+	transfer_encode(codec, text || (span_eqs(p->type, "message") && !exact), content, d->eol, d->out);
 	d->at = p->body.p + p->body.n;
 	buf_free(&decoded);
 	return rc;
@@ -247,31 +303,43 @@ static int leaf(struct downgrade *d, const struct mime_part *p)
 static int container(struct downgrade *d, const struct mime_part *p)
 {
 	bool claims = span_eqs(p->encoding, "8bit") || span_eqs(p->encoding, "binary");
-	return claims || has_eightbit(p->header) ? header(d, p, NULL) : 0;
+	bool keep = d->how & MSG_KEEP_8BIT;
+	claims = claims && !is_signed(p);
+	return claims || high_bytes(d, p->header) ? header(d, p, claims && keep ? "8bit" : NULL) : 0;
 }
 
-static bool signed_and_needy(const struct mime_part *p)
+static bool signed_and_needy(const struct downgrade *d, const struct mime_part *p)
+{
+	struct msg_needs n;
+	return p->kind == MIME_MULTIPART && span_eqs(p->subtype, "signed") && must_encode(d, p->body, &n);
+}
+
+/* Bytes around the parts, in a header or a preamble, that are no lines: nothing can encode them. */
+static bool left_binary(const struct downgrade *d, struct span done)
 {
 	struct msg_needs n = { 0 };
-	if (p->kind != MIME_MULTIPART || !span_eqs(p->subtype, "signed"))
+	if (!(d->how & MSG_FROM_BINARY))
 		return false;
-	scan(p->body, &n);
-	return n.eightbit || n.nul || n.bare_cr || n.long_line;
+	scan(done, &n);
+	return is_binary(d, done, &n);
 }
 
-int msg_downgrade(struct span msg, struct buf *out, struct err *err)
+int msg_downgrade(struct span msg, unsigned how, struct buf *out, struct err *err)
 {
 	ptrdiff_t lf = span_chr(msg, '\n');
-	struct downgrade d = { .arena = arena_new(),
+	size_t start = out->len;
+	struct downgrade d = { .how = how,
+		.arena = arena_new(),
 		.out = out,
 		.at = msg.p,
 		.err = err,
 		.eol = lf > 0 && msg.p[lf - 1] == '\r' ? "\r\n" : "\n" };
 	int rc = 0;
 	for (struct mime_part *p = mime_parse(d.arena, msg); p && rc == 0; p = mime_next(p)) {
-		if (signed_and_needy(p))
+		if (signed_and_needy(&d, p))
 			rc = err_reply(err, 554, "5.6.3",
-			    "the server takes 7-bit lines only, and re-encoding would break the message's signature");
+			    "the server takes %s lines only, and re-encoding would break the message's signature",
+			    how & MSG_KEEP_8BIT ? "text" : "7-bit");
 		else
 			rc = p->kind == MIME_LEAF ? leaf(&d, p) : container(&d, p);
 	}
@@ -279,5 +347,7 @@ int msg_downgrade(struct span msg, struct buf *out, struct err *err)
 	arena_free(d.arena);
 	if (rc == 0 && out->bad)
 		return err_set(err, ERR_LIMIT, "the message grows too large when it is encoded");
+	if (rc == 0 && left_binary(&d, span_from(buf_span(out), start)))
+		return err_reply(err, 554, "5.6.3", "bytes that are no text belong to no part and can't be encoded");
 	return rc;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC
  *
- * Any message: what comes out has 7 bits, and doing it again changes nothing.
+ * Any message: what comes out has 7 bits, and doing it again changes nothing. Binary MIME becomes lines.
  */
 #include <stdlib.h>
 
@@ -16,6 +16,22 @@ static bool seven_bits(struct span s)
 	return true;
 }
 
+static void check_binary(struct span msg, unsigned keep)
+{
+	struct buf out;
+	struct msg_needs needs;
+	buf_init(&out, 16 * msg.n + 65536);
+	if (msg_downgrade(msg, MSG_FROM_BINARY | keep, &out, NULL) == 0) {
+		msg_scan(buf_span(&out), &needs);
+		if (needs.nul || needs.bare_cr || (needs.eightbit && !keep))
+			abort();
+		for (size_t i = 0; i < out.len; i++)
+			if (out.p[i] == '\n' && (!i || out.p[i - 1] != '\r'))
+				abort();
+	}
+	buf_free(&out);
+}
+
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 {
 	struct span msg = span_of((const char *)data, size);
@@ -27,14 +43,16 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 	msg_scan(msg, &needs);
 	if (needs.eightbit == seven_bits(msg) || msg_wire_size(msg) < size)
 		abort();
-	if (msg_downgrade(msg, &once, &err) == 0) {
+	if (msg_downgrade(msg, 0, &once, &err) == 0) {
 		if (!seven_bits(buf_span(&once)))
 			abort();
-		if (msg_downgrade(buf_span(&once), &twice, &err) == 0 && !needs.nul && !needs.bare_cr &&
+		if (msg_downgrade(buf_span(&once), 0, &twice, &err) == 0 && !needs.nul && !needs.bare_cr &&
 		    !needs.long_line && !span_eq(buf_span(&once), buf_span(&twice)))
 			abort();
 	}
 	buf_free(&once);
 	buf_free(&twice);
+	check_binary(msg, 0);
+	check_binary(msg, MSG_KEEP_8BIT);
 	return 0;
 }

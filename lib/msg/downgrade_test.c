@@ -99,7 +99,7 @@ static void table(void **state)
 		struct buf out;
 		struct err err = { 0 };
 		buf_init(&out, 1 << 20);
-		int rc = msg_downgrade(span_str(cases[i].in), &out, &err);
+		int rc = msg_downgrade(span_str(cases[i].in), 0, &out, &err);
 		if (cases[i].want) {
 			assert_string_equal(out.p, cases[i].want);
 			assert_int_equal(rc, 0);
@@ -108,6 +108,79 @@ static void table(void **state)
 			assert_string_equal(err.enh, cases[i].enh);
 		}
 		buf_free(&out);
+	}
+}
+
+/* RFC 3030 3: binary MIME for who takes lines only. */
+static void from_binary(void **state)
+{
+	(void)state;
+	static const struct {
+		struct span in;
+		const char *eight, *seven; /* NULL: refused with 5.6.3 */
+	} cases[] = {
+		{ SPAN("A: b\r\n\r\nplain\r\n"), "A: b\r\n\r\nplain\r\n", "A: b\r\n\r\nplain\r\n" },
+		/* Only the label is to be changed. */
+		{ SPAN("MIME-Version: 1.0\r\nContent-Transfer-Encoding: Binary\r\n\r\nplain \xc3\xa4 text, more of "
+		       "it\r\n"),
+		    "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n"
+		    "Content-Transfer-Encoding: 8bit\r\n\r\nplain \xc3\xa4 text, more of it\r\n",
+		    "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n"
+		    "Content-Transfer-Encoding: quoted-printable\r\n\r\nplain =C3=A4 text, more of it\r\n" },
+		{ SPAN("Content-Type: text/plain\r\nContent-Transfer-Encoding: binary\r\n\r\nplain\r\n"),
+		    "Content-Type: text/plain\r\n\r\nplain\r\n", "Content-Type: text/plain\r\n\r\nplain\r\n" },
+		/* A line end in binary data is data, in text too when it is none of the text's. */
+		{ SPAN("MIME-Version: 1.0\r\nContent-Type: application/x\r\nContent-Transfer-Encoding: binary\r\n\r\n"
+		       "a\n\0\r\r\n\xff"),
+		    "MIME-Version: 1.0\r\nContent-Type: application/x\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+		    "YQoADQ0K/w==\r\n",
+		    "MIME-Version: 1.0\r\nContent-Type: application/x\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+		    "YQoADQ0K/w==\r\n" },
+		{ SPAN("MIME-Version: 1.0\r\nContent-Type: text/plain\r\n\r\na\nb\r\n"),
+		    "MIME-Version: 1.0\r\nContent-Type: text/plain\r\nContent-Transfer-Encoding: "
+		    "base64\r\n\r\nYQpiDQo=\r\n",
+		    "MIME-Version: 1.0\r\nContent-Type: text/plain\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+		    "YQpiDQo=\r\n" },
+		{ SPAN("MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n"
+		       "Content-Transfer-Encoding: binary\r\n\r\n"
+		       "--b\r\n\r\n\xc3\xa4 is a letter here\r\n--b\r\nContent-Type: image/x\r\n"
+		       "Content-Transfer-Encoding: binary\r\n\r\n\n\0\r\n--b--\r\n"),
+		    "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n"
+		    "Content-Transfer-Encoding: 8bit\r\n\r\n"
+		    "--b\r\n\r\n\xc3\xa4 is a letter here\r\n--b\r\nContent-Type: image/x\r\n"
+		    "Content-Transfer-Encoding: base64\r\n\r\nCgA=\r\n\r\n--b--\r\n",
+		    "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n"
+		    "--b\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n=C3=A4 is a letter here\r\n"
+		    "--b\r\nContent-Type: image/x\r\n"
+		    "Content-Transfer-Encoding: base64\r\n\r\nCgA=\r\n\r\n--b--\r\n" },
+		/* What belongs to no part, and what is signed. */
+		{ SPAN("Content-Type: multipart/mixed; boundary=b\r\n\r\n\0\r\n--b\r\n\r\nx\r\n--b--\r\n"), NULL,
+		    NULL },
+		{ SPAN("Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nx\r\n--b--\r\n\n"), NULL, NULL },
+		{ SPAN(
+		      "Content-Type: multipart/signed; boundary=b\r\n\r\n--b\r\n\r\na\nb\r\n--b\r\n\r\ns\r\n--b--\r\n"),
+		    NULL, NULL },
+		{ SPAN("Content-Type: multipart/signed; boundary=b\r\n\r\n"
+		       "--b\r\nContent-Transfer-Encoding: binary\r\n\r\nab\r\n--b\r\n\r\ns\r\n--b--\r\n"),
+		    "Content-Type: multipart/signed; boundary=b\r\n\r\n"
+		    "--b\r\nContent-Transfer-Encoding: binary\r\n\r\nab\r\n--b\r\n\r\ns\r\n--b--\r\n",
+		    "Content-Type: multipart/signed; boundary=b\r\n\r\n"
+		    "--b\r\nContent-Transfer-Encoding: binary\r\n\r\nab\r\n--b\r\n\r\ns\r\n--b--\r\n" },
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		for (unsigned keep = 0; keep <= MSG_KEEP_8BIT; keep++) {
+			const char *want = keep ? cases[i].eight : cases[i].seven;
+			struct buf out;
+			struct err err = { 0 };
+			buf_init(&out, 1 << 20);
+			int rc = msg_downgrade(cases[i].in, MSG_FROM_BINARY | keep, &out, &err);
+			assert_int_equal(rc, want ? 0 : -1);
+			if (want)
+				assert_string_equal(out.p, want);
+			else
+				assert_string_equal(err.enh, "5.6.3");
+			buf_free(&out);
+		}
 	}
 }
 
@@ -131,7 +204,7 @@ static void read_back(void **state)
 				buf_addc(&in, (char)c);
 		for (int n = 0; n < 2000; n++)
 			buf_addc(&in, 'x');
-		assert_int_equal(msg_downgrade(buf_span(&in), &out, NULL), 0);
+		assert_int_equal(msg_downgrade(buf_span(&in), 0, &out, NULL), 0);
 		struct msg_needs n;
 		msg_scan(buf_span(&out), &n);
 		assert_false(n.eightbit || n.nul || n.bare_cr || n.long_line);
@@ -188,6 +261,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(needs),
 		cmocka_unit_test(table),
+		cmocka_unit_test(from_binary),
 		cmocka_unit_test(read_back),
 		cmocka_unit_test(parameters),
 	};

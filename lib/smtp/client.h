@@ -88,6 +88,9 @@ struct smtp_message {
 	size_t n_rcpt;
 	bool utf8;     /* addresses or header need SMTPUTF8 */
 	bool eightbit; /* body has bytes above 127 */
+	/* The content is binary MIME of exactly `size` bytes (RFC 3030 3): by BDAT, to who offers BINARYMIME and
+	 * CHUNKING; for others the caller has re-encoded it, or gets 5.6.3 results before anything is sent. */
+	bool binary;
 	uint64_t size; /* 0 when unknown */
 	/* The content is exactly `size` bytes, lines that all end with CRLF, without another CR or LF: it may go out as
 	 * it is, in one BDAT chunk together with the envelope (RFC 3030 4.2), where CHUNKING and PIPELINING are

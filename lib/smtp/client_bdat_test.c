@@ -10,7 +10,38 @@
 
 #include "smtp/client_dialogue.h"
 
+#define BINARY "220 mx.example\r\n250-mx.example\r\n250-CHUNKING\r\n250 BINARYMIME\r\n"
+
 static const struct dialogue dialogues[] = {
+	{ .name = "BINARYMIME: by BDAT, after the last reply where commands are not pipelined",
+	    .rcpt = { "a@x", "b@x" },
+	    .code = { 250, 550 },
+	    .binary = true,
+	    .eightbit = true,
+	    .alive = true,
+	    .server = BINARY "250 ok\r\n250 ok\r\n550 no\r\n250 stored\r\n",
+	    .client = HELLO "MAIL FROM:<me@y> BODY=BINARYMIME\r\nRCPT TO:<a@x>\r\nRCPT TO:<b@x>\r\n" BDAT },
+	{ .name = "BINARYMIME, all refused: no chunk where commands are not pipelined",
+	    .rcpt = { "a@x" },
+	    .code = { 550 },
+	    .binary = true,
+	    .alive = true,
+	    .server = BINARY "250 ok\r\n550 no\r\n",
+	    .client = HELLO "MAIL FROM:<me@y> BODY=BINARYMIME\r\nRCPT TO:<a@x>\r\n" },
+	{ .name = "BINARYMIME to who has CHUNKING only: nothing is sent",
+	    .rcpt = { "a@x" },
+	    .code = { 554 },
+	    .binary = true,
+	    .alive = true,
+	    .server = CHUNK,
+	    .client = HELLO },
+	{ .name = "BINARYMIME to who has BINARYMIME only: nothing is sent",
+	    .rcpt = { "a@x" },
+	    .code = { 554 },
+	    .binary = true,
+	    .alive = true,
+	    .server = "220 mx.example\r\n250-mx.example\r\n250 BINARYMIME\r\n",
+	    .client = HELLO },
 	{ .name = "BDAT: the content leaves with the envelope, undotted",
 	    .rcpt = { "a@x", "b@x", "c@x" },
 	    .code = { 250, 550, 452 },

@@ -40,7 +40,7 @@ struct dialogue {
 	const char *from, *notify, *envid, *extra;
 	bool lmtp, utf8, eightbit, alive;
 	uint64_t size;
-	bool exact; /* of EXACT_SIZE bytes by default */
+	bool exact, binary; /* of EXACT_SIZE bytes by default */
 };
 
 #define BASIC "220 mx.example ESMTP\r\n250 mx.example\r\n"
@@ -58,13 +58,14 @@ static inline void play(const struct dialogue *d, size_t chunk)
 	struct smtp_client_config config = { .helo = "me.example", .starttls = STARTTLS_NEVER, .lmtp = d->lmtp };
 	struct err err = { 0 };
 	struct smtp_rcpt rcpt[RCPTS] = { 0 };
-	struct content content = { .text = d->text ? d->text : d->exact ? EXACT : "Subject: x\n\nhi\n" };
+	struct content content = { .text = d->text ? d->text : d->exact || d->binary ? EXACT : "Subject: x\n\nhi\n" };
 	struct smtp_message m = { .from = d->from ? d->from : "me@y",
 		.rcpt = rcpt,
 		.utf8 = d->utf8,
 		.eightbit = d->eightbit,
-		.size = d->exact && !d->size ? sizeof EXACT - 1 : d->size,
+		.size = (d->exact || d->binary) && !d->size ? sizeof EXACT - 1 : d->size,
 		.exact = d->exact,
+		.binary = d->binary,
 		.envid = d->envid,
 		.ret = d->envid ? "HDRS" : NULL,
 		.extra = d->extra,

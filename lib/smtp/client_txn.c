@@ -139,7 +139,10 @@ static int check_extensions(const struct txn *t, struct err *err)
 		    (unsigned long long)m->size, (unsigned long long)c->max_size);
 	if (m->utf8 && !(c->exts & SMTP_UTF8))
 		return err_reply(err, 550, "5.6.7", "the message needs SMTPUTF8, which the server lacks");
-	if (m->eightbit && !(c->exts & SMTP_8BITMIME))
+	unsigned binary = SMTP_BINARYMIME | SMTP_CHUNKING;
+	if (m->binary && (c->exts & binary) != binary)
+		return err_reply(err, 554, "5.6.3", "the message needs BINARYMIME, which the server lacks");
+	if (m->eightbit && !m->binary && !(c->exts & SMTP_8BITMIME))
 		return err_reply(err, 554, "5.6.3", "the message needs 8BITMIME, which the server lacks");
 	return 0;
 }
@@ -151,7 +154,9 @@ static void mail_line(const struct txn *t, struct buf *line)
 	buf_addf(line, "MAIL FROM:<%s>", m->from);
 	if ((exts & SMTP_SIZE) && m->size)
 		buf_addf(line, " SIZE=%llu", (unsigned long long)m->size);
-	if ((exts & SMTP_8BITMIME) && m->eightbit)
+	if (m->binary)
+		buf_adds(line, " BODY=BINARYMIME");
+	else if ((exts & SMTP_8BITMIME) && m->eightbit)
 		buf_adds(line, " BODY=8BITMIME");
 	if (m->utf8)
 		buf_adds(line, " SMTPUTF8");
@@ -189,7 +194,7 @@ static bool may_prdr(const struct txn *t)
 static bool may_bdat(const struct txn *t)
 {
 	unsigned need = SMTP_CHUNKING | SMTP_PIPELINING;
-	return t->m->exact && t->m->size && (t->c->exts & need) == need;
+	return t->m->binary || (t->m->exact && t->m->size && (t->c->exts & need) == need);
 }
 
 static void say_next(struct txn *t)
@@ -365,9 +370,12 @@ static int say_chunk(struct txn *t, struct err *err)
 	return t->left ? broken_promise(t, err) : 0;
 }
 
-/* The chunk goes out right behind the last RCPT, unless it is large: then who takes it is to be known first. */
+/* The chunk goes out right behind the last RCPT, unless it is large or the server reads no command before it has
+ * answered the last: then who takes it is to be known first. */
 static bool may_say_chunk(const struct txn *t)
 {
+	if (!(t->c->exts & SMTP_PIPELINING) && t->sent != t->got)
+		return false;
 	return t->bdat && !t->chunk_said && t->sent == all_commands(t) && t->m->size <= AT_ONCE &&
 	       (t->sent > t->got || t->accepted);
 }

@@ -77,7 +77,7 @@ void server_reset(struct server *sv)
 	};
 	sv->rcpt_cap = 0;
 	sv->prdr = sv->rcpt_refused = sv->started = sv->chunk_failed = false;
-	sv->content = 0;
+	sv->content = sv->head = 0;
 	if (sv->state > ST_READY)
 		server_enter(sv, ST_READY);
 	if (trace_on()) {
@@ -166,6 +166,8 @@ static void capabilities(struct server *sv)
 	buf_free(&mechs);
 	if (sv->c->prdr && !sv->c->lmtp)
 		server_more(sv, 250, "PRDR");
+	if (sv->c->binary)
+		server_more(sv, 250, "BINARYMIME");
 	static const char *const always[] = { "8BITMIME", "ENHANCEDSTATUSCODES", "SMTPUTF8", "CHUNKING", "DSN" };
 	for (size_t i = 0; i < sizeof always / sizeof *always; i++)
 		server_more(sv, 250, "%s", always[i]);

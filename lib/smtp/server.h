@@ -80,8 +80,8 @@ struct smtp_server_ops {
 	void (*rcpt)(struct smtp_session *x, struct smtp_env_rcpt *r, struct smtp_answer *a);
 	/* Before 354 (or the first BDAT): open the tmp file, start the MDA. */
 	void (*data)(struct smtp_session *x, struct smtp_answer *a);
-	/* Content, dots removed, CRLF line ends, in pieces. -1: keep reading, but the message fails with what done then
-	 * answers. */
+	/* Content, dots removed, CRLF line ends (with env.binary: of the header), in pieces. -1: keep reading, but the
+	 * message fails with what done then answers. */
 	int (*chunk)(struct smtp_session *x, struct span piece);
 	/* The end. SMTP: answers[0]. LMTP: one per accepted recipient. An unset answer is 250. With env.prdr the same
 	 * as LMTP, and answers[n] for the message: unset, it follows from the others. */
@@ -101,7 +101,8 @@ struct smtp_server_config {
 	struct tls_ctx *tls;  /* NULL: no STARTTLS */
 	bool implicit_tls;
 	bool require_tls, require_auth, auth_without_tls;
-	bool prdr; /* offered (SMTP only); done knows env.prdr */
+	bool prdr;   /* offered (SMTP only); done knows env.prdr */
+	bool binary; /* BINARYMIME offered; chunk then gets any bytes after the header when env.binary is set */
 	uint64_t max_size;
 	unsigned max_rcpt;
 	unsigned max_errors, max_commands_junk; /* 0: limits.h */

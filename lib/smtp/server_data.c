@@ -169,6 +169,11 @@ static bool has_rcpt(struct server *sv)
 void cmd_data(struct server *sv, struct span arg)
 {
 	(void)arg;
+	if (sv->x->env.binary) {
+		/* RFC 3030 3 */
+		server_reply(sv, 503, "5.5.1", "A message in BINARYMIME is sent by BDAT");
+		return;
+	}
 	if (!has_rcpt(sv) || !start(sv, false))
 		return;
 	server_reply(sv, 354, NULL, "End data with <CR><LF>.<CR><LF>");
@@ -195,6 +200,38 @@ static bool bdat_args(struct span arg, uint64_t *size, bool *last)
 	return span_u64(word, UINT64_MAX, size) && (!mark.n || *last) && !span_word(&arg).n;
 }
 
+/* The header of a binary message is made of lines as any other. How many bytes belong to it, of a piece: all of it, up
+ * to the empty line. */
+static size_t header_part(struct server *sv, struct span in)
+{
+	enum {
+		LINE, /* at the start of one */
+		TEXT,
+		LINE_CR, /* an empty one, or a bare CR */
+		TEXT_CR,
+		OVER
+	};
+	size_t i = 0;
+	for (; i < in.n && sv->head != OVER; i++) {
+		if (in.p[i] == '\r')
+			sv->head = sv->head == LINE ? LINE_CR : TEXT_CR;
+		else if (in.p[i] == '\n' && sv->head >= LINE_CR)
+			sv->head = sv->head == LINE_CR ? OVER : LINE;
+		else
+			sv->head = TEXT;
+	}
+	return i;
+}
+
+static void take_bytes(struct server *sv, struct span in)
+{
+	size_t lines = sv->x->env.binary ? header_part(sv, in) : in.n;
+	struct span rest = span_from(in, lines);
+	dot_decode(&sv->dot, span_slice(in, 0, lines), piece, sv);
+	if (rest.n)
+		piece(sv, rest);
+}
+
 /* size bytes; with `take` into the message. False when the connection broke. */
 static bool read_chunk(struct server *sv, uint64_t size, bool take)
 {
@@ -207,7 +244,7 @@ static bool read_chunk(struct server *sv, uint64_t size, bool take)
 		if (in.n > size)
 			in.n = (size_t)size;
 		if (take)
-			dot_decode(&sv->dot, in, piece, sv);
+			take_bytes(sv, in);
 		stream_consume(sv->x->s, in.n);
 		size -= in.n;
 	}

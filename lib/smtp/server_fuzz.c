@@ -48,7 +48,11 @@ static void on_done(struct smtp_session *x, struct smtp_answer *answers, size_t 
 	struct seen *seen = x->arg;
 	if (!seen->started || !n || ((x->lmtp || x->env.prdr) && n != x->env.n_rcpt))
 		abort();
-	for (size_t i = 0; i < seen->content.len; i++)
+	struct span text = buf_span(&seen->content);
+	ptrdiff_t header = x->env.binary ? span_find(text, SPAN("\r\n\r\n")) : -1;
+	if (x->env.binary && span_starts(text, "\r\n"))
+		header = 0;
+	for (size_t i = 0; i < (header < 0 ? text.n : (size_t)header); i++)
 		if (seen->content.p[i] == '\n' && (!i || seen->content.p[i - 1] != '\r'))
 			abort();
 	answers[0].whole = seen->content.len == 7;
@@ -88,6 +92,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.early_input_ok = !(o & 4),
 		.max_size = o & 8 ? 100 : 0,
 		.prdr = true,
+		.binary = true,
 		.max_rcpt = 3 };
 	struct seen seen = { 0 };
 	buf_init(&seen.content, 1 << 24);

@@ -37,6 +37,7 @@ struct server {
 	uint64_t content;  /* bytes so far */
 	bool chunk_failed; /* ops->chunk said so */
 	bool started;      /* ops->data was called */
+	unsigned head;     /* where in the header of a binary message, server_data.c's */
 };
 
 /* server.c */

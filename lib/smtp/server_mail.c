@@ -31,7 +31,7 @@ static bool address_ok(struct server *sv, struct span path, bool bare, struct ad
 
 static bool sizes_ok(struct server *sv, const struct smtp_mail_params *p)
 {
-	if (p->binary)
+	if (p->binary && !sv->c->binary)
 		server_reply(sv, 501, "5.5.4", "BINARYMIME is not offered");
 	else if (p->prdr && (!sv->c->prdr || sv->c->lmtp))
 		server_reply(sv, 555, "5.5.4", "PRDR is not offered");
@@ -48,6 +48,7 @@ static bool take_sender(struct server *sv, struct span path, const struct smtp_m
 	struct smtp_env *env = &sv->x->env;
 	env->utf8 = p->utf8;
 	env->eightbit = p->eightbit;
+	env->binary = p->binary;
 	env->size = p->size;
 	sv->prdr = p->prdr;
 	if (path.n && !address_ok(sv, path, false, &env->from_addr))

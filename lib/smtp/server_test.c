@@ -51,6 +51,8 @@ static void on_mail(struct smtp_session *x, struct smtp_answer *a)
 	struct callbacks *d = x->arg;
 	const struct smtp_env *e = &x->env;
 	buf_addf(&d->told, "MAIL <%.*s>%s%s", SPAN_FMT(e->from), e->utf8 ? " utf8" : "", e->eightbit ? " 8bit" : "");
+	if (e->binary)
+		buf_adds(&d->told, " binary");
 	if (e->size)
 		buf_addf(&d->told, " size=%llu", (unsigned long long)e->size);
 	if (e->envid.n || e->ret.n)
@@ -146,6 +148,8 @@ static void option(struct dialogue *d, struct span s)
 		d->c.bare_lf_ok = true;
 	else if (span_eqs(name, "prdr"))
 		d->c.prdr = true;
+	else if (span_eqs(name, "binary"))
+		d->c.binary = true;
 	else if (span_eqs(name, "strict"))
 		d->c.early_input_ok = false;
 	else if (span_eqs(name, "size"))

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: ISC */
+#include "mta-relay/serve_esmtp.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/statvfs.h>
+
+#include "mta-relay/serve_check.h"
+
+#define AT(member) offsetof(struct esmtp_settings, member)
+const struct opt serve_esmtp_options[] = {
+	{ "min-free", 0, OPT_SIZE, AT(min_free), "SIZE", "space that the queue's file system keeps (default 50M)", NULL,
+	    0 },
+	{ 0 },
+};
+
+enum {
+	MIN_FREE = 50 << 20
+};
+const struct esmtp_settings esmtp_defaults = { .min_free = MIN_FREE };
+
+/* A queue is made with its first message: until then the folder above it is asked. */
+static int ask_space(const char *queue, struct statvfs *v)
+{
+	char path[4096];
+	struct span rest = span_str(queue);
+	int rc = statvfs(queue, v);
+	while (rc < 0 && errno == ENOENT && rest.n > 1) {
+		ptrdiff_t slash = span_rchr(rest, '/');
+		rest = slash > 0 ? span_slice(rest, 0, (size_t)slash) : slash == 0 ? SPAN("/") : SPAN(".");
+		snprintf(path, sizeof path, "%.*s", SPAN_FMT(rest));
+		rc = statvfs(path, v);
+	}
+	return rc;
+}
+
+bool esmtp_has_room(const char *queue, uint64_t min_free, uint64_t size)
+{
+	struct statvfs v;
+	if (!min_free || ask_space(queue, &v) < 0)
+		return true;
+	/* Some file systems count no files. */
+	bool files = !v.f_files || v.f_favail;
+	uint64_t block = v.f_frsize ? v.f_frsize : v.f_bsize, need = min_free + size;
+	return files && need >= size && v.f_bavail >= need / block;
+}
+
+/* RFC 1870 6.1: told before the content is sent, where that can be. */
+static void room(struct relay_session *s, struct smtp_session *x, struct smtp_answer *a)
+{
+	const struct serve_settings *o = &s->rs->o;
+	if (!esmtp_has_room(o->queue, o->esmtp.min_free, x->env.size))
+		smtp_answer(a, 452, "4.3.1", "There is not enough space for the message now");
+}
+
+const struct serve_check esmtp_check = {
+	.name = "extensions",
+	.mail = room,
+	.data = room,
+};
