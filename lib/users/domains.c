@@ -9,12 +9,14 @@
 #include "base/config.h"
 #include "base/limits.h"
 #include "base/xalloc.h"
+#include "users/table.h"
 
 struct domains {
 	struct arena *arena;
 	struct span *v; /* sorted, normalised; a suffix entry keeps its first dot */
 	size_t n, cap;
 	struct span first;
+	struct table *table; /* instead of v; NULL: none */
 };
 
 /* U-labels to A-labels (RFC 5891 5.3, as UTS 46 maps them). */
@@ -115,14 +117,30 @@ static int compare(const void *a, const void *b)
 	return span_cmp(*(const struct span *)a, *(const struct span *)b);
 }
 
+static int open_table(struct domains *d, const char *spec, struct err *err)
+{
+	if (!(d->table = table_open(spec, err)))
+		return -1;
+	d->first = table_first(d->table);
+	if (d->first.n && d->first.p[0] == '.')
+		d->first = SPAN("");
+	d->first = arena_span(d->arena, d->first);
+	return 0;
+}
+
 struct domains *domains_open(const char *list_or_file, struct err *err)
 {
 	struct err own = { 0 };
 	struct domains *d = xcalloc(1, sizeof *d);
 	d->arena = arena_new();
 	d->first = SPAN("");
-	int rc =
-	    strchr(list_or_file, '/') ? read_file(d, list_or_file, &own) : add_names(d, span_str(list_or_file), &own);
+	int rc;
+	if (table_names_kind(list_or_file))
+		rc = open_table(d, list_or_file, &own);
+	else if (strchr(list_or_file, '/'))
+		rc = read_file(d, list_or_file, &own);
+	else
+		rc = add_names(d, span_str(list_or_file), &own);
 	if (rc < 0) {
 		if (err)
 			*err = own;
@@ -139,6 +157,7 @@ void domains_free(struct domains *d)
 	if (!d)
 		return;
 	arena_free(d->arena);
+	table_close(d->table);
 	free(d->v);
 	free(d);
 }
@@ -158,15 +177,40 @@ static bool match(const struct domains *d, struct span name)
 	return false;
 }
 
-bool domains_match(const struct domains *d, struct span domain)
+int domains_refresh(struct domains *d, struct err *err)
+{
+	return d ? table_refresh(d->table, err) : 0;
+}
+
+/* The name, then ".suffix" where to ask costs nothing. */
+static int match_table(struct table *t, struct span name, struct err *err)
+{
+	struct arena *a = arena_new();
+	struct span value;
+	enum table_result r = table_get(t, a, name, &value, err);
+	for (size_t i = 1; r == TABLE_NONE && table_is_plain(t) && i < name.n; i++)
+		if (name.p[i] == '.')
+			r = table_get(t, a, span_from(name, i), &value, err);
+	arena_free(a);
+	return r == TABLE_FOUND ? 1 : r == TABLE_NONE ? 0 : -1;
+}
+
+int domains_find(const struct domains *d, struct span domain, struct err *err)
 {
 	struct buf b;
-	if (!d || !d->n || domain.n > 4 * LIMIT_DOMAIN || span_starts(domain, "."))
-		return false;
+	int found = 0;
+	if (!d || (!d->n && !d->table) || domain.n > 4 * LIMIT_DOMAIN || span_starts(domain, "."))
+		return 0;
 	buf_init(&b, LIMIT_DOMAIN);
-	bool found = domain_normalise(domain, &b) && match(d, buf_span(&b));
+	if (domain_normalise(domain, &b))
+		found = d->table ? match_table(d->table, buf_span(&b), err) : match(d, buf_span(&b));
 	buf_free(&b);
 	return found;
+}
+
+bool domains_match(const struct domains *d, struct span domain)
+{
+	return domains_find(d, domain, NULL) > 0;
 }
 
 struct span domains_first(const struct domains *d)

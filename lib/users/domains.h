@@ -20,8 +20,12 @@ struct domains;
 struct domains *domains_open(const char *list_or_file, struct err *err);
 /* NULL is fine. */
 void domains_free(struct domains *d);
+/* Reads a table again that has changed: table_refresh. NULL is fine. */
+int domains_refresh(struct domains *d, struct err *err);
 /* False for NULL, for "" and for what is no domain. One final dot is ignored. */
 bool domains_match(const struct domains *d, struct span domain);
+/* The same of a table that may be out of reach: 1 or 0, -1 with err (ERR_TEMP) when nobody knows now. */
+int domains_find(const struct domains *d, struct span domain, struct err *err);
 
 /* The first whole name of the list or file (no ".suffix"): Postmaster's, when nothing else is said. "" when there is
  * none. */

@@ -41,6 +41,10 @@ static const struct {
 	{ "here.example", "here.example\n", false },
 	{ "here.example", "here.example@", false },
 	{ "[192.0.2.1]", "[192.0.2.1]", true },
+	{ "inline:{here.example=x, .there.example=}", "HERE.example", true },
+	{ "inline:{here.example=x, .there.example=}", "a.b.there.example", true },
+	{ "inline:{here.example=x, .there.example=}", "there.example", false },
+	{ "list:here.example", "sub.here.example", false },
 };
 
 static void test_match(void **state)
@@ -83,8 +87,25 @@ static void test_file(void **state)
 	assert_int_equal(err.class, ERR_CONFIG);
 }
 
+/* Nobody answers: neither ours nor not ours. */
+static void test_unknown(void **state)
+{
+	struct err err = { 0 };
+	(void)state;
+	struct domains *d = domains_open("socketmap:unix:/nonexistent/socket:domains", &err);
+	assert_non_null(d);
+	assert_int_equal(domains_find(d, SPAN("here.example"), &err), -1);
+	assert_int_equal(err.class, ERR_TEMP);
+	assert_false(domains_match(d, SPAN("here.example")));
+	assert_true(span_eqs(domains_first(d), ""));
+	domains_free(d);
+	assert_null(domains_open("socketmap:x", &err));
+	assert_int_equal(err.class, ERR_USAGE);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_match), cmocka_unit_test(test_file) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_match), cmocka_unit_test(test_file),
+		cmocka_unit_test(test_unknown) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
