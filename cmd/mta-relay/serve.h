@@ -11,6 +11,7 @@
 #include "mta-relay/content.h"
 #include "mta-relay/handoff.h"
 #include "mta-relay/policy.h"
+#include "mta-relay/serve_change.h"
 #include "mta-relay/serve_talk.h"
 #include "mta-relay/spool.h"
 
@@ -65,6 +66,8 @@ struct relay_session {
 	bool trusted;        /* its address is in --trust */
 	struct serve_talk talk;
 	struct content_facts facts; /* of the message whose end was reached */
+	char id[SPOOL_ID_SIZE];     /* of the transaction, and of the message that it becomes */
+	struct serve_change change; /* what checks made of it */
 };
 
 /* serve_session.c: conn_fn's work; the exit status. */

@@ -5,6 +5,7 @@
 
 const struct serve_check *const serve_checks[] = {
 	&policy_check,
+	&submit_check,
 	NULL,
 };
 

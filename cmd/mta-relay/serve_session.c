@@ -25,6 +25,8 @@ static void on_helo(struct smtp_session *x, struct smtp_answer *a)
 
 static void on_mail(struct smtp_session *x, struct smtp_answer *a)
 {
+	struct relay_session *s = x->arg;
+	spool_make_id(s->id);
 	ask(x, STAGE(mail), "MAIL", a);
 }
 
@@ -40,7 +42,7 @@ static void on_data(struct smtp_session *x, struct smtp_answer *a)
 {
 	struct relay_session *s = x->arg;
 	checks_ask(s, x, STAGE(data), a);
-	if (!a->code)
+	if (!a->code && !s->change.discard)
 		deliver_prepare(s, x, a);
 	if (a->code)
 		talk_refused(&s->talk, x, "DATA", SPAN(""), a);
@@ -56,6 +58,8 @@ static int on_chunk(struct smtp_session *x, struct span piece)
 static bool content_passes(struct relay_session *s, struct smtp_session *x, struct smtp_answer *a)
 {
 	struct content *c = &s->rs->content;
+	if (s->change.discard)
+		return true;
 	if (c->err.class != ERR_NONE) {
 		log_err("content client=%s error=%s", x->peer_ip, log_quote(span_str(c->err.text)));
 		smtp_answer(a, 451, "4.3.0", "The message could not be stored");
@@ -92,6 +96,8 @@ static void on_reset(struct smtp_session *x)
 	struct relay_session *s = x->arg;
 	checks_reset(s, x);
 	content_reset(&s->rs->content);
+	s->change = (struct serve_change){ 0 };
+	s->id[0] = '\0';
 }
 
 static void on_authenticated(struct smtp_session *x, struct span mech, const struct err *why)
