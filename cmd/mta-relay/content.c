@@ -9,16 +9,10 @@
 #include "base/xalloc.h"
 #include "msg/header.h"
 
-enum {
-	READ_PREFIX,
-	READ_MEM,
-	READ_FILE,
-	READ_END
-};
-
 void content_init(struct content *c)
 {
 	*c = (struct content){ .fd = -1 };
+	buf_init(&c->above, CONTENT_PREFIX / 2);
 	buf_init(&c->prefix, CONTENT_PREFIX);
 	buf_init(&c->mem, CONTENT_MEMORY);
 }
@@ -30,6 +24,7 @@ void content_reset(struct content *c)
 	c->fd = -1;
 	c->spilled = 0;
 	err_clear(&c->err);
+	buf_reset(&c->above);
 	buf_reset(&c->prefix);
 	buf_reset(&c->mem);
 	content_rewind(c);
@@ -38,6 +33,7 @@ void content_reset(struct content *c)
 void content_free(struct content *c)
 {
 	content_reset(c);
+	buf_free(&c->above);
 	buf_free(&c->prefix);
 	buf_free(&c->mem);
 	free(c->block);
@@ -76,7 +72,7 @@ static int spill(struct content *c, struct span s)
 
 int content_add(struct content *c, struct span piece)
 {
-	size_t room = CONTENT_MEMORY - c->mem.len;
+	size_t room = c->mem.len < CONTENT_MEMORY ? CONTENT_MEMORY - c->mem.len : 0;
 	struct span first = span_slice(piece, 0, room);
 	if (c->fd < 0 && first.n)
 		buf_addspan(&c->mem, first);
@@ -94,7 +90,7 @@ uint64_t content_size(const struct content *c)
 void content_rewind(void *content)
 {
 	struct content *c = content;
-	c->stage = READ_PREFIX;
+	c->stage = CONTENT_READ_PREFIX;
 	c->at = 0;
 }
 
@@ -118,13 +114,35 @@ static int read_file(struct content *c, struct span *out, struct err *err)
 int content_read(void *content, struct span *out, struct err *err)
 {
 	struct content *c = content;
-	while (c->stage < READ_FILE) {
-		*out = buf_span(c->stage == READ_PREFIX ? &c->prefix : &c->mem);
+	while (c->stage < CONTENT_READ_FILE) {
+		*out = buf_span(c->stage == CONTENT_READ_PREFIX ? &c->prefix : &c->mem);
 		c->stage++;
 		if (out->n)
 			return 1;
 	}
 	return c->fd < 0 ? 0 : read_file(c, out, err);
+}
+
+void content_take_file(struct content *c, struct content *from)
+{
+	if (c->fd >= 0)
+		close(c->fd);
+	c->fd = from->fd;
+	c->spilled = from->spilled;
+	from->fd = -1;
+	from->spilled = 0;
+}
+
+void content_put_above(struct content *c, struct span text)
+{
+	struct buf b;
+	if (!text.n)
+		return;
+	buf_init(&b, CONTENT_PREFIX / 2);
+	buf_addspan(&b, text);
+	buf_addspan(&b, buf_span(&c->above));
+	buf_free(&c->above);
+	c->above = b;
 }
 
 void content_look(const struct content *c, struct content_facts *f)

@@ -17,14 +17,21 @@ enum {
 	CONTENT_BLOCK = 65536
 };
 
+enum content_stage {
+	CONTENT_READ_PREFIX,
+	CONTENT_READ_MEM,
+	CONTENT_READ_FILE,
+};
+
 struct content {
+	struct buf above;  /* fields that belong above our Received field, from content_edit.h */
 	struct buf prefix; /* fields that we put before it */
 	struct buf mem;
 	int fd;           /* -1: all is in memory */
 	uint64_t spilled; /* bytes in the file */
 	struct err err;   /* of the temporary file, sticky */
 	/* Reading */
-	unsigned stage;
+	unsigned stage; /* enum content_stage */
 	uint64_t at;
 	char *block;
 };
@@ -39,6 +46,10 @@ uint64_t content_size(const struct content *c); /* with the prefix */
 /* From the start, prefix first. struct smtp_message's read: 1 with *out, 0 at the end, -1 with err. */
 void content_rewind(void *content);
 int content_read(void *content, struct span *out, struct err *err);
+
+/* For content_edit.h. The file of `from` becomes c's, which loses its own; a text goes on top of c->above. */
+void content_take_file(struct content *c, struct content *from);
+void content_put_above(struct content *c, struct span text);
 
 /* What a look at the header tells. Spans point into c->mem. */
 struct content_facts {

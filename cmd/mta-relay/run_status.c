@@ -79,7 +79,7 @@ static void write_metrics(int64_t now, bool last)
 	seen.failing = rc < 0;
 }
 
-/* Microseconds since 1970: spool.c's make_id. */
+/* Microseconds since 1970: spool_make_id. */
 static int64_t came(const char *id)
 {
 	static const char digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";

@@ -12,6 +12,7 @@
 #include "mta-relay/handoff.h"
 #include "mta-relay/policy.h"
 #include "mta-relay/serve_esmtp.h"
+#include "mta-relay/serve_change.h"
 #include "mta-relay/serve_talk.h"
 #include "mta-relay/spool.h"
 
@@ -67,6 +68,8 @@ struct relay_session {
 	bool trusted;        /* its address is in --trust */
 	struct serve_talk talk;
 	struct content_facts facts; /* of the message whose end was reached */
+	char id[SPOOL_ID_SIZE];     /* of the transaction, and of the message that it becomes */
+	struct serve_change change; /* what checks made of it */
 };
 
 /* serve_session.c: conn_fn's work; the exit status. */

@@ -6,6 +6,7 @@
 const struct serve_check *const serve_checks[] = {
 	&policy_check,
 	&esmtp_check,
+	&submit_check,
 	NULL,
 };
 

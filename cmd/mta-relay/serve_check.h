@@ -48,6 +48,7 @@ struct serve_check {
 extern const struct serve_check *const serve_checks[]; /* NULL-terminated */
 extern const struct serve_check policy_check;          /* serve_policy.c */
 extern const struct serve_check esmtp_check;           /* serve_esmtp.c */
+extern const struct serve_check submit_check;          /* serve_submit.c */
 
 /* Over all of them; those that can fail stop at the first that does. */
 int checks_set_up(struct relay_server *rs, struct err *err);

@@ -19,20 +19,27 @@ static bool wants_success_report(const struct smtp_env_rcpt *r)
 	return span_ifind(r->notify, SPAN("SUCCESS")) >= 0;
 }
 
+static bool any_travels(const struct relay_target *v, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!v[i].local || v[i].owner.n)
+			return true;
+	return false;
+}
+
 /* Must it go through the queue? A report of success is the queue's work too. */
 static bool must_queue(const struct relay_session *s, const struct smtp_session *x)
 {
-	if (!s->rs->mda)
+	if (!s->rs->mda || s->change.hold)
 		return true;
 	for (size_t i = 0; i < x->env.n_rcpt; i++) {
 		const struct relay_targets *t = targets_of(&x->env.rcpt[i]);
 		if (wants_success_report(&x->env.rcpt[i]))
 			return true;
-		for (size_t k = 0; k < t->n; k++)
-			if (!t->v[k].local || t->v[k].owner.n)
-				return true;
+		if (any_travels(t->v, t->n))
+			return true;
 	}
-	return false;
+	return any_travels(s->change.extra, s->change.n_extra);
 }
 
 bool load_open_queue(struct relay_server *rs, struct err *err)
@@ -62,13 +69,16 @@ int load_compare(const void *a, const void *b)
 static void collect(struct load *l)
 {
 	const struct smtp_env *env = &l->x->env;
-	size_t total = 0, kept = 0;
+	const struct serve_change *c = &l->s->change;
+	size_t total = c->n_extra, kept = 0;
 	for (size_t i = 0; i < env->n_rcpt; i++)
 		total += targets_of(&env->rcpt[i])->n;
 	l->v = arena_alloc(env->arena, total * sizeof(struct relay_target *));
 	for (size_t i = 0; i < env->n_rcpt; i++)
 		for (size_t k = 0; k < targets_of(&env->rcpt[i])->n; k++)
 			l->v[l->n++] = &targets_of(&env->rcpt[i])->v[k];
+	for (size_t i = 0; i < c->n_extra; i++)
+		l->v[l->n++] = &c->extra[i];
 	if (l->n < 2)
 		return;
 	qsort(l->v, l->n, sizeof *l->v, load_compare);
@@ -78,38 +88,34 @@ static void collect(struct load *l)
 	l->n = kept;
 }
 
-/* Fields that a submission lacks: RFC 6409 8. */
-static void complete_submission(const struct load *l, const char *id)
-{
-	struct content *c = &l->s->rs->content;
-	if (!l->facts.date)
-		buf_addf(&c->prefix, "Date: %s\r\n", received_date(l->now));
-	if (!l->facts.message_id)
-		buf_addf(&c->prefix, "Message-ID: <%s@%s>\r\n", id, l->s->rs->hostname);
-	if (!l->facts.froms && l->x->env.from.n)
-		buf_addf(&c->prefix, "From: <%.*s>\r\n", SPAN_FMT(l->x->env.from));
-}
-
 /* What is put before the content when it goes on as `id`. */
 void load_prefix(const struct load *l, const char *id)
 {
 	struct relay_server *rs = l->s->rs;
 	buf_reset(&rs->content.prefix);
 	bool hidden = rs->o.hide_client && l->x->user.n;
+	buf_addspan(&rs->content.prefix, buf_span(&rs->content.above));
 	received_field(l->x, rs->hostname, id, l->now, hidden, &rs->content.prefix);
-	if (rs->o.role == ROLE_MSA)
-		complete_submission(l, id);
 	if (l->facts.headless)
 		buf_adds(&rs->content.prefix, "\r\n");
 	content_rewind(&rs->content);
 }
 
+static void dropped(struct relay_session *s, const struct smtp_session *x, struct smtp_answer *a)
+{
+	if (!s->change.discard)
+		change_discard(s, x, "hooks", SPAN("no recipient was left"));
+	smtp_answer(a, 250, "2.0.0", "Ok: taken as %s", s->id);
+}
+
 void deliver_message(struct relay_session *s, struct smtp_session *x, struct smtp_answer *answers, size_t n)
 {
 	struct load l = { .s = s, .x = x, .now = time(NULL), .facts = s->facts };
-	struct content *c = &s->rs->content;
-	if (s->rs->o.role == ROLE_MSA && l.facts.bcc)
-		content_drop_bcc(c);
+	/* Those who deleted all recipients, too, want it dropped. */
+	if (s->change.discard || change_nobody_left(s, x)) {
+		dropped(s, x, &answers[0]);
+		return;
+	}
 	collect(&l);
 	if (must_queue(s, x)) {
 		load_into_queue(&l, "", &answers[0]);

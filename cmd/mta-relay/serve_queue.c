@@ -56,7 +56,8 @@ static void record_outcomes(const struct load *l, struct spool_writer *w, const 
 static void fill_envelope(const struct load *l, struct span owner, struct spool_envelope *env)
 {
 	const struct smtp_env *e = &l->x->env;
-	*env = (struct spool_envelope){ .from = owner.n && e->from.n ? owner : e->from,
+	*env = (struct spool_envelope){ .held = l->s->change.hold,
+		.from = owner.n && e->from.n ? owner : e->from,
 		.ret = e->ret,
 		.envid = e->envid,
 		.utf8 = e->utf8,
@@ -95,7 +96,6 @@ static int write_content(struct content *c, struct spool_writer *w, struct err *
 
 void load_log_taken(const struct load *l, const char *id, struct span from, size_t rcpts, const char *how)
 {
-	char own[300];
 	struct event e = { .kind = EVENT_ACCEPT,
 		.qid = id,
 		.from = from,
@@ -103,10 +103,6 @@ void load_log_taken(const struct load *l, const char *id, struct span from, size
 		.size = content_size(&l->s->rs->content),
 		.mid = l->facts.mid,
 		.how = how };
-	if (l->s->rs->o.role == ROLE_MSA && !l->facts.message_id) {
-		snprintf(own, sizeof own, "<%s@%s>", id, l->s->rs->hostname);
-		e.mid = span_str(own);
-	}
 	talk_fill(l->x, &l->s->talk, &e);
 	event(&e);
 }
@@ -181,6 +177,8 @@ static int write_sheets(
 		if (done[first])
 			continue;
 		fill_envelope(l, l->v[first]->owner, &sheet->env);
+		/* With a part that is delivered already that one has the id. */
+		sheet->env.id = *n || l->mda ? NULL : l->s->id;
 		sheet->env.rcpt = rcpt;
 		sheet->rows = rows;
 		sheet->env.n_rcpt = pick_rows(l, first, done, rcpt, rows);
@@ -255,6 +253,7 @@ struct spool_writer *load_reserve(const struct load *l, struct err *err)
 	if (!load_open_queue(l->s->rs, err))
 		return NULL;
 	fill_envelope(l, SPAN(""), &env);
+	env.id = l->s->id;
 	env.rcpt = arena_alloc(a, l->n * sizeof *env.rcpt);
 	env.n_rcpt = pick_rows(l, 0, arena_alloc(a, l->n), env.rcpt, arena_alloc(a, l->n * sizeof(size_t)));
 	return write_message(l, &env, true, err);

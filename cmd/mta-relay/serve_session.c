@@ -26,6 +26,8 @@ static void on_helo(struct smtp_session *x, struct smtp_answer *a)
 
 static void on_mail(struct smtp_session *x, struct smtp_answer *a)
 {
+	struct relay_session *s = x->arg;
+	spool_make_id(s->id);
 	ask(x, STAGE(mail), "MAIL", a);
 }
 
@@ -41,7 +43,7 @@ static void on_data(struct smtp_session *x, struct smtp_answer *a)
 {
 	struct relay_session *s = x->arg;
 	checks_ask(s, x, STAGE(data), a);
-	if (!a->code)
+	if (!a->code && !s->change.discard)
 		deliver_prepare(s, x, a);
 	if (a->code)
 		talk_refused(&s->talk, x, "DATA", SPAN(""), a);
@@ -57,6 +59,8 @@ static int on_chunk(struct smtp_session *x, struct span piece)
 static bool content_passes(struct relay_session *s, struct smtp_session *x, struct smtp_answer *a)
 {
 	struct content *c = &s->rs->content;
+	if (s->change.discard)
+		return true;
 	if (c->err.class != ERR_NONE) {
 		log_err("content client=%s error=%s", x->peer_ip, log_quote(span_str(c->err.text)));
 		bool full = c->err.sys == ENOSPC || c->err.sys == EDQUOT;
@@ -94,6 +98,8 @@ static void on_reset(struct smtp_session *x)
 	struct relay_session *s = x->arg;
 	checks_reset(s, x);
 	content_reset(&s->rs->content);
+	s->change = (struct serve_change){ 0 };
+	s->id[0] = '\0';
 }
 
 static void on_authenticated(struct smtp_session *x, struct span mech, const struct err *why)

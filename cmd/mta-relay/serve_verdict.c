@@ -7,21 +7,10 @@
 #include <time.h>
 
 #include "base/log.h"
-#include "base/pid.h"
 #include "io/trace.h"
 #include "mta-relay/serve_load.h"
 #include "mta-relay/spool_dir.h"
 #include "smtp/reply.h"
-
-/* A name for a message that never sees the queue. */
-static void make_id(char *id, size_t size)
-{
-	static unsigned counter;
-	struct timespec now;
-	clock_gettime(CLOCK_REALTIME, &now);
-	snprintf(id, size, "%08llX%05lX%04X%03X", (unsigned long long)now.tv_sec, (unsigned long)now.tv_nsec / 1000,
-	    (unsigned)own_pid() & 0xffff, counter++ & 0xfff);
-}
 
 static int ask_mda(struct load *l, struct err *err)
 {
@@ -119,6 +108,8 @@ static void answer_all(const struct load *l, const char *id, struct spool_writer
 	struct tally t = { 0 };
 	for (size_t i = 0; i < l->x->env.n_rcpt; i++)
 		tally_rcpt(l, i, &t);
+	for (size_t i = 0; i < l->s->change.n_extra; i++)
+		count(l, row_of(l, &l->s->change.extra[i]), &t);
 	if (t.ok != t.n && !refused_by_all(&t)) {
 		/* Some are done and some are not, or nobody is there: who is left is tried again, or told, by the
 		 * queue. */
@@ -185,23 +176,21 @@ static void answer_each(struct load *l, const char *id, struct smtp_answer *answ
 
 void load_to_mda(struct load *l, struct smtp_answer *answers, size_t n)
 {
-	char id[32];
 	struct err err = { 0 };
-	bool each = l->x->env.prdr;
+	const char *id = l->s->id;
+	/* Nobody answers a RCPT for who was added. */
+	bool each = l->x->env.prdr && !l->s->change.n_extra;
 	struct spool_writer *room = NULL;
 	if (l->n > 1 && !each && !(room = load_reserve(l, &err))) {
 		load_queue_failed(&err, &answers[0]);
 		return;
 	}
-	if (room)
-		snprintf(id, sizeof id, "%s", spool_writer_id(room));
-	else
-		make_id(id, sizeof id);
 	trace_qid(id);
 	load_prefix(l, id);
 	l->asked = spool_now();
 	if (ask_mda(l, &err) < 0)
 		log_warn("mda error=%s", log_quote(span_str(err.text)));
+	answers[0].whole = !each;
 	if (each)
 		answer_each(l, id, answers, n);
 	else

@@ -24,6 +24,7 @@ struct spool_writer {
 	struct spool *s;
 	struct durable *f;
 	char id[SPOOL_ID_SIZE];
+	bool held;
 	uint64_t size;       /* of the content so far, as stored */
 	bool after_cr;       /* the last byte written was a CR */
 	bool verbatim;       /* binary MIME */
@@ -133,7 +134,7 @@ const char *spool_dir(const struct spool *s)
 
 /* 11 digits of microseconds, so that names sort by arrival, and 5 of the process: no two processes of a node and no
  * two messages of one make the same. */
-static void make_id(char id[SPOOL_ID_SIZE])
+void spool_make_id(char id[SPOOL_ID_SIZE])
 {
 	static const char digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 	static int64_t last;
@@ -179,7 +180,11 @@ struct spool_writer *spool_begin(struct spool *s, const struct spool_envelope *e
 	w->s = s;
 	w->verbatim = env->binary;
 	buf_init(&w->outcomes, OUTCOMES_MAX);
-	make_id(w->id);
+	w->held = env->held;
+	if (env->id)
+		memcpy(w->id, env->id, SPOOL_ID_SIZE);
+	else
+		spool_make_id(w->id);
 	char *tmp = spool_path(s, "tmp", w->id);
 	w->f = durable_begin(s->d, tmp, 0600, err);
 	free(tmp);
@@ -248,7 +253,7 @@ int spool_commit_all(struct spool_writer **w, size_t n, char (*ids)[SPOOL_ID_SIZ
 	int rc = 0;
 	for (size_t i = 0; i < n; i++) {
 		finish(w[i]);
-		paths[i] = spool_path(w[i]->s, "msg", w[i]->id);
+		paths[i] = spool_path(w[i]->s, w[i]->held ? "hold" : "msg", w[i]->id);
 		pubs[i] = (struct durable_pub){ w[i]->f, paths[i] };
 		if (w[i]->outcomes.bad)
 			rc = err_set(err, ERR_LIMIT, "too many outcomes");

@@ -35,6 +35,8 @@ struct spool_rcpt {
 	struct span original; /* the address in RCPT when an alias led to addr */
 };
 struct spool_envelope {
+	const char *id;      /* of spool_make_id, for this message only; NULL: a new one */
+	bool held;           /* it is put on hold at once */
 	struct span from;    /* "" for the null reverse-path */
 	struct span ret;     /* DSN RET=: "FULL", "HDRS" */
 	struct span envid;   /* DSN ENVID= as given, xtext */
@@ -75,6 +77,9 @@ int spool_as_owner(const char *queue, struct err *err);
 struct spool *spool_open(const char *queue, struct err *err);
 void spool_close(struct spool *s);
 const char *spool_dir(const struct spool *s); /* QUEUE/NODE */
+
+/* A name for a message, which no other one of this node has. */
+void spool_make_id(char id[SPOOL_ID_SIZE]);
 
 struct spool_writer;
 /* NULL with err: ERR_TEMP, or ERR_LIMIT for an envelope too large. */

@@ -12,6 +12,7 @@
 #include "base/config.h"
 #include "mta-relay/spool_dir.h"
 #include "mta-relay/spool_format.h"
+#include "mta-relay/spool_msg.h"
 
 struct fixture {
 	char dir[64];
@@ -109,6 +110,28 @@ static void test_file_can_be_read(void **state)
 	buf_free(&got);
 }
 
+/* A name that was made before, and a message that nobody tries before it is let go. */
+static void test_held(void **state)
+{
+	struct fixture *x = *state;
+	struct spool_rcpt rcpt = { SPAN("b"), SPAN(""), SPAN(""), SPAN("") };
+	struct spool_envelope env = envelope(&rcpt, 1);
+	char mine[SPOOL_ID_SIZE], id[SPOOL_ID_SIZE];
+	struct spool_msg *m;
+	spool_make_id(mine);
+	env.id = mine;
+	env.held = true;
+	struct spool_writer *w = spool_begin(x->s, &env, &x->err);
+	assert_non_null(w);
+	assert_string_equal(spool_writer_id(w), mine);
+	spool_write(w, SPAN("Subject: x\r\n\r\n"));
+	assert_int_equal(spool_commit(w, id, &x->err), 0);
+	assert_string_equal(id, mine);
+	assert_int_equal(spool_get(x->s, id, SPOOL_UNLOCKED, &m, &x->err), 0);
+	assert_true(m->held);
+	spool_put(m);
+}
+
 static void written_as(struct fixture *x, struct span in, size_t piece, const char *want)
 {
 	struct spool_rcpt rcpt = { SPAN("b"), SPAN(""), SPAN(""), SPAN("") };
@@ -198,6 +221,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(test_file_can_be_read),
+		CASE(test_held),
 		CASE(test_line_ends),
 		CASE(test_abort_leaves_nothing),
 		CASE(test_envelope_limits),
