@@ -50,7 +50,7 @@ static void url(struct span in)
 	char *text = xasprintf("redis://u:OPENSESAME@%.*s", SPAN_FMT(in));
 	if (state_url_parse(text, &u, &err) == 0)
 		state_url_free(&u);
-	else if (strstr(err.text, "OPENSESAME"))
+	else if (span_find(in, SPAN("OPENSESAME")) < 0 && strstr(err.text, "OPENSESAME"))
 		abort();
 	free(text);
 }
