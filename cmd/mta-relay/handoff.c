@@ -139,12 +139,8 @@ static void reap(struct mda *m)
 {
 	for (size_t i = 0; i < LEAVING; i++) {
 		struct child *c = &m->leaving[i];
-		if (c->pid <= 0)
-			continue;
-		if (waitpid(c->pid, NULL, WNOHANG) != 0)
-			c->pid = 0;
-		else
-			kill(c->group ? -c->pid : c->pid, SIGKILL);
+		if (!spawn_ended(c))
+			spawn_kill(c, SIGKILL);
 	}
 }
 
@@ -152,7 +148,7 @@ static void reap(struct mda *m)
 static void let_go(struct mda *m)
 {
 	size_t i = 0;
-	kill(m->child.group ? -m->child.pid : m->child.pid, SIGTERM);
+	spawn_kill(&m->child, SIGTERM);
 	reap(m);
 	while (i < LEAVING - 1 && m->leaving[i].pid > 0)
 		i++;

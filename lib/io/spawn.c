@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/limits.h"
+#include "io/broker_int.h"
 
 enum {
 	GRACE_MS = 2000,             /* between TERM and KILL */
@@ -190,8 +191,34 @@ static int failed_exec(const struct spawn *sp, struct ends *e, pid_t pid, int sy
 	return -1;
 }
 
+/* As spawn_start, but a broker forks. */
+static int start_by_broker(const struct spawn *sp, struct child *c, struct err *err)
+{
+	struct ends e = { { -1, -1, -1 }, { -1, -1 }, { -1, -1 }, true };
+	bool owned[3] = { false };
+	pid_t pid = -1;
+	int told = -1;
+	if (open_ends(sp, &e, owned))
+		err_sys(err, "cannot start a command");
+	else
+		told = broker_ask(sp, e.child, &pid, err);
+	for (int i = 0; i < 3; i++)
+		if (owned[i])
+			close_fd(&e.child[i]);
+	close_fd(&e.told[0]);
+	close_fd(&e.told[1]);
+	if (told < 0) {
+		close_ours(&e);
+		return -1;
+	}
+	*c = (struct child){ pid, e.ours[0], e.ours[1], true, true, told };
+	return 0;
+}
+
 int spawn_start(const struct spawn *sp, struct child *c, struct err *err)
 {
+	if (sp->broker)
+		return start_by_broker(sp, c, err);
 	struct ends e = { { -1, -1, -1 }, { -1, -1 }, { -1, -1 }, sp->in != SPAWN_INHERIT };
 	bool owned[3] = { false };
 	pid_t pid = -1;
@@ -211,8 +238,34 @@ int spawn_start(const struct spawn *sp, struct child *c, struct err *err)
 		close_ours(&e);
 		return -1;
 	}
-	*c = (struct child){ pid, e.ours[0], e.ours[1], e.group };
+	*c = (struct child){ pid, e.ours[0], e.ours[1], e.group, false, -1 };
 	return 0;
+}
+
+void spawn_kill(const struct child *c, int sig)
+{
+	if (c->pid <= 0)
+		return;
+	if (c->brokered)
+		broker_signal(c->told, sig);
+	else
+		kill(c->group ? -c->pid : c->pid, sig);
+}
+
+static void forget(struct child *c)
+{
+	if (c->brokered)
+		close_fd(&c->told);
+	c->pid = 0;
+}
+
+bool spawn_ended(struct child *c)
+{
+	int status;
+	if (c->pid > 0 &&
+	    (c->brokered ? broker_status(c->told, 0, &status, NULL) != 0 : waitpid(c->pid, NULL, WNOHANG) != 0))
+		forget(c);
+	return c->pid <= 0;
 }
 
 /* True when the child has ended within ms; leaves it to be reaped. */
@@ -236,27 +289,50 @@ static bool ends_within(pid_t pid, int64_t ms)
 	return ended;
 }
 
+static int exit_status(int status)
+{
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static int stopped(struct err *err)
+{
+	err_set(err, ERR_TEMP, "the command did not end in time and was stopped");
+	if (err)
+		err->sys = ETIMEDOUT;
+	return -1;
+}
+
+/* The broker kills what we no longer wait for, should TERM not do. */
+static int wait_brokered(struct child *c, int64_t timeout_ms, struct err *err)
+{
+	int status = 0, got = broker_status(c->told, timeout_ms, &status, err);
+	if (got == 0) {
+		spawn_kill(c, SIGTERM);
+		if (broker_status(c->told, GRACE_MS, &status, NULL) == 0)
+			spawn_kill(c, SIGKILL);
+		stopped(err);
+	}
+	forget(c);
+	c->pid = -1;
+	return got > 0 ? exit_status(status) : -1;
+}
+
 int spawn_wait(struct child *c, int64_t timeout_ms, struct err *err)
 {
+	if (c->brokered)
+		return wait_brokered(c, timeout_ms, err);
 	bool late = timeout_ms >= 0 && !ends_within(c->pid, timeout_ms);
 	if (late) {
-		pid_t whom = c->group ? -c->pid : c->pid;
-		kill(whom, SIGTERM);
+		spawn_kill(c, SIGTERM);
 		if (!ends_within(c->pid, GRACE_MS))
-			kill(whom, SIGKILL);
+			spawn_kill(c, SIGKILL);
 	}
 	int status;
 	while (waitpid(c->pid, &status, 0) < 0)
 		if (errno != EINTR)
 			return err_sys(err, "waiting for a command");
 	c->pid = -1;
-	if (late) {
-		err_set(err, ERR_TEMP, "the command did not end in time and was stopped");
-		if (err)
-			err->sys = ETIMEDOUT;
-		return -1;
-	}
-	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+	return late ? stopped(err) : exit_status(status);
 }
 
 /* ---- input and output at once ---- */
@@ -331,11 +407,10 @@ int spawn_run(const struct spawn *sp, struct span input, struct buf *out, int64_
 	return run(mine, input, out, timeout_ms, err);
 }
 
-int spawn_secret(const char *command, struct buf *out, struct err *err)
+static int secret(const struct spawn *sp, struct buf *out, struct err *err)
 {
-	struct spawn sp = { .command = command, .in = isatty(0) ? SPAWN_INHERIT : SPAWN_NULL, .errfd = SPAWN_INHERIT };
 	buf_reset(out);
-	int status = run(sp, SPAN(""), out, SECRET_TIMEOUT, err);
+	int status = run(*sp, SPAN(""), out, SECRET_TIMEOUT, err);
 	if (status < 0)
 		return err_prefix(err, "password command");
 	if (status)
@@ -350,4 +425,16 @@ int spawn_secret(const char *command, struct buf *out, struct err *err)
 	if (span_ends(buf_span(out), "\r"))
 		buf_truncate(out, out->len - 1);
 	return out->len ? 0 : err_set(err, ERR_CONFIG, "the password command gave no password");
+}
+
+int spawn_secret(const char *command, struct buf *out, struct err *err)
+{
+	struct spawn sp = { .command = command, .in = isatty(0) ? SPAWN_INHERIT : SPAWN_NULL, .errfd = SPAWN_INHERIT };
+	return secret(&sp, out, err);
+}
+
+int spawn_secret_by(const struct broker *b, int index, struct buf *out, struct err *err)
+{
+	struct spawn sp = { .broker = b, .index = index, .in = SPAWN_NULL, .errfd = SPAWN_INHERIT };
+	return secret(&sp, out, err);
 }
