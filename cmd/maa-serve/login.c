@@ -68,13 +68,13 @@ static bool verify_outside(void *arg, struct span name, struct span password, st
 static int token(void *arg, const struct sasl_token *t, struct buf *user, struct err *err)
 {
 	struct maa_session *x = arg;
-	return sasl_oauth_ask(&x->c->oauth, t, x->peer, user, err);
+	return sasl_proofs_token(&x->c->proofs, t, x->peer, user, err);
 }
 
 static bool certificate(void *arg, struct buf *user)
 {
 	struct maa_session *x = arg;
-	return cert_user(x->c->certs, x->c->cert_name, stream_tls(x->s), user);
+	return sasl_proofs_certificate(&x->c->proofs, x->s, user);
 }
 
 void maa_session_begin(struct maa_session *x, const struct maa_config *c, struct stream *s, const char *peer)
@@ -82,8 +82,8 @@ void maa_session_begin(struct maa_session *x, const struct maa_config *c, struct
 	*x = (struct maa_session){ .c = c, .s = s, .arena = arena_new(), .peer = peer, .tls = stream_tls(s) != NULL };
 	x->sasl = (struct sasl_server_ops){ .lookup = c->users ? lookup : NULL,
 		.verify = c->checkpassword ? verify_outside : NULL,
-		.token = c->oauth.command ? token : NULL,
-		.certificate = c->ask_client ? certificate : NULL };
+		.token = c->proofs.oauth.command ? token : NULL,
+		.certificate = c->proofs.ask_client ? certificate : NULL };
 }
 
 struct sasl_server *maa_sasl_new(struct maa_session *x, struct span mech)

@@ -16,8 +16,7 @@
 #include "base/span.h"
 #include "io/stream.h"
 #include "io/tls.h"
-#include "sasl/certs.h"
-#include "sasl/oauth.h"
+#include "sasl/settings.h"
 #include "store/maildir.h"
 #include "users/users.h"
 
@@ -27,10 +26,7 @@ struct maa_config {
 	bool allow_plaintext;      /* passwords in the clear without TLS */
 	struct users *users;       /* NULL: none */
 	const char *checkpassword; /* NULL: none; see checkpassword.h */
-	struct sasl_oauth oauth;   /* command NULL: no tokens */
-	bool ask_client;           /* certificates let users in */
-	struct cert_table *certs;  /* NULL: none */
-	enum cert_name cert_name;
+	struct sasl_proofs proofs; /* tokens, certificates */
 	struct span mail;          /* LOCATION, unless the user's row has its own */
 	const char *preauth;       /* the user who is logged in from the start; NULL: nobody */
 	const char *home;          /* of whom no users file tells; NULL: none */

@@ -6,9 +6,11 @@
 #include "io/hostname.h"
 #include "mta-relay/relay.h"
 #include "mta-relay/way_options.h"
+#include "sasl/settings.h"
 
 const struct opt *const relay_tables[] = {
 	relay_serve_options,
+	sasl_options,
 	relay_inject_options,
 	relay_run_options,
 	relay_queue_options,

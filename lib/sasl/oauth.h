@@ -17,7 +17,7 @@ struct sasl_oauth {
 };
 
 /* 0 and the name is appended to user; -1: ERR_ACCESS refused, ERR_TEMP anything else. */
-int sasl_oauth_ask(const struct sasl_oauth *o, const struct sasl_token *t, const char *client, struct buf *user,
-    struct err *err);
+int sasl_oauth_ask(
+    const struct sasl_oauth *o, const struct sasl_token *t, const char *client, struct buf *user, struct err *err);
 
 #endif

@@ -51,9 +51,9 @@ struct smtp_session {
 	struct stream *s;
 	struct span helo;
 	bool esmtp, lmtp, tls;
-	struct span user;      /* authenticated as, "" */
-	struct span claimed;   /* whom the last AUTH that failed wanted to be: any bytes; "" when it did not get so far */
-	const char *peer_ip;   /* "192.0.2.1" or "local" */
+	struct span user;    /* authenticated as, "" */
+	struct span claimed; /* whom the last AUTH that failed wanted to be: any bytes; "" when it did not get so far */
+	const char *peer_ip; /* "192.0.2.1" or "local" */
 	const char *peer_name; /* verified reverse name, "" */
 	struct smtp_env env;
 	void *arg;        /* the ops' */
