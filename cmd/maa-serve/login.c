@@ -19,11 +19,6 @@ enum {
 	LOGIN_DELAY_MAX = 30 * 1000
 };
 
-void maa_session_begin(struct maa_session *x, const struct maa_config *c, struct stream *s, const char *peer)
-{
-	*x = (struct maa_session){ .c = c, .s = s, .arena = arena_new(), .peer = peer, .tls = stream_tls(s) != NULL };
-}
-
 void maa_session_end(struct maa_session *x)
 {
 	if (x->store)
@@ -43,24 +38,9 @@ bool maa_stopping(const struct maa_session *x)
 	return x->c->stopping && *x->c->stopping;
 }
 
-void maa_mechs(const struct maa_session *x, struct buf *out)
+void maa_mechs(struct maa_session *x, struct buf *out)
 {
-	struct buf all;
-	if (!x->c->users && !x->c->checkpassword)
-		return;
-	buf_init(&all, LIMIT_DOMAIN);
-	sasl_server_mechs(x->s, x->c->allow_plaintext, &all);
-	struct span rest = buf_span(&all), word;
-	size_t start = out->len;
-	while ((word = span_word(&rest)).n) {
-		/* checkpassword must see the password itself. */
-		if (!x->c->users && !span_eqs(word, "PLAIN") && !span_eqs(word, "LOGIN"))
-			continue;
-		if (out->len > start)
-			buf_addc(out, ' ');
-		buf_addspan(out, word);
-	}
-	buf_free(&all);
+	sasl_server_mechs(x->s, x->c->allow_plaintext, &x->sasl, x, out);
 }
 
 static enum users_result lookup(void *arg, struct span name, struct user *out, struct err *err)
@@ -85,27 +65,30 @@ static bool verify_outside(void *arg, struct span name, struct span password, st
 	return true;
 }
 
-static const struct sasl_server_ops ops_users = { .lookup = lookup };
-static const struct sasl_server_ops ops_outside = { .lookup = lookup, .verify = verify_outside };
-
-static bool offered(const struct maa_session *x, struct span mech)
+static int token(void *arg, const struct sasl_token *t, struct buf *user, struct err *err)
 {
-	struct buf mechs;
-	bool found = false;
-	buf_init(&mechs, LIMIT_DOMAIN);
-	maa_mechs(x, &mechs);
-	struct span rest = buf_span(&mechs), word;
-	while (!found && (word = span_word(&rest)).n)
-		found = span_ieq(word, mech);
-	buf_free(&mechs);
-	return found;
+	struct maa_session *x = arg;
+	return sasl_proofs_token(&x->c->proofs, t, x->peer, user, err);
+}
+
+static bool certificate(void *arg, struct buf *user)
+{
+	struct maa_session *x = arg;
+	return sasl_proofs_certificate(&x->c->proofs, x->s, user);
+}
+
+void maa_session_begin(struct maa_session *x, const struct maa_config *c, struct stream *s, const char *peer)
+{
+	*x = (struct maa_session){ .c = c, .s = s, .arena = arena_new(), .peer = peer, .tls = stream_tls(s) != NULL };
+	x->sasl = (struct sasl_server_ops){ .lookup = c->users ? lookup : NULL,
+		.verify = c->checkpassword ? verify_outside : NULL,
+		.token = c->proofs.oauth.command ? token : NULL,
+		.certificate = c->proofs.ask_client ? certificate : NULL };
 }
 
 struct sasl_server *maa_sasl_new(struct maa_session *x, struct span mech)
 {
-	if (!offered(x, mech))
-		return NULL;
-	return sasl_server_new(mech, x->s, x->c->allow_plaintext, x->c->checkpassword ? &ops_outside : &ops_users, x);
+	return sasl_server_new(mech, x->s, x->c->allow_plaintext, &x->sasl, x);
 }
 
 int maa_login(struct maa_session *x, struct span name, struct span password, struct err *err)

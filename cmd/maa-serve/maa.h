@@ -16,7 +16,7 @@
 #include "base/span.h"
 #include "io/stream.h"
 #include "io/tls.h"
-#include "sasl/sasl.h"
+#include "sasl/settings.h"
 #include "store/maildir.h"
 #include "users/users.h"
 
@@ -26,6 +26,7 @@ struct maa_config {
 	bool allow_plaintext;      /* passwords in the clear without TLS */
 	struct users *users;       /* NULL: none */
 	const char *checkpassword; /* NULL: none; see checkpassword.h */
+	struct sasl_proofs proofs; /* tokens, certificates */
 	struct span mail;          /* LOCATION, unless the user's row has its own */
 	const char *preauth;       /* the user who is logged in from the start; NULL: nobody */
 	const char *home;          /* of whom no users file tells; NULL: none */
@@ -48,6 +49,7 @@ struct maa_session {
 	struct maildir *store;
 	unsigned refused;
 	bool have_ids; /* user.uid and user.gid came from checkpassword */
+	struct sasl_server_ops sasl;
 };
 
 /* s and peer are borrowed. maa_session_end closes the store and frees the arena, not the stream. */
@@ -57,7 +59,7 @@ void maa_session_end(struct maa_session *x);
 /* May a password be sent over this stream? */
 bool maa_plaintext_ok(const struct maa_session *x);
 /* Names of the mechanisms offered here, blank-separated; nothing when nobody can log in. */
-void maa_mechs(const struct maa_session *x, struct buf *out);
+void maa_mechs(struct maa_session *x, struct buf *out);
 /* NULL when the mechanism is not offered. */
 struct sasl_server *maa_sasl_new(struct maa_session *x, struct span mech);
 

@@ -29,6 +29,7 @@ struct options {
 	uint64_t max_size;
 	const char *trace, *ready_file;
 	int durability;
+	struct sasl_settings sasl;
 };
 
 enum {
@@ -64,12 +65,15 @@ static const struct opt table[] = {
 	{ NULL, 0, 0, 0, NULL, NULL, NULL, 0 },
 };
 
+static const struct opt_group groups[] = { { sasl_options, AT(sasl) }, { NULL, 0 } };
+
 typedef int engine_fn(struct maa_session *x, struct err *err);
 
 struct program {
 	struct maa_config config;
 	engine_fn *engine;
 	const char *protocol;
+	const struct options *o;
 };
 
 static int fail(const struct err *err)
@@ -106,6 +110,8 @@ static int reload(void *arg)
 	struct err err;
 	if (p->config.tls && tls_server_reload(p->config.tls, &err) < 0)
 		log_err("tls-reload why=\"%s\"", err.text);
+	if (sasl_proofs_reload(&p->config.proofs, &p->o->sasl, &err) < 0)
+		log_err("reload error=%s why=\"the old certificates of users stay\"", log_quote(span_str(err.text)));
 	return 0;
 }
 
@@ -120,6 +126,8 @@ static int check_options(const struct options *o, struct err *err)
 		return err_set(err, ERR_USAGE, "--users and --checkpassword exclude each other");
 	if (!o->users && !o->checkpassword && !o->preauth)
 		return err_set(err, ERR_USAGE, "nobody could log in: say --users, --checkpassword or --preauth");
+	if (!o->users && (o->sasl.oauth_command || o->sasl.client_ca || o->sasl.client_users))
+		return err_set(err, ERR_USAGE, "tokens and certificates need --users");
 	if (o->tls_key && !o->tls_cert)
 		return err_set(err, ERR_USAGE, "--tls-key needs --tls-cert");
 	if (tls_listener && !o->tls_cert)
@@ -157,9 +165,15 @@ static int configure(const struct options *o, struct program *p, struct err *err
 		sasl_server_offer_scram(users_scram_ready(p->config.users));
 	/* Before the workers are forked: they must all make up the same salts for users that don't exist. */
 	sasl_server_secret_file("/etc/machine-id");
+	p->o = o;
+	if (sasl_proofs_set_up(&p->config.proofs, &o->sasl, o->tls_cert, err) < 0)
+		return -1;
 	if (!o->tls_cert)
 		return 0;
-	struct tls_server_config tls = { .cert_file = o->tls_cert, .key_file = o->tls_key };
+	struct tls_server_config tls = { .cert_file = o->tls_cert,
+		.key_file = o->tls_key,
+		.client_ca_file = o->sasl.client_ca,
+		.ask_client = o->sasl.client_users };
 	tls.alpn = o->imap ? alpn_imap : alpn_pop3;
 	p->config.tls = tls_server_new(&tls, err);
 	return p->config.tls ? 0 : -1;
@@ -190,6 +204,7 @@ static int run(const struct options *o, struct err *err)
 	if (err->class != ERR_NONE)
 		log_err("%s", err->text);
 	durable_log_close();
+	sasl_proofs_clean_up(&p.config.proofs);
 	tls_ctx_free(p.config.tls);
 	if (p.config.users)
 		users_close(p.config.users);
@@ -205,12 +220,14 @@ int main(int argc, char **argv)
 		.login_attempts = 5,
 		.login_delay = 2000,
 		.max_size = LIMIT_MESSAGE_DEFAULT,
+		.sasl.oauth_timeout = SASL_OAUTH_TIMEOUT,
 	};
 	struct opts opts = {
 		.prog = "maa-serve",
 		.synopsis = "--imap|--pop3 [OPTION]...",
 		.about = "Serves a Maildir by IMAP4rev1 or POP3: on stdin and stdout, to systemd's or its own sockets.",
 		.table = table,
+		.groups = groups,
 		.values = &o,
 	};
 	struct err err;

@@ -26,7 +26,8 @@ enum {
 
 struct fetch_options {
 	struct opt_list account, rcpt;
-	const char *url, *to, *state, *password_command, *netrc, *auth, *tls_ca, *tls_fingerprint, *trace;
+	const char *url, *to, *state, *password_command, *netrc, *auth, *tls_ca, *tls_cert, *tls_key, *tls_fingerprint,
+	    *trace;
 	int starttls; /* require|try|never, as enum imap_tls and pop3_tls less one */
 	bool keep, delete, idle, check, json, allow_plaintext, explain;
 	unsigned limit;

@@ -124,9 +124,12 @@ static int open_tls(struct job *j, struct err *err)
 {
 	const char *const *alpn =
 	    j->imap ? (const char *const[]){ "imap", NULL } : (const char *const[]){ "pop3", NULL };
-	struct tls_client_config c = {
-		.verify = TLS_VERIFY_NAME, .ca_file = j->o->tls_ca, .alpn = alpn, .fingerprint = j->o->tls_fingerprint
-	};
+	struct tls_client_config c = { .verify = TLS_VERIFY_NAME,
+		.ca_file = j->o->tls_ca,
+		.cert_file = j->o->tls_cert,
+		.key_file = j->o->tls_key,
+		.alpn = alpn,
+		.fingerprint = j->o->tls_fingerprint };
 	return (j->tls = tls_client_new(&c, err)) ? 0 : -1;
 }
 

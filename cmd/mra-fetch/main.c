@@ -58,6 +58,8 @@ static const struct opt table[] = {
 	    0 },
 	{ "starttls", 0, OPT_CHOICE, AT(starttls), NULL, "for imap: and pop3: (require)", "require|try|never", 0 },
 	{ "tls-ca", 0, OPT_STR, AT(tls_ca), "FILE", "trust these certificates only", NULL, 0 },
+	{ "tls-cert", 0, OPT_STR, AT(tls_cert), "FILE", "our certificate, for servers that ask", NULL, 0 },
+	{ "tls-key", 0, OPT_STR, AT(tls_key), "FILE", "and its key", NULL, 0 },
 	{ "tls-fingerprint", 0, OPT_STR, AT(tls_fingerprint), "SHA256", "trust just the certificate with this one",
 	    NULL, 0 },
 	{ "timeout", 0, OPT_DURATION, AT(timeout), "TIME", "for each answer of the server (5m)", NULL, 0 },

@@ -120,7 +120,7 @@ static const struct {
 	    { F_CLIENT, F_NAME, F_MESSAGES | ALWAYS, F_REFUSED | ALWAYS, F_SECONDS | ALWAYS, F_COUNTS, F_STAGE,
 		F_WHY } },
 	[EVENT_AUTH] = { "auth ok", LOG_LVL_INFO, { F_CLIENT, F_NAME, F_USER, F_MECH } },
-	[EVENT_AUTH_FAILED] = { "auth failed", LOG_LVL_WARN, { F_CLIENT, F_NAME, F_MECH, F_WHY } },
+	[EVENT_AUTH_FAILED] = { "auth failed", LOG_LVL_WARN, { F_CLIENT, F_NAME, F_USER, F_MECH, F_WHY } },
 	[EVENT_REFUSE] = { "refuse", LOG_LVL_INFO,
 	    { F_CLIENT, F_NAME, F_STAGE, F_CODE, F_DSN, F_FROM, F_TO, F_HELO, F_USER, F_WHY } },
 	[EVENT_ACCEPT] = { "accept", LOG_LVL_INFO,

@@ -91,6 +91,10 @@ static void auth_failed(const struct event *e, const char *service, struct buf *
 	add_clean(b, e->mech, 40);
 	buf_adds(b, " authentication failed: ");
 	add_clean(b, e->text, TEXT);
+	if (e->user.n) {
+		buf_adds(b, ", sasl_username=");
+		add_clean(b, e->user, TEXT);
+	}
 	put(service, LOG_LVL_WARN, b);
 }
 

@@ -7,9 +7,11 @@
 #include "mta-relay/relay.h"
 #include "mta-relay/serve_esmtp.h"
 #include "mta-relay/way_options.h"
+#include "sasl/settings.h"
 
 const struct opt *const relay_tables[] = {
 	relay_serve_options,
+	sasl_options,
 	relay_inject_options,
 	relay_run_options,
 	relay_queue_options,

@@ -62,6 +62,7 @@ const struct opt relay_serve_options[] = {
 /* Topics with options of their own: { their table, AT(their member) }. Also in relay_tables. */
 static const struct opt_group relay_serve_groups[] = {
 	{ serve_esmtp_options, AT(esmtp) },
+	{ sasl_options, AT(sasl) },
 	{ 0 },
 };
 
@@ -191,7 +192,10 @@ static int set_up(struct relay_server *rs, struct err *err)
 {
 	const struct serve_settings *o = &rs->o;
 	struct tables t;
-	struct tls_server_config tls = { .cert_file = o->tls_cert, .key_file = o->tls_key };
+	struct tls_server_config tls = { .cert_file = o->tls_cert,
+		.key_file = o->tls_key,
+		.client_ca_file = o->sasl.client_ca,
+		.ask_client = o->sasl.client_users };
 	rs->hostname = relay_hostname(o->hostname);
 	rs->loopback = net_list_parse("127.0.0.0/8, ::1", err);
 	if (!o->tls_cert && (o->tls_key || any_tls_listener(&o->listen)))
@@ -271,6 +275,7 @@ static struct relay_server server = { .o = { .early_input = EARLY_LOCAL,
 					  .max_size = LIMIT_MESSAGE_DEFAULT,
 					  .max_recipients = LIMIT_SMTP_RCPT,
 					  .timeout = TIME_SMTP_COMMAND,
+					  .sasl.oauth_timeout = SASL_OAUTH_TIMEOUT,
 					  .mda_timeout = TIME_SMTP_COMMAND,
 					  .mda_budget = SERVE_MDA_BUDGET,
 					  .mda_pause = SERVE_MDA_PAUSE } };

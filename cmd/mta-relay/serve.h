@@ -15,6 +15,7 @@
 #include "mta-relay/serve_change.h"
 #include "mta-relay/serve_talk.h"
 #include "mta-relay/spool.h"
+#include "sasl/settings.h"
 
 enum serve_role {
 	ROLE_MTA,
@@ -42,6 +43,7 @@ struct serve_settings {
 	bool require_tls, auth_without_tls, rdns, explain, own_sender, hide_client, ready;
 	int64_t timeout, mda_timeout, mda_budget, mda_pause;
 	struct esmtp_settings esmtp;
+	struct sasl_settings sasl;
 };
 
 /* The process. */
@@ -58,14 +60,18 @@ struct relay_server {
 	struct mda_limits mda_limits;
 	struct spool *spool; /* opened when the first message needs it */
 	struct dns *dns;
-	struct content content; /* one conversation at a time, one message at a time */
+	struct sasl_proofs proofs;
+	struct sasl_server_ops sasl; /* what there is of it */
+	struct content content;      /* one conversation at a time, one message at a time */
 };
 
 /* One conversation. */
 struct relay_session {
 	struct relay_server *rs;
 	struct arena *arena; /* for log-ins */
-	bool trusted;        /* its address is in --trust */
+	struct stream *stream;
+	const char *peer_ip;
+	bool trusted; /* its address is in --trust */
 	struct serve_talk talk;
 	struct content_facts facts; /* of the message whose end was reached */
 	char id[SPOOL_ID_SIZE];     /* of the transaction, and of the message that it becomes */
@@ -74,6 +80,9 @@ struct relay_session {
 
 /* serve_session.c: conn_fn's work; the exit status. */
 int serve_conversation(struct conn *c, void *relay_server);
+
+/* serve_auth.c: NULL when nobody can log in. */
+const struct sasl_server_ops *serve_sasl(const struct relay_server *rs);
 
 /* serve_deliver.c */
 /* Can the message be taken now? Before its content is read. */

@@ -4,6 +4,7 @@
 #include "base/log.h"
 
 const struct serve_check *const serve_checks[] = {
+	&auth_check,
 	&policy_check,
 	&esmtp_check,
 	&submit_check,

@@ -108,9 +108,10 @@ static void on_authenticated(struct smtp_session *x, struct span mech, const str
 	struct event e = { .kind = why ? EVENT_AUTH_FAILED : EVENT_AUTH };
 	talk_fill(x, &s->talk, &e);
 	e.mech = mech;
-	if (why)
+	if (why) {
 		e.text = span_str(why->text);
-	else
+		e.user = x->claimed;
+	} else
 		snprintf(s->talk.mech, sizeof s->talk.mech, "%.*s", SPAN_FMT(mech));
 	event(&e);
 	checks_authenticated(s, x, why);
@@ -129,15 +130,6 @@ static void on_command(struct smtp_session *x, const struct smtp_command *c)
 	talk_command(&s->talk, x, c);
 	checks_command(s, x, c);
 }
-
-static enum users_result sasl_lookup(void *arg, struct span name, struct user *out, struct err *err)
-{
-	struct relay_session *s = arg;
-	enum users_result rc = users_lookup(s->rs->users, s->arena, name, "", out, err);
-	return rc == USERS_OK && out->nologin ? USERS_UNKNOWN : rc;
-}
-
-static const struct sasl_server_ops sasl = { .lookup = sasl_lookup };
 
 /* A script on this host that sends everything at once does no harm; from elsewhere it is a sender of spam, or somebody
  * who makes another program speak for him. */
@@ -190,7 +182,7 @@ static void refresh_tables(struct relay_server *rs)
 
 int serve_conversation(struct conn *c, void *relay_server)
 {
-	static const struct smtp_server_ops with_auth = { .connect = on_connect,
+	static const struct smtp_server_ops without_auth = { .connect = on_connect,
 		.helo = on_helo,
 		.mail = on_mail,
 		.rcpt = on_rcpt,
@@ -198,12 +190,13 @@ int serve_conversation(struct conn *c, void *relay_server)
 		.chunk = on_chunk,
 		.done = on_done,
 		.reset = on_reset,
-		.sasl = &sasl,
 		.authenticated = on_authenticated,
 		.command = on_command };
 	struct relay_server *rs = relay_server;
-	struct relay_session s = { .rs = rs, .arena = arena_new(), .talk.port = c->peer_port };
-	struct smtp_server_ops ops = with_auth;
+	struct relay_session s = {
+		.rs = rs, .arena = arena_new(), .stream = c->s, .peer_ip = c->peer_ip, .talk.port = c->peer_port
+	};
+	struct smtp_server_ops ops = without_auth;
 	struct err err = { 0 };
 	char peer[80];
 	snprintf(peer, sizeof peer, c->peer_port ? "%s:%u" : "%s", c->peer_ip, c->peer_port);
@@ -212,8 +205,7 @@ int serve_conversation(struct conn *c, void *relay_server)
 	struct smtp_session x = { .s = c->s, .peer_ip = c->peer_ip, .peer = peer, .arg = &s };
 	x.peer_name = reverse_name(rs, s.arena, c);
 	struct smtp_server_config config = config_for(&s, c);
-	if (!rs->users)
-		ops.sasl = NULL;
+	ops.sasl = serve_sasl(rs);
 	int rc = smtp_server_run(&config, &ops, &x, &err);
 	checks_close(&s, &x);
 	s.talk.quit |= serve_stopping;

@@ -34,7 +34,8 @@ struct tls {
 	bool no_wait, eof;
 	struct err io; /* why the last read or write below failed */
 	struct tls_info info;
-	char peer_name[NAME_SIZE], sni[NAME_SIZE], alpn[NAME_SIZE];
+	char peer_name[NAME_SIZE], peer_cn[NAME_SIZE], peer_email[NAME_SIZE], sni[NAME_SIZE], alpn[NAME_SIZE];
+	char fingerprint[2 * TLS_PIN_LEN + 1];
 	char session_key[TLS_SESSION_KEY]; /* "" for none */
 };
 
@@ -235,25 +236,33 @@ static void copy_name(char *out, const ASN1_STRING *name)
 	OPENSSL_free(utf8);
 }
 
-static void first_san(const X509 *cert, char *out)
+/* The first name of one of these types; a type may stand twice. */
+static void first_san(const X509 *cert, int type, int or_type, char *out)
 {
 	GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
 	for (int i = 0; i < sk_GENERAL_NAME_num(names) && !*out; i++) {
 		const GENERAL_NAME *g = sk_GENERAL_NAME_value(names, i);
-		if (g->type == GEN_DNS || g->type == GEN_EMAIL)
+		if (g->type == type || g->type == or_type)
 			copy_name(out, g->d.ia5);
 	}
 	GENERAL_NAMES_free(names);
 }
 
-static void learn_peer_name(const X509 *cert, char *out)
+static void learn_peer(struct tls *t, const X509 *cert)
 {
 	X509_NAME *subject = X509_get_subject_name(cert);
 	int at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
+	unsigned char digest[TLS_PIN_LEN];
 	if (at >= 0)
-		copy_name(out, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)));
-	if (!*out)
-		first_san(cert, out);
+		copy_name(t->peer_cn, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)));
+	memcpy(t->peer_name, t->peer_cn, sizeof t->peer_name);
+	if (!*t->peer_name)
+		first_san(cert, GEN_DNS, GEN_EMAIL, t->peer_name);
+	first_san(cert, GEN_EMAIL, GEN_EMAIL, t->peer_email);
+	if (X509_digest(cert, EVP_sha256(), digest, NULL) != 1)
+		return;
+	for (size_t i = 0; i < sizeof digest; i++)
+		snprintf(t->fingerprint + 2 * i, 3, "%02x", digest[i]);
 }
 
 static void learn(struct tls *t)
@@ -265,7 +274,7 @@ static void learn(struct tls *t)
 	i->resumed = SSL_session_reused(t->ssl);
 	const X509 *cert = SSL_get0_peer_certificate(t->ssl);
 	if (cert)
-		learn_peer_name(cert, t->peer_name);
+		learn_peer(t, cert);
 	i->verified = cert && SSL_get_verify_result(t->ssl) == X509_V_OK;
 	const char *sni = SSL_get_servername(t->ssl, TLSEXT_NAMETYPE_host_name);
 	if (sni && strlen(sni) < NAME_SIZE && !span_has_ctl(span_str(sni)))
@@ -276,6 +285,9 @@ static void learn(struct tls *t)
 	if (len && len < NAME_SIZE)
 		memcpy(t->alpn, alpn, len);
 	i->peer_name = t->peer_name;
+	i->peer_cn = t->peer_cn;
+	i->peer_email = t->peer_email;
+	i->peer_fingerprint = t->fingerprint;
 	i->sni = t->sni;
 	i->alpn = t->alpn;
 }

@@ -19,7 +19,8 @@ struct tls_ctx;
 struct tls_server_config {
 	const char *cert_file;      /* PEM, leaf first, chain after; may hold the key too */
 	const char *key_file;       /* NULL: in cert_file */
-	const char *client_ca_file; /* ask clients for a certificate that this verifies; NULL: do not ask */
+	const char *client_ca_file; /* ask clients for a certificate, and verify it by these; NULL: no authorities */
+	bool ask_client;            /* ask also without client_ca_file. Whatever is shown, the conversation goes on */
 	const char *const *alpn;    /* "imap", "pop3" (RFC 7301); NULL-terminated; NULL: none */
 };
 enum tls_verify {
@@ -79,6 +80,8 @@ struct tls_info {
 	bool verified; /* the peer's certificate was verified as asked */
 	bool resumed;
 	const char *peer_name; /* subject CN or first SAN of the peer's certificate, "" if none */
+	/* The certificate's subject CN, its first rfc822Name, its SHA-256 in hexadecimal; "" if none. */
+	const char *peer_cn, *peer_email, *peer_fingerprint;
 	const char *sni;
 	const char *alpn;
 };

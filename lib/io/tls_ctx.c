@@ -118,15 +118,27 @@ static bool same_files(const struct stat a[3], const struct stat b[3])
 	return true;
 }
 
+/* Whoever shows a certificate of no use here is served as those who show none: what it was worth stays known. */
+static int any_client(int ok, X509_STORE_CTX *store)
+{
+	(void)ok;
+	(void)store;
+	return 1;
+}
+
+/* No sessions then: one would bring back a certificate that was revoked, or an authority no longer trusted. */
 static int ask_clients(SSL_CTX *c, const char *ca_file, struct err *err)
 {
-	STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(ca_file);
-	if (!names || SSL_CTX_load_verify_locations(c, ca_file, NULL) != 1) {
+	STACK_OF(X509_NAME) *names = ca_file ? SSL_load_client_CA_file(ca_file) : NULL;
+	if (ca_file && (!names || SSL_CTX_load_verify_locations(c, ca_file, NULL) != 1)) {
 		sk_X509_NAME_pop_free(names, X509_NAME_free);
 		return err_set(err, ERR_CONFIG, "client CA file %s: %s", ca_file, tls_queue_text());
 	}
-	SSL_CTX_set_client_CA_list(c, names);
-	SSL_CTX_set_verify(c, SSL_VERIFY_PEER, NULL);
+	if (names)
+		SSL_CTX_set_client_CA_list(c, names);
+	SSL_CTX_set_verify(c, SSL_VERIFY_PEER, any_client);
+	SSL_CTX_set_options(c, SSL_OP_NO_TICKET);
+	SSL_CTX_set_num_tickets(c, 0);
 	return 0;
 }
 
@@ -138,13 +150,13 @@ static SSL_CTX *server_ssl_ctx(struct tls_ctx *ctx, struct err *err)
 		err_set(err, ERR_TEMP, "TLS: %s", tls_queue_text());
 		return NULL;
 	}
+	SSL_CTX_set_num_tickets(c, 1);
 	if (load_cert(c, ctx->cert_file, ctx->key_file, err) ||
-	    (ctx->client_ca_file && ask_clients(c, ctx->client_ca_file, err))) {
+	    (ctx->ask_client && ask_clients(c, ctx->client_ca_file, err))) {
 		SSL_CTX_free(c);
 		return NULL;
 	}
 	SSL_CTX_set_dh_auto(c, 1);
-	SSL_CTX_set_num_tickets(c, 1);
 	SSL_CTX_set_session_id_context(c, session_context, sizeof session_context - 1);
 	if (ctx->alpn_len)
 		SSL_CTX_set_alpn_select_cb(c, alpn_select, ctx);
@@ -162,6 +174,7 @@ struct tls_ctx *tls_server_new(const struct tls_server_config *c, struct err *er
 	ctx->cert_file = dup_or_null(c->cert_file);
 	ctx->key_file = dup_or_null(c->key_file);
 	ctx->client_ca_file = dup_or_null(c->client_ca_file);
+	ctx->ask_client = c->ask_client || c->client_ca_file;
 	look(ctx, ctx->seen);
 	if (!alpn_encode(ctx, c->alpn, err) && (ctx->ssl = server_ssl_ctx(ctx, err)))
 		return ctx;

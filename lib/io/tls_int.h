@@ -31,6 +31,7 @@ struct tls_ctx {
 	int64_t kept;
 	/* A server's files, to read them again. */
 	char *cert_file, *key_file, *client_ca_file;
+	bool ask_client;
 	struct stat seen[3];
 	int64_t looked;      /* when, in ms */
 	unsigned char *alpn; /* in wire form: lengths and names */

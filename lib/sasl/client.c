@@ -18,6 +18,7 @@ static const struct client_mech mechs[] = {
 	{ "OAUTHBEARER", oauthbearer_step, MECH_PLAINTEXT | MECH_CLIENT_FIRST | MECH_ON_REQUEST },
 	{ "XOAUTH2", xoauth2_step, MECH_PLAINTEXT | MECH_CLIENT_FIRST | MECH_ON_REQUEST },
 	{ "EXTERNAL", external_step, MECH_CLIENT_FIRST | MECH_ON_REQUEST },
+	{ "CRAM-MD5", cram_client_step, MECH_ON_REQUEST },
 };
 
 static bool offers(struct span offered, const char *name)

@@ -15,6 +15,10 @@ enum mech_flags {
 	MECH_ON_REQUEST = 4, /* client: only when asked for by name */
 	MECH_SCRAM = 8,
 	MECH_CLIENT_FIRST = 16,
+	MECH_PASSWORD = 32, /* server: needs lookup, or verify unless MECH_STORED */
+	MECH_STORED = 64,   /* server: needs what is stored, not just the answer whether a password is right */
+	MECH_TOKEN = 128,   /* server: needs ops->token */
+	MECH_CERT = 256,    /* server: needs ops->certificate */
 };
 
 typedef enum sasl_result server_step_fn(struct sasl_server *x, struct span in, struct buf *out, struct err *err);
@@ -40,6 +44,11 @@ struct sasl_server {
 	struct buf gs2, binding, full_nonce, messages;
 	struct scram_keys keys;
 	bool real; /* the keys are a user's, not made up for one that does not exist */
+	/* Tokens */
+	bool refused;
+	struct err refusal;
+	/* CRAM-MD5 */
+	struct buf challenge;
 };
 
 struct client_mech {
@@ -69,7 +78,17 @@ enum sasl_result sasl_fail(struct err *err, enum err_class class, const char *fm
  * unknown users give SASL_OK with *known false. */
 enum sasl_result sasl_server_lookup(struct sasl_server *x, struct user *row, bool *known, struct err *err);
 
-server_step_fn scram_server_step;
-client_step_fn scram_client_step;
+/* The mechanism proved who x->user is (without knowing of a password): takes the name as it is filed. SASL_OK, or
+ * SASL_FAIL for one that is not there, may not log in, or is not authzid ("": whoever it is). */
+enum sasl_result sasl_server_admit(struct sasl_server *x, struct span authzid, struct err *err);
+
+enum {
+	CRAM_DIGEST = 32 /* hexadecimal digits */
+};
+/* HMAC-MD5 of the challenge with the password as its key (RFC 2195 2). False when the library has no MD5. */
+bool cram_digest(struct span password, struct span challenge, char hex[CRAM_DIGEST + 1]);
+
+server_step_fn scram_server_step, cram_server_step, oauthbearer_server_step, xoauth2_server_step;
+client_step_fn scram_client_step, cram_client_step;
 
 #endif

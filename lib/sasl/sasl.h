@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC
  *
  * SASL (RFC 4422) mechanisms, both sides, as steps over raw (decoded) messages: SMTP, IMAP, POP3 and ManageSieve wrap
- * them in their own base64 lines. Server: PLAIN (RFC 4616), LOGIN, SCRAM-SHA-256 and -PLUS (RFC 5802, 7677;
- * tls-exporter, RFC 9266). Client: those, and XOAUTH2, OAUTHBEARER (RFC 7628), EXTERNAL.
+ * them in their own base64 lines: PLAIN (RFC 4616), LOGIN, SCRAM-SHA-256 and -PLUS (RFC 5802, 7677; tls-exporter, RFC
+ * 9266), OAUTHBEARER (RFC 7628), XOAUTH2, EXTERNAL (RFC 4422 A), and where it is asked for by name CRAM-MD5 (RFC 2195).
  */
 #ifndef WP_SASL_SASL_H
 #define WP_SASL_SASL_H
@@ -21,19 +21,37 @@ enum sasl_result {
 	SASL_FAIL
 };
 
-/* Server. The callbacks decide; `who` is the authentication identity, in the session's arena when it lasts. */
+/* What a client shows instead of a password. */
+struct sasl_token {
+	const char *mech;       /* "OAUTHBEARER", "XOAUTH2" */
+	struct span bearer;     /* printable, never empty */
+	struct span user;       /* whom it wants to be, "" when it leaves that to the token */
+	struct span host, port; /* that it believes to speak with, "" when it does not tell */
+};
+
+/* Server. The callbacks decide. A mechanism whose callbacks are missing is not offered. */
 struct sasl_server_ops {
 	/* The user's row; USERS_UNKNOWN is treated in the same time as a wrong password. */
 	enum users_result (*lookup)(void *arg, struct span name, struct user *out, struct err *err);
 	/* A password check that overrides users_verify (checkpassword, Dovecot auth); NULL: users_verify on lookup's
 	 * row. */
 	bool (*verify)(void *arg, struct span name, struct span password, struct err *err);
+	/* Whose token is it? His name in user. -1: ERR_ACCESS it lets nobody in, ERR_TEMP that can't be told now. */
+	int (*token)(void *arg, const struct sasl_token *t, struct buf *user, struct err *err);
+	/* Whom does the certificate that the client showed to TLS name? False: nobody. */
+	bool (*certificate)(void *arg, struct buf *user);
 };
 struct sasl_server;
-/* "PLAIN LOGIN SCRAM-SHA-256 SCRAM-SHA-256-PLUS" as this stream allows: plaintext ones only under TLS unless
- * allow_plaintext, -PLUS only with channel binding. Appends names separated by blanks. */
-void sasl_server_mechs(const struct stream *s, bool allow_plaintext, struct buf *out);
-/* Process-wide settings, to be made before workers are forked. Without SCRAM (true by default) the mechanisms that need
+/* "PLAIN LOGIN SCRAM-SHA-256 SCRAM-SHA-256-PLUS" as this stream allows: those that show a secret only under TLS unless
+ * allow_plaintext, -PLUS only with channel binding, EXTERNAL with a certificate that names somebody. Appends names
+ * separated by blanks. */
+void sasl_server_mechs(
+    const struct stream *s, bool allow_plaintext, const struct sasl_server_ops *ops, void *arg, struct buf *out);
+/* Process-wide settings, to be made before workers are forked. */
+/* Only these (separated by blanks or commas); -1 with ERR_USAGE for a name that is none. By default all but CRAM-MD5,
+ * for which passwords must be stored in the clear. What is named is offered whatever sasl_server_offer_scram says. */
+int sasl_server_choose(const char *list, struct err *err);
+/* Without SCRAM (true by default) the mechanisms that need
  * stored or plain passwords are neither offered nor accepted: for a users file of crypt(3) secrets, which can prove
  * nothing to SCRAM. */
 void sasl_server_offer_scram(bool yes);
@@ -51,8 +69,11 @@ struct sasl_server *sasl_server_new(
  * (ERR_ACCESS wrong, ERR_TEMP backend down, ERR_PROTO malformed). */
 enum sasl_result sasl_server_step(
     struct sasl_server *x, bool have_in, struct span in, struct buf *out, struct err *err);
-/* The authenticated user's name as in the users file, after SASL_OK; authorization identities other than it are
- * refused. */
+/* After a step with SASL_CONTINUE: the client was refused already, and is told why in a way that it must acknowledge
+ * (RFC 7628 3.2.3). err of that step says the reason. */
+bool sasl_server_refused(const struct sasl_server *x);
+/* The authenticated user's name as in the users file, after SASL_OK (before: as claimed, any bytes); authorization
+ * identities other than it are refused. */
 struct span sasl_server_user(const struct sasl_server *x);
 void sasl_server_free(struct sasl_server *x);
 
@@ -66,7 +87,7 @@ struct sasl_client_config {
 };
 struct sasl_client;
 /* Chooses from the server's list (blank-separated): SCRAM-SHA-256-PLUS > SCRAM-SHA-256 > PLAIN > LOGIN; PLAIN and LOGIN
- * never in the clear. NULL with err (ERR_ACCESS) when none fits. */
+ * never in the clear; the others only when c->mech names them. NULL with err (ERR_ACCESS) when none fits. */
 struct sasl_client *sasl_client_new(
     const struct sasl_client_config *c, struct span offered, const struct stream *s, struct err *err);
 const char *sasl_client_mech(const struct sasl_client *x);

@@ -50,14 +50,14 @@ static void mechanisms(void **state)
 	struct stream *s = stream_from_mem(SPAN(""), 0);
 	struct buf names;
 	buf_init(&names, 1000);
-	sasl_server_mechs(s, true, &names);
+	sasl_server_mechs(s, true, &ops, NULL, &names);
 	assert_string_equal(names.p, "PLAIN LOGIN SCRAM-SHA-256");
 	buf_reset(&names);
-	sasl_server_mechs(s, false, &names);
+	sasl_server_mechs(s, false, &ops, NULL, &names);
 	assert_string_equal(names.p, "SCRAM-SHA-256");
 	sasl_server_offer_scram(false);
 	buf_reset(&names);
-	sasl_server_mechs(s, true, &names);
+	sasl_server_mechs(s, true, &ops, NULL, &names);
 	assert_string_equal(names.p, "PLAIN LOGIN");
 	assert_null(sasl_server_new(SPAN("SCRAM-SHA-256"), s, true, &ops, NULL));
 	sasl_server_offer_scram(true);

@@ -7,36 +7,94 @@
 #include "io/tls.h"
 #include "sasl/mech.h"
 
-static server_step_fn plain_step, login_step;
+static server_step_fn plain_step, login_step, external_step;
 
 static const struct server_mech mechs[] = {
-	{ "PLAIN", plain_step, MECH_PLAINTEXT, "" },
-	{ "LOGIN", login_step, MECH_PLAINTEXT, "Username:" },
-	{ "SCRAM-SHA-256", scram_server_step, MECH_SCRAM, "" },
-	{ "SCRAM-SHA-256-PLUS", scram_server_step, MECH_SCRAM | MECH_BINDS, "" },
+	{ "PLAIN", plain_step, MECH_PLAINTEXT | MECH_PASSWORD, "" },
+	{ "LOGIN", login_step, MECH_PLAINTEXT | MECH_PASSWORD, "Username:" },
+	{ "SCRAM-SHA-256", scram_server_step, MECH_SCRAM | MECH_PASSWORD | MECH_STORED, "" },
+	{ "SCRAM-SHA-256-PLUS", scram_server_step, MECH_SCRAM | MECH_PASSWORD | MECH_STORED | MECH_BINDS, "" },
+	{ "OAUTHBEARER", oauthbearer_server_step, MECH_PLAINTEXT | MECH_TOKEN, "" },
+	{ "XOAUTH2", xoauth2_server_step, MECH_PLAINTEXT | MECH_TOKEN, "" },
+	{ "EXTERNAL", external_step, MECH_CERT, "" },
+	{ "CRAM-MD5", cram_server_step, MECH_PASSWORD | MECH_STORED | MECH_ON_REQUEST, NULL },
+};
+enum {
+	MECHS = sizeof mechs / sizeof *mechs
 };
 
 static bool scram_offered = true;
+static unsigned chosen; /* bits of mechs; 0: the usual ones */
 
 void sasl_server_offer_scram(bool yes)
 {
 	scram_offered = yes;
 }
 
-static bool allowed(const struct server_mech *m, const struct stream *s, bool allow_plaintext)
+static unsigned bit_of(struct span name)
 {
-	if ((m->flags & MECH_PLAINTEXT) && !allow_plaintext && !stream_tls(s))
-		return false;
-	if ((m->flags & MECH_SCRAM) && !scram_offered)
-		return false;
-	return !(m->flags & MECH_BINDS) || scram_can_bind(s);
+	for (unsigned i = 0; i < MECHS; i++)
+		if (span_ieqs(name, mechs[i].name))
+			return 1u << i;
+	return 0;
 }
 
-void sasl_server_mechs(const struct stream *s, bool allow_plaintext, struct buf *out)
+int sasl_server_choose(const char *list, struct err *err)
+{
+	struct span rest = span_str(list);
+	unsigned bits = 0;
+	while (rest.n) {
+		struct span part = span_cut(&rest, ','), word;
+		while ((word = span_word(&part)).n) {
+			unsigned bit = bit_of(word);
+			if (!bit)
+				return err_set(err, ERR_USAGE, "unknown authentication mechanism '%.*s'",
+				    SPAN_FMT(span_slice(word, 0, 40)));
+			bits |= bit;
+		}
+	}
+	if (!bits)
+		return err_set(err, ERR_USAGE, "the list of authentication mechanisms is empty");
+	chosen = bits;
+	return 0;
+}
+
+/* By the settings of the process. */
+static bool enabled(const struct server_mech *m)
+{
+	if (chosen)
+		return chosen >> (m - mechs) & 1;
+	return !(m->flags & MECH_ON_REQUEST) && (scram_offered || !(m->flags & MECH_SCRAM));
+}
+
+/* Can those who decide say anything about it? */
+static bool decidable(const struct server_mech *m, const struct sasl_server_ops *ops, void *arg)
+{
+	if (m->flags & MECH_PASSWORD)
+		return ops->lookup || (ops->verify && !(m->flags & MECH_STORED));
+	if (m->flags & MECH_TOKEN)
+		return ops->token;
+	struct buf name;
+	buf_init(&name, LIMIT_SMTP_PATH);
+	bool known = ops->certificate && ops->certificate(arg, &name);
+	buf_free(&name);
+	return known;
+}
+
+static bool allowed(const struct server_mech *m, const struct stream *s, bool allow_plaintext,
+    const struct sasl_server_ops *ops, void *arg)
+{
+	if (!enabled(m) || ((m->flags & MECH_PLAINTEXT) && !allow_plaintext && !stream_tls(s)))
+		return false;
+	return decidable(m, ops, arg) && (!(m->flags & MECH_BINDS) || scram_can_bind(s));
+}
+
+void sasl_server_mechs(
+    const struct stream *s, bool allow_plaintext, const struct sasl_server_ops *ops, void *arg, struct buf *out)
 {
 	bool first = true;
-	for (size_t i = 0; i < sizeof mechs / sizeof *mechs; i++) {
-		if (!allowed(&mechs[i], s, allow_plaintext))
+	for (size_t i = 0; i < MECHS; i++) {
+		if (!allowed(&mechs[i], s, allow_plaintext, ops, arg))
 			continue;
 		buf_addf(out, "%s%s", first ? "" : " ", mechs[i].name);
 		first = false;
@@ -47,10 +105,10 @@ struct sasl_server *sasl_server_new(
     struct span mech, const struct stream *s, bool allow_plaintext, const struct sasl_server_ops *ops, void *arg)
 {
 	const struct server_mech *m = NULL;
-	for (size_t i = 0; i < sizeof mechs / sizeof *mechs; i++)
-		if (span_ieqs(mech, mechs[i].name) && allowed(&mechs[i], s, allow_plaintext))
+	for (size_t i = 0; i < MECHS; i++)
+		if (span_ieqs(mech, mechs[i].name) && allowed(&mechs[i], s, allow_plaintext, ops, arg))
 			m = &mechs[i];
-	if (!m || ((m->flags & MECH_SCRAM) && !ops->lookup))
+	if (!m)
 		return NULL;
 	struct sasl_server *x = xcalloc(1, sizeof *x);
 	*x = (struct sasl_server){ .mech = m, .s = s, .ops = ops, .arg = arg };
@@ -59,6 +117,7 @@ struct sasl_server *sasl_server_new(
 	buf_init(&x->binding, 64);
 	buf_init(&x->full_nonce, SCRAM_MESSAGE);
 	buf_init(&x->messages, (size_t)4 * SCRAM_MESSAGE);
+	buf_init(&x->challenge, LIMIT_DOMAIN * 2);
 	if (m->flags & MECH_SCRAM)
 		scram_nonce(x->nonce);
 	return x;
@@ -73,6 +132,7 @@ void sasl_server_free(struct sasl_server *x)
 	buf_free(&x->binding);
 	buf_free(&x->full_nonce);
 	buf_free(&x->messages);
+	buf_free(&x->challenge);
 	OPENSSL_cleanse(x, sizeof *x);
 	free(x);
 }
@@ -80,6 +140,11 @@ void sasl_server_free(struct sasl_server *x)
 struct span sasl_server_user(const struct sasl_server *x)
 {
 	return buf_span(&x->user);
+}
+
+bool sasl_server_refused(const struct sasl_server *x)
+{
+	return x->refused;
 }
 
 enum sasl_result sasl_fail(struct err *err, enum err_class class, const char *fmt, ...)
@@ -95,7 +160,8 @@ enum sasl_result sasl_fail(struct err *err, enum err_class class, const char *fm
 
 enum sasl_result sasl_server_step(struct sasl_server *x, bool have_in, struct span in, struct buf *out, struct err *err)
 {
-	if (!have_in && x->step == 0) {
+	/* A mechanism in which the server speaks first makes its own challenge. */
+	if (!have_in && x->step == 0 && x->mech->question) {
 		if (x->asked)
 			return sasl_fail(err, ERR_PROTO, "no response");
 		x->asked = true;
@@ -125,6 +191,15 @@ enum sasl_result sasl_server_lookup(struct sasl_server *x, struct user *row, boo
 	return SASL_OK;
 }
 
+/* As it is filed, which may be shorter than what was said, or share our buffer. */
+static void take_name(struct sasl_server *x, struct span filed)
+{
+	char *name = xstrndup(filed.p, filed.n);
+	buf_reset(&x->user);
+	buf_adds(&x->user, name);
+	free(name);
+}
+
 /* The password of x->user. The work is the same whether the user exists or not. */
 static enum sasl_result check_password(struct sasl_server *x, struct span password, struct err *err)
 {
@@ -150,12 +225,23 @@ static enum sasl_result check_password(struct sasl_server *x, struct span passwo
 		    !known   ? "no such user"
 		    : !right ? "wrong password"
 			     : "this user may not log in");
-	/* The row's name may be shorter than what was said (a detail dropped) or share our buffer. */
-	char *name = xstrndup(row.name.p, row.name.n);
-	buf_reset(&x->user);
-	buf_adds(&x->user, name);
-	free(name);
+	take_name(x, row.name);
 	return SASL_OK;
+}
+
+enum sasl_result sasl_server_admit(struct sasl_server *x, struct span authzid, struct err *err)
+{
+	struct user row;
+	bool known;
+	if (!x->user.len || x->user.bad || span_has_ctl(buf_span(&x->user)))
+		return sasl_fail(err, ERR_ACCESS, "no usable user name");
+	if (sasl_server_lookup(x, &row, &known, err) != SASL_OK)
+		return SASL_FAIL;
+	if (!known || row.nologin)
+		return sasl_fail(err, ERR_ACCESS, known ? "this user may not log in" : "no such user");
+	bool same = !authzid.n || span_ieq(authzid, buf_span(&x->user)) || span_ieq(authzid, row.name);
+	take_name(x, row.name);
+	return same ? SASL_OK : sasl_fail(err, ERR_ACCESS, "may not act for another user");
 }
 
 /* RFC 4616: [authzid] NUL authcid NUL password. */
@@ -187,4 +273,15 @@ static enum sasl_result login_step(struct sasl_server *x, struct span in, struct
 		return SASL_CONTINUE;
 	}
 	return check_password(x, in, err);
+}
+
+/* RFC 4422 A: the authorization identity, empty for the one that the certificate names. */
+static enum sasl_result external_step(struct sasl_server *x, struct span in, struct buf *out, struct err *err)
+{
+	(void)out;
+	if (x->step > 0 || span_chr(in, '\0') >= 0)
+		return sasl_fail(err, ERR_PROTO, "malformed EXTERNAL message");
+	if (!x->ops->certificate(x->arg, &x->user))
+		return sasl_fail(err, ERR_ACCESS, "the certificate names nobody");
+	return sasl_server_admit(x, in, err);
 }

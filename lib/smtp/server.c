@@ -462,7 +462,7 @@ static void greet(struct server *sv)
 static void begin(struct server *sv)
 {
 	struct smtp_session *x = sv->x;
-	x->helo = x->user = SPAN("");
+	x->helo = x->user = x->claimed = SPAN("");
 	x->lmtp = sv->c->lmtp;
 	x->esmtp = x->tls = false;
 	trace_begin(x->peer ? x->peer : x->peer_ip);

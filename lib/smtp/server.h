@@ -51,8 +51,9 @@ struct smtp_session {
 	struct stream *s;
 	struct span helo;
 	bool esmtp, lmtp, tls;
-	struct span user;      /* authenticated as, "" */
-	const char *peer_ip;   /* "192.0.2.1" or "local" */
+	struct span user;    /* authenticated as, "" */
+	struct span claimed; /* whom the last AUTH that failed wanted to be: any bytes; "" when it did not get so far */
+	const char *peer_ip; /* "192.0.2.1" or "local" */
 	const char *peer_name; /* verified reverse name, "" */
 	struct smtp_env env;
 	void *arg;        /* the ops' */
@@ -89,7 +90,10 @@ struct smtp_server_ops {
 	void (*reset)(struct smtp_session *x);
 	void (*vrfy)(struct smtp_session *x, struct span what, struct smtp_answer *a);
 	const struct sasl_server_ops *sasl; /* NULL: no AUTH offered; its arg is x->arg */
-	/* An authentication ended; why is NULL when it went well. For logging; NULL: not told. */
+	/* AUTH is about to begin: may this client try? */
+	void (*auth)(struct smtp_session *x, struct span mech, struct smtp_answer *a);
+	/* An authentication ended; why is NULL when it went well. Also of one that the client broke off after it was
+	 * refused. For logging and counting; NULL: not told. */
 	void (*authenticated)(struct smtp_session *x, struct span mech, const struct err *why);
 	/* After each command's reply, also when the engine alone refused it. NULL: not told. */
 	void (*command)(struct smtp_session *x, const struct smtp_command *c);

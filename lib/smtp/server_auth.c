@@ -7,7 +7,8 @@
 #include "smtp/server_int.h"
 
 enum {
-	AUTH_TRIES = 3
+	AUTH_TRIES = 3,
+	CLAIMED = 256 /* bytes of a refused name that are kept */
 };
 
 static void trace_tls_layer(const struct server *sv)
@@ -66,7 +67,7 @@ void server_mechs(const struct server *sv, struct buf *b)
 {
 	bool hidden = sv->c->require_tls && !sv->x->tls;
 	if (sv->ops->sasl && !hidden)
-		sasl_server_mechs(sv->x->s, plaintext_ok(sv), b);
+		sasl_server_mechs(sv->x->s, plaintext_ok(sv), sv->ops->sasl, sv->x->arg, b);
 }
 
 /* One message of the client's, base64 in a line (RFC 4954 4), into `in`. False after a reply. */
@@ -101,7 +102,7 @@ static void challenge(struct server *sv, const struct buf *out)
 	buf_free(&b64);
 }
 
-static void auth_failed(struct server *sv, const struct err *why)
+static void auth_reply(struct server *sv, const struct err *why)
 {
 	if (why->class == ERR_TEMP || why->class == ERR_CONFIG)
 		server_reply(sv, 454, "4.7.0", "Temporary authentication failure");
@@ -109,7 +110,19 @@ static void auth_failed(struct server *sv, const struct err *why)
 		server_reply(sv, 501, "5.5.2", "Malformed authentication message");
 	else
 		server_reply(sv, 535, "5.7.8", "Authentication credentials invalid");
-	if (++sv->auth_tries >= AUTH_TRIES)
+}
+
+/* said: the exchange's end was answered already. */
+static void auth_failed(
+    struct server *sv, struct span mech, const struct sasl_server *x, const struct err *why, bool said)
+{
+	sv->x->claimed = arena_span(sv->session, span_slice(sasl_server_user(x), 0, CLAIMED));
+	server_event("auth", 535, why->text);
+	if (sv->ops->authenticated)
+		sv->ops->authenticated(sv->x, mech, why);
+	if (!said)
+		auth_reply(sv, why);
+	if (++sv->auth_tries >= AUTH_TRIES && !sv->closing)
 		server_reply(sv, 421, "4.7.0", "%s: too many failures", sv->c->hostname);
 }
 
@@ -122,8 +135,10 @@ static void auth_done(struct server *sv, struct span mech, struct sasl_server *x
 	server_reply(sv, 235, "2.7.0", "Authentication successful");
 }
 
-/* The exchange after the initial response; false after a reply that ended it. */
-static bool exchange(struct server *sv, struct sasl_server *x, bool have_in, struct buf *in, struct err *why)
+/* The exchange after the initial response; false when it failed. *said: that was answered, why tells of a refusal
+ * before. */
+static bool exchange(
+    struct server *sv, struct sasl_server *x, bool have_in, struct buf *in, bool *said, struct err *why)
 {
 	struct buf out;
 	bool ok = false;
@@ -140,7 +155,8 @@ static bool exchange(struct server *sv, struct sasl_server *x, bool have_in, str
 			break;
 		}
 		challenge(sv, &out);
-		if (!auth_read(sv, in))
+		*said = !auth_read(sv, in);
+		if (*said)
 			break;
 		if (rc == SASL_OK) {
 			/* RFC 4954 4: additional data with success is acknowledged by an empty line. */
@@ -158,19 +174,38 @@ static void run_auth(struct server *sv, struct span mech, struct sasl_server *x,
 {
 	struct buf in;
 	struct err why = { 0 };
-	bool have_in = initial.n > 0, ok = true;
+	bool have_in = initial.n > 0, ok = true, said = false;
 	buf_init(&in, LIMIT_SMTP_AUTH_LINE);
 	if (have_in && !span_eqs(initial, "="))
 		ok = auth_message(sv, initial, &in);
-	if (ok && exchange(sv, x, have_in, &in, &why)) {
+	if (ok && exchange(sv, x, have_in, &in, &said, &why))
 		auth_done(sv, mech, x);
-	} else if (why.class != ERR_NONE) {
-		server_event("auth", 535, why.text);
-		if (sv->ops->authenticated)
-			sv->ops->authenticated(sv->x, mech, &why);
-		auth_failed(sv, &why);
-	}
+	else if (why.class != ERR_NONE)
+		auth_failed(sv, mech, x, &why, said);
 	buf_free(&in);
+}
+
+/* False after a reply. */
+static bool may_try(struct server *sv, struct span mech)
+{
+	struct smtp_answer a = { 0 };
+	if (sv->ops->auth)
+		sv->ops->auth(sv->x, mech, &a);
+	if (a.code)
+		server_answer(sv, &a);
+	return !a.code;
+}
+
+static void refuse_mech(struct server *sv, struct span mech)
+{
+	static const char *const plaintext[] = { "PLAIN", "LOGIN", "OAUTHBEARER", "XOAUTH2" };
+	for (size_t i = 0; !plaintext_ok(sv) && i < sizeof plaintext / sizeof *plaintext; i++) {
+		if (span_ieqs(mech, plaintext[i])) {
+			server_reply(sv, 538, "5.7.11", "Encryption required for this mechanism");
+			return;
+		}
+	}
+	server_reply(sv, 504, "5.5.4", "Unrecognized authentication type");
 }
 
 void cmd_auth(struct server *sv, struct span arg)
@@ -189,12 +224,10 @@ void cmd_auth(struct server *sv, struct span arg)
 	buf_addspan(&line, arg);
 	struct span rest = buf_span(&line), mech = span_word(&rest), initial = span_trim(rest);
 	struct sasl_server *x = sasl_server_new(mech, sv->x->s, plaintext_ok(sv), sv->ops->sasl, sv->x->arg);
-	if (x)
+	if (!x)
+		refuse_mech(sv, mech);
+	else if (may_try(sv, mech))
 		run_auth(sv, mech, x, initial);
-	else if (!plaintext_ok(sv) && (span_ieqs(mech, "PLAIN") || span_ieqs(mech, "LOGIN")))
-		server_reply(sv, 538, "5.7.11", "Encryption required for this mechanism");
-	else
-		server_reply(sv, 504, "5.5.4", "Unrecognized authentication type");
 	sasl_server_free(x);
 	buf_free(&line);
 }

@@ -56,6 +56,8 @@ struct scram_keys {
 	unsigned char stored_key[32], server_key[32];
 };
 bool users_scram_keys(struct span secret, struct scram_keys *out);
+/* The password itself, where the file has it in the clear ({PLAIN}); false for all other secrets. */
+bool users_plain(struct span secret, struct span *password);
 /* Could everyone who has a secret log in by SCRAM? A client takes the strongest mechanism that is offered, so one
  * crypt(3) secret in the file is a reason not to offer it (sasl_server_offer_scram). */
 bool users_scram_ready(const struct users *u);

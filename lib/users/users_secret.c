@@ -218,6 +218,13 @@ bool users_verify(struct span secret, struct span password)
 	return s && s->verify(rest, password) && known;
 }
 
+bool users_plain(struct span secret, struct span *password)
+{
+	struct span name;
+	const struct scheme *s = secret.n ? scheme_of(secret, &name, password) : NULL;
+	return s && s->verify == plain_verify;
+}
+
 bool users_scram_keys(struct span secret, struct scram_keys *out)
 {
 	struct span name, rest;

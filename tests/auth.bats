@@ -1,0 +1,137 @@
+#!/usr/bin/env bats
+# Who a client is: certificates and tokens at mta-relay serve and maa-serve, through their own clients.
+# shellcheck disable=SC2154
+
+load auth.bash
+
+setup() { auth_setup; }
+teardown() { auth_teardown; }
+
+# send USER OPTION...: submits a message as this user's
+send() {
+	local user=$1
+	shift
+	printf 'Subject: x\n\ny\n' | timeout 30 "$BIN/mua-send" --server="smtp://$user%40here.example@127.0.0.1:$port" \
+		--tls-ca="$T/tls.pem" -f "$user@here.example" "$@" x@far.example
+}
+
+fingerprint() { openssl x509 -in "$1" -noout -fingerprint -sha256 | sed 's/.*=//'; }
+
+@test "EXTERNAL by an authority: the mail address, or the common name, of a verified certificate" {
+	signed alice /CN=bob@here.example email:alice@here.example
+	certificate fake /CN=alice@here.example email:alice@here.example
+	msa --tls-client-ca="$T/ca.pem"
+	run send alice --auth=EXTERNAL --tls-cert="$T/alice.pem" --tls-key="$T/alice.key"
+	echo "$output" >&2
+	[ "$status" -eq 0 ]
+	run send bob --auth=EXTERNAL --tls-cert="$T/alice.pem" --tls-key="$T/alice.key"
+	[ "$status" -eq 77 ]
+	grep -q 'auth failed .* mech="EXTERNAL" why="may not act for another user"' "$T/log"
+	# Signed by nobody whom we trust: no EXTERNAL, but a password will do.
+	run send alice --auth=EXTERNAL --tls-cert="$T/fake.pem" --tls-key="$T/fake.key"
+	[ "$status" -eq 77 ]
+	[[ $output == *"does not offer EXTERNAL"* ]]
+	run send alice --tls-cert="$T/fake.pem" --tls-key="$T/fake.key" --password-command='echo secret'
+	[ "$status" -eq 0 ]
+	run send alice --auth=EXTERNAL
+	[ "$status" -eq 77 ]
+	[ "$(waiting)" -eq 2 ]
+	msa --tls-client-ca="$T/ca.pem" --tls-client-name=cn
+	run send bob --auth=EXTERNAL --tls-cert="$T/alice.pem" --tls-key="$T/alice.key"
+	[ "$status" -eq 0 ]
+	[ "$(waiting)" -eq 3 ]
+}
+
+@test "EXTERNAL by fingerprint; the table is read again" {
+	certificate alice /CN=whoever email:whoever@here.example
+	certificate bob /CN=alice@here.example email:alice@here.example
+	echo "$(fingerprint "$T/alice.pem") alice@here.example" >"$T/certs"
+	msa --tls-client-users="$T/certs"
+	run send alice --auth=EXTERNAL --tls-cert="$T/alice.pem" --tls-key="$T/alice.key"
+	echo "$output" >&2
+	[ "$status" -eq 0 ]
+	run send alice --auth=EXTERNAL --tls-cert="$T/bob.pem" --tls-key="$T/bob.key"
+	[ "$status" -eq 77 ]
+	echo "$(fingerprint "$T/bob.pem") bob@here.example" >"$T/certs"
+	kill -HUP "$SERVER"
+	wait_for 20 grep -q 'reload result=ok' "$T/log"
+	# A worker that began before may take one more.
+	wait_for 20 send bob --auth=EXTERNAL --tls-cert="$T/bob.pem" --tls-key="$T/bob.key"
+	run send alice --auth=EXTERNAL --tls-cert="$T/alice.pem" --tls-key="$T/alice.key"
+	[ "$status" -eq 77 ]
+	echo nonsense >"$T/certs"
+	kill -HUP "$SERVER"
+	wait_for 20 grep -q "certs:1: a line is FINGERPRINT USER.* why=\"authentication stays" "$T/log"
+	run send bob --auth=EXTERNAL --tls-cert="$T/bob.pem" --tls-key="$T/bob.key"
+	[ "$status" -eq 0 ]
+}
+
+@test "tokens without a users file; a command that takes too long" {
+	certificate tls /CN=mx.here.example DNS:mx.here.example,IP:127.0.0.1
+	listen --role=msa --tls-cert="$T/tls.pem" --tls-key="$T/tls.key" \
+		--oauth-command='grep -q ^token=good && echo carol' --oauth-timeout=20s
+	run send carol --auth=XOAUTH2 --password-command='echo good'
+	[ "$status" -eq 77 ] # she calls herself carol@here.example
+	printf 'Subject: x\n\ny\n' | timeout 30 "$BIN/mua-send" --server="smtp://carol@127.0.0.1:$port" \
+		--tls-ca="$T/tls.pem" -f carol@here.example --auth=OAUTHBEARER --password-command='echo good' x@far.example
+	grep -q 'auth ok client=127.0.0.1 user="carol" mech="OAUTHBEARER"' "$T/log"
+	[ "$(waiting)" -eq 1 ]
+	run send carol --auth=PLAIN --password-command='echo good'
+	[ "$status" -eq 77 ]
+	listen --role=msa --tls-cert="$T/tls.pem" --tls-key="$T/tls.key" --oauth-command='exec sleep 60' \
+		--oauth-timeout=300ms
+	run send carol --auth=XOAUTH2 --password-command='echo good'
+	[ "$status" -eq 75 ]
+}
+
+@test "wrong settings are told at the start" {
+	certificate tls /CN=mx.here.example DNS:mx.here.example
+	for bad in --auth-mechs=PLAIN,SKEY --auth-mechs=, --tls-client-ca="$T/tls.pem" --tls-client-users="$T/none"; do
+		run "$RELAY" serve "$bad" </dev/null
+		echo "$bad $status $output" >&2
+		[ "$status" -eq 64 ]
+	done
+	run "$RELAY" serve --tls-cert="$T/tls.pem" --tls-key="$T/tls.key" --tls-client-users="$T/none" </dev/null
+	[ "$status" -ne 0 ]
+	run "$RELAY" serve --tls-cert="$T/tls.pem" --tls-key="$T/tls.key" --tls-client-ca="$T/none" </dev/null
+	[ "$status" -eq 78 ]
+	run "$BIN/maa-serve" --imap --checkpassword=true --oauth-command=true </dev/null
+	[ "$status" -eq 64 ]
+	run "$BIN/maa-serve" --imap --users="$T/users" --auth-mechs=NTLM </dev/null
+	[ "$status" -eq 64 ]
+}
+
+@test "IMAP and POP3: a token, a certificate and CRAM-MD5 open the mailbox" {
+	certificate tls /CN=imap.here.example DNS:imap.here.example,IP:127.0.0.1
+	signed alice /CN=alice email:alice@here.example
+	mkdir -p "$T/mail/alice/new" "$T/mail/alice/cur" "$T/mail/alice/tmp"
+	printf 'Subject: found\n\nx\n' >"$T/mail/alice/new/1.1.x"
+	for proto in imap pop3; do
+		rm -f "$T/ready"
+		"$BIN/maa-serve" --$proto --listen=127.0.0.1:0,tls --ready-file="$T/ready" --users="$T/users" \
+			--mail="maildir:$T/mail/%n" --tls-cert="$T/tls.pem" --tls-key="$T/tls.key" \
+			--auth-mechs=XOAUTH2,OAUTHBEARER,EXTERNAL,CRAM-MD5 --tls-client-ca="$T/ca.pem" \
+			--oauth-command='grep -q ^token=good && echo alice@here.example' 2>>"$T/maa" 3>&- &
+		PIDS+=($!)
+		wait_for 20 test -s "$T/ready"
+		port=$(sed -n 's/.*://p' "$T/ready" | head -n 1)
+		for mech in XOAUTH2 OAUTHBEARER CRAM-MD5 EXTERNAL; do
+			secret=good
+			[ $mech != CRAM-MD5 ] || secret=secret
+			rm -rf "$T/got"
+			mkdir -p "$T/got/new" "$T/got/cur" "$T/got/tmp"
+			timeout 30 "$BIN/mra-fetch" "${proto}s://alice%40here.example@127.0.0.1:$port" --to="maildir:$T/got" --auth=$mech \
+				--tls-ca="$T/tls.pem" --tls-cert="$T/alice.pem" --tls-key="$T/alice.key" \
+				--password-command="echo $secret" --state="$T/state.$proto.$mech" \
+				2>"$T/fetch" || {
+				cat "$T/fetch" "$T/maa" >&2
+				return 1
+			}
+			grep -q found "$T/got/new/"*
+		done
+		run timeout 30 "$BIN/mra-fetch" "${proto}s://alice%40here.example@127.0.0.1:$port" --to="maildir:$T/got" --auth=XOAUTH2 \
+			--tls-ca="$T/tls.pem" --password-command="echo bad" --state="$T/state.bad"
+		[ "$status" -eq 77 ]
+		grep -q 'login-refused user="alice@here.example" peer=127.0.0.1 why="the token was refused"' "$T/maa"
+	done
+}
