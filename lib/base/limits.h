@@ -18,8 +18,11 @@ enum {
 	LIMIT_SMTP_RCPT = 1000,       /* RFC 5321 4.5.3.1.8 asks 100; default of an option */
 	LIMIT_SMTP_JUNK_COMMANDS = 100,
 	LIMIT_SMTP_ERRORS = 20,
-	LIMIT_RECEIVED_HOPS = 100, /* RFC 5321 6.3 */
-	LIMIT_SMTP_DATA_RATE = 50, /* bytes per second of content at least, on average after TIME_SMTP_DATA_GRACE */
+	LIMIT_SMTP_PUT_OFF =
+	    1000, /* recipients told to come back in another transaction, and the client still goes on */
+	LIMIT_RECEIVED_HOPS = 100,    /* RFC 5321 6.3 */
+	LIMIT_SMTP_DATA_RATE = 50,    /* bytes per second of content at least, on average after TIME_SMTP_DATA_GRACE */
+	LIMIT_SMTP_STRESS_RATE = 500, /* the same while other clients wait for a process */
 
 	/* Messages */
 	LIMIT_MESSAGE_DEFAULT = 104857600, /* 100 MiB; default of an option */

@@ -487,6 +487,14 @@ void stream_set_min_rate(struct stream *s, size_t bytes_per_second, int64_t grac
 	s->rate_bytes = 0;
 }
 
+void stream_set_hurry(struct stream *s, int64_t ms, size_t bytes_per_second)
+{
+	s->hurry = ms;
+	s->hurry_since = stream_now();
+	s->hurry_rate = bytes_per_second;
+	s->hurry_bytes = 0;
+}
+
 /* Below a layer a readable descriptor may hold no more than a part of a record: tries without blocking. True when a
  * read would return at once. */
 static bool layer_has_input(struct stream *s)

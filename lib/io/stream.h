@@ -102,6 +102,12 @@ void stream_set_deadline(struct stream *s, int64_t ms);
 /* From now until it is set to 0: after grace_ms, fewer than bytes_per_second on average is a timeout. */
 void stream_set_min_rate(struct stream *s, size_t bytes_per_second, int64_t grace_ms);
 
+/* Set by who knows that there are more peers than can be served (io/listen.h); NULL: never. */
+extern bool (*stream_is_stressed)(void);
+/* While it says so, all is over in ms from now; with a rate not before the bytes that came and went are fewer than
+ * bytes_per_second on average. Until it is set anew (0: none). */
+void stream_set_hurry(struct stream *s, int64_t ms, size_t bytes_per_second);
+
 /* Waits until input can be read, or other_fd (-1: none) is readable, or ms pass (-1: for ever). Flushes first. The
  * bits below; 0 when the time is over; -1 when interrupted or failed (stream_err). */
 enum {

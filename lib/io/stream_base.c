@@ -16,6 +16,7 @@
 
 int stream_interrupt_fd = -1;
 void (*stream_on_idle)(void);
+bool (*stream_is_stressed)(void);
 
 int64_t stream_now(void)
 {
@@ -54,12 +55,27 @@ struct limit {
 	const char *text;
 };
 
-/* The earliest of the three ends that a wait may meet. */
-static struct limit wait_limit(const struct stream *s)
+/* When this exchange is over, however it goes; INT64_MAX: never. */
+static struct limit exchange_limit(const struct stream *s)
 {
-	struct limit l = { stream_now() + s->timeout, "timed out waiting for the peer" };
-	if (s->deadline && s->deadline < l.at)
-		l = (struct limit){ s->deadline, "timed out: the time for this exchange is over" };
+	struct limit l = { INT64_MAX, "timed out: the time for this exchange is over" };
+	if (s->deadline)
+		l.at = s->deadline;
+	if (s->hurry && stream_is_stressed && stream_is_stressed()) {
+		int64_t allowed = s->hurry_rate ? (int64_t)(s->hurry_bytes * 1000 / s->hurry_rate) : 0;
+		int64_t end = s->hurry_since + (allowed > s->hurry ? allowed : s->hurry);
+		if (end < l.at)
+			l = (struct limit){ end, "timed out: the peer is too slow while others wait" };
+	}
+	return l;
+}
+
+/* The earliest of the ends that a wait that began then may meet. */
+static struct limit wait_limit(const struct stream *s, int64_t began)
+{
+	struct limit l = { began + s->timeout, "timed out waiting for the peer" }, exchange = exchange_limit(s);
+	if (exchange.at < l.at)
+		l = exchange;
 	if (s->rate && rate_end(s) < l.at)
 		l = (struct limit){ rate_end(s), "timed out: the peer is too slow" };
 	return l;
@@ -87,10 +103,12 @@ static int poll_until(struct pollfd *p, nfds_t n_fds, int64_t end)
 /* Waits for events on fd within the limits. */
 static int wait_for(struct stream *s, int fd, short events, struct err *err)
 {
-	struct limit limit = wait_limit(s);
+	int64_t began = stream_now();
 	bool stoppable = events == POLLIN && s->interruptible;
 	struct pollfd p[2] = { { .fd = fd, .events = events }, { .fd = stream_interrupt_fd, .events = POLLIN } };
 	for (;;) {
+		/* A signal interrupts the wait when stress begins. */
+		struct limit limit = wait_limit(s, began);
 		int n = poll_until(p, stoppable ? 2 : 1, limit.at);
 		if (n < 0 && errno != EINTR)
 			return err_sys(err, "poll");
@@ -146,7 +164,7 @@ static ssize_t receive_patiently(struct stream *s, char *p, size_t n)
 		s->patient = setsockopt(s->rfd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t) == 0;
 		s->impatient = !s->patient || (fcntl(s->rfd, F_GETFL) & O_NONBLOCK);
 	}
-	if (s->impatient || wait_limit(s).at - stream_now() <= STREAM_IDLE_MS) {
+	if (s->impatient || wait_limit(s, stream_now()).at - stream_now() <= STREAM_IDLE_MS) {
 		errno = EAGAIN;
 		return -1;
 	}
@@ -168,8 +186,9 @@ static bool input_ready(int fd)
  * the peer has yet to answer and is waited for. Other descriptors may be in blocking mode and are polled first. */
 static ssize_t fd_read(struct stream *s, char *p, size_t n, struct err *err)
 {
-	if (s->deadline && stream_now() >= s->deadline)
-		return timed_out(err, "timed out: the time for this exchange is over");
+	struct limit over = exchange_limit(s);
+	if (over.at != INT64_MAX && stream_now() >= over.at)
+		return timed_out(err, over.text);
 	bool wait = !s->rsock, patiently = s->rsock && s->just_wrote && !s->no_wait;
 	s->just_wrote = false;
 	for (;; wait = true, patiently = false) {
@@ -189,11 +208,17 @@ static ssize_t fd_read(struct stream *s, char *p, size_t n, struct err *err)
 	}
 }
 
+static void count(struct stream *s, uint64_t n)
+{
+	s->rate_bytes += n;
+	s->hurry_bytes += n;
+}
+
 ssize_t stream_base_read(struct stream *s, char *p, size_t n, struct err *err)
 {
 	ssize_t got = s->rfd < 0 ? mem_read(s, p, n) : fd_read(s, p, n, err);
 	if (got > 0)
-		s->rate_bytes += (uint64_t)got;
+		count(s, (uint64_t)got);
 	return got;
 }
 
@@ -230,6 +255,6 @@ ssize_t stream_base_write(struct stream *s, const char *p, size_t n, struct err 
 		s->just_wrote = true;
 	}
 	if (put > 0)
-		s->rate_bytes += (uint64_t)put;
+		count(s, (uint64_t)put);
 	return put;
 }

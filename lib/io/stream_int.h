@@ -50,6 +50,9 @@ struct stream {
 	size_t rate;
 	int64_t rate_since, rate_grace;
 	uint64_t rate_bytes;
+	int64_t hurry, hurry_since; /* 0: never */
+	size_t hurry_rate;
+	uint64_t hurry_bytes;
 };
 
 int64_t stream_now(void);

@@ -107,6 +107,7 @@ static unsigned noted(unsigned step)
 struct out {
 	dot_piece *piece;
 	void *arg;
+	unsigned mend; /* of this step */
 };
 
 static void give(const struct out *o, const char *from, const char *to)
@@ -127,9 +128,18 @@ static const char *emit(const struct out *o, unsigned old, unsigned step, const 
 	unsigned state = step & STATE;
 	if (old == DOTCR && state != END)
 		give_text(o, SPAN("\r")); /* it was held back, and is content after all */
-	if (step & LF_LINE) {
+	if (o->mend & DOT_BARE_CR) {
+		give(o, from, p);
+		give_text(o, SPAN("\n"));
+		from = p;
+	}
+	if (step & LF_LINE || o->mend & DOT_BARE_LF) {
 		give(o, from, p);
 		give_text(o, SPAN("\r\n"));
+		return p + 1;
+	}
+	if (o->mend & DOT_NUL) {
+		give(o, from, p);
 		return p + 1;
 	}
 	if (state == DOT || state == DOTCR || state == END) {
@@ -141,7 +151,7 @@ static const char *emit(const struct out *o, unsigned old, unsigned step, const 
 
 size_t dot_decode(struct dot_decoder *d, struct span in, dot_piece *piece, void *arg)
 {
-	const struct out o = { piece, arg };
+	struct out o = { piece, arg, 0 };
 	const char *p = in.p, *end = in.p + in.n, *from = p;
 	while (p < end && !d->ended) {
 		if (d->state == TEXT)
@@ -149,9 +159,13 @@ size_t dot_decode(struct dot_decoder *d, struct span in, dot_piece *piece, void 
 		if (p == end)
 			break;
 		unsigned step = table[d->mode][d->state][byte_of(*p)];
+		unsigned odd = noted(step);
+		o.mend = odd & d->mend;
 		from = emit(&o, d->state, step, from, p);
-		d->bad |= noted(step);
-		d->state = step & STATE;
+		d->bad |= odd & ~d->mend;
+		d->mended |= o.mend;
+		/* Without dots only dot_finish asks where a line begins. */
+		d->state = d->mode == DOT_RAW && o.mend & DOT_BARE_LF ? BOL : step & STATE;
 		d->ended = d->state == END;
 		p++; /* UNSAFE: p < end */
 	}
@@ -160,9 +174,12 @@ size_t dot_decode(struct dot_decoder *d, struct span in, dot_piece *piece, void 
 	return (size_t)(p - in.p);
 }
 
-bool dot_finish(struct dot_decoder *d)
+void dot_finish(struct dot_decoder *d, dot_piece *piece, void *arg)
 {
-	if (d->state == CR)
+	if (d->state == CR && d->mend & DOT_BARE_CR)
+		d->mended |= DOT_BARE_CR;
+	else if (d->state == CR)
 		d->bad |= DOT_BARE_CR;
-	return d->state == BOL;
+	if (d->state != BOL && !d->bad)
+		piece(arg, d->state == CR ? SPAN("\n") : SPAN("\r\n"));
 }

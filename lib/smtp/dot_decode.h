@@ -5,6 +5,10 @@
  * NUL (RFC 5321 2.3.8) is noted in `bad` and is content like any other byte, so that what follows is never taken for
  * commands (SMTP smuggling).
  *
+ * What `mend` names is made good instead: a bare CR or LF comes out as CRLF, a NUL not at all. Where the content ends
+ * and which dots go is judged by the bytes as they came, before that, so that mending can neither end a message nor
+ * begin one; a dot that begins a line only now stays, and dot_encode doubles it on the way out.
+ *
  * Nothing is copied: pieces are spans of the input, or of static text, valid until the next call.
  */
 #ifndef WP_SMTP_DOT_DECODE_H
@@ -29,7 +33,9 @@ enum dot_bad {
 struct dot_decoder {
 	enum dot_mode mode;
 	unsigned state;
-	unsigned bad; /* enum dot_bad, of all input so far */
+	unsigned mend;   /* enum dot_bad: set after dot_init */
+	unsigned bad;    /* enum dot_bad, of all input so far, and not mended */
+	unsigned mended; /* the same, mended */
 	bool ended;
 };
 
@@ -39,8 +45,8 @@ typedef void dot_piece(void *arg, struct span piece);
 void dot_init(struct dot_decoder *d, enum dot_mode mode);
 /* Decodes from the start of `in`; returns how many bytes belong to the content (all, unless it ended here). */
 size_t dot_decode(struct dot_decoder *d, struct span in, dot_piece *piece, void *arg);
-/* For DOT_RAW, after the last chunk: notes a CR that nothing followed. True when the content ends with a line end (or
- * is empty). */
-bool dot_finish(struct dot_decoder *d);
+/* For DOT_RAW, after the last chunk: notes a CR that nothing followed, and gives what the last line lacks of its end.
+ */
+void dot_finish(struct dot_decoder *d, dot_piece *piece, void *arg);
 
 #endif

@@ -349,20 +349,9 @@ static bool line_ok(struct server *sv, const struct line *line, size_t max)
 	return false;
 }
 
-static int64_t command_time(const struct server *sv)
-{
-	return sv->c->timeout_ms ? sv->c->timeout_ms : TIME_SMTP_COMMAND;
-}
-
-void server_command_clock(struct server *sv)
-{
-	stream_set_timeout(sv->x->s, command_time(sv));
-	stream_set_min_rate(sv->x->s, 0, 0);
-}
-
 bool server_line(struct server *sv, size_t max, struct line *line)
 {
-	stream_set_deadline(sv->x->s, command_time(sv));
+	server_line_clock(sv);
 	enum line_end end = stream_line(sv->x->s, LIMIT_SMTP_AUTH_LINE, line);
 	if (end == LINE_EOF || end == LINE_TIMEOUT || end == LINE_ERROR) {
 		no_line(sv, end);
@@ -383,7 +372,8 @@ static void count_errors(struct server *sv)
 	unsigned junk = sv->c->max_commands_junk ? sv->c->max_commands_junk : LIMIT_SMTP_JUNK_COMMANDS;
 	if (sv->last_code >= 500)
 		sv->errors++;
-	if (sv->closing || (sv->errors < errors && sv->junk <= junk))
+	bool enough = sv->errors >= errors || sv->junk > junk || sv->put_off > LIMIT_SMTP_PUT_OFF;
+	if (sv->closing || !enough)
 		return;
 	server_event("refuse", 421, "too many errors, or commands without mail");
 	server_reply(sv, 421, "4.7.0", "%s: too many errors", sv->c->hostname);
@@ -420,6 +410,13 @@ static void one_command(struct server *sv)
 	sv->last_code = 0;
 	if (is_stopping(sv)) {
 		no_line(sv, LINE_EOF);
+		return;
+	}
+	const char *why = server_overstayed(sv);
+	if (why) {
+		server_event("refuse", 421, why);
+		err_set(sv->err, ERR_TEMP, "timeout: %s", why);
+		server_reply(sv, 421, "4.4.2", "%s: %s", sv->c->hostname, why);
 		return;
 	}
 	if (server_line(sv, LIMIT_SMTP_AUTH_LINE, &line)) {
@@ -467,7 +464,7 @@ static void begin(struct server *sv)
 	x->esmtp = x->tls = false;
 	trace_begin(x->peer ? x->peer : x->peer_ip);
 	trace_event(&(struct trace_event){ .ev = "conn.open", .dir = '<', .why = "a client connected" });
-	server_command_clock(sv);
+	server_clock_begin(sv);
 	server_reset(sv);
 }
 

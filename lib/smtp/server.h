@@ -84,6 +84,9 @@ struct smtp_server_ops {
 	/* Content, dots removed, CRLF line ends (with env.binary: of the header), in pieces. -1: keep reading, but the
 	 * message fails with what done then answers. */
 	int (*chunk)(struct smtp_session *x, struct span piece);
+	/* What of bare CR, bare LF and NUL in the content (enum dot_bad) is mended and not refused: asked before it
+	 * begins. NULL: nothing. */
+	unsigned (*mend)(struct smtp_session *x);
 	/* The end. SMTP: answers[0]. LMTP: one per accepted recipient. An unset answer is 250. With env.prdr the same
 	 * as LMTP, and answers[n] for the message: unset, it follows from the others. */
 	void (*done)(struct smtp_session *x, struct smtp_answer *answers, size_t n);
@@ -112,7 +115,16 @@ struct smtp_server_config {
 	unsigned max_errors, max_commands_junk; /* 0: limits.h */
 	bool bare_lf_ok;                        /* the stream is a terminal or pipe: lines may end with LF */
 	int64_t timeout_ms, data_timeout_ms;    /* 0: RFC 5321 4.5.3.2's */
-	const volatile sig_atomic_t *stopping;  /* 421 at the next command */
+	/* Bytes of content a second at least, on average after the grace. 0: limits.h. */
+	unsigned data_rate;
+	int64_t data_grace_ms;
+	/* From MAIL to the end of the content; of the conversation, after which no transaction begins. 0: no limit. */
+	int64_t transaction_ms, session_ms;
+	/* While others wait for a free process (io/stream.h, stream_is_stressed): for a command, and the grace for
+	 * content, of which LIMIT_SMTP_STRESS_RATE bytes a second must come then. 0: as ever. */
+	int64_t stress_ms;
+	uint64_t max_header, max_line;         /* bytes of the content's header, of a line with its CRLF; 0: no limit */
+	const volatile sig_atomic_t *stopping; /* 421 at the next command */
 	/* Commands may come before the reply to EHLO, DATA and the like was read, content before 354 (RFC 2920 3.1
 	 * forbids it). Implied by bare_lf_ok: what is piped in comes at once. */
 	bool early_input_ok;

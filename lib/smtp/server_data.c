@@ -5,21 +5,26 @@
 #include "io/trace.h"
 #include "smtp/server_int.h"
 
+static bool over(uint64_t n, uint64_t max)
+{
+	return max && n > max;
+}
+
+static bool too_much(const struct server *sv)
+{
+	return over(sv->content, sv->c->max_size) || over(sv->shape.header, sv->c->max_header) ||
+	       over(sv->shape.longest, sv->c->max_line);
+}
+
 /* After ops->chunk failed, or what came is bad or too much, the rest is read and dropped. */
 static void piece(void *arg, struct span content)
 {
 	struct server *sv = arg;
 	sv->content += content.n;
-	bool wanted = sv->started && !sv->chunk_failed && !sv->dot.bad;
-	if (sv->c->max_size && sv->content > sv->c->max_size)
-		return;
+	content_shape_add(&sv->shape, content, sv->c->max_line);
+	bool wanted = sv->started && !sv->chunk_failed && !sv->dot.bad && !too_much(sv);
 	if (wanted && sv->ops->chunk && sv->ops->chunk(sv->x, content) < 0)
 		sv->chunk_failed = true;
-}
-
-static bool too_big(const struct server *sv)
-{
-	return sv->c->max_size && sv->content > sv->c->max_size;
 }
 
 /* A read failed within the content: there is nobody left to answer, or nothing to wait for. */
@@ -31,20 +36,6 @@ static void lost(struct server *sv)
 	if (why->sys == ETIMEDOUT)
 		server_reply(sv, 421, "4.4.2", "Timed out waiting for the content");
 	err_set(sv->err, ERR_TEMP, "the content broke off: %s", why->class == ERR_NONE ? "end of file" : why->text);
-}
-
-/* Within the content each block has its own time (RFC 5321 4.5.3.2.5) and there is a least rate; a command has its
- * deadline. */
-static void data_clock(struct server *sv, bool on)
-{
-	struct stream *s = sv->x->s;
-	if (!on) {
-		server_command_clock(sv);
-		return;
-	}
-	stream_set_deadline(s, 0);
-	stream_set_timeout(s, sv->c->data_timeout_ms ? sv->c->data_timeout_ms : TIME_SMTP_DATA_BLOCK);
-	stream_set_min_rate(s, LIMIT_SMTP_DATA_RATE, TIME_SMTP_DATA_GRACE);
 }
 
 /* Reads the content to its end; false when the connection broke. */
@@ -79,8 +70,15 @@ static bool refused_content(struct server *sv, bool at_end)
 	if (sv->dot.bad)
 		smtp_answer(&a, 550, "5.6.0", "The message has %s: a line ends with CRLF and holds neither",
 		    sv->dot.bad & 3 ? what[sv->dot.bad & 3] : "a NUL");
-	else if (too_big(sv))
+	else if (over(sv->content, sv->c->max_size))
 		smtp_answer(&a, 552, "5.3.4", "A message may have %llu bytes", (unsigned long long)sv->c->max_size);
+	else if (over(sv->shape.header, sv->c->max_header))
+		smtp_answer(&a, 552, "5.3.4", "The header of a message may have %llu bytes",
+		    (unsigned long long)sv->c->max_header);
+	else if (over(sv->shape.longest, sv->c->max_line))
+		/* RFC 5321 4.5.3.1.6, 4.5.3.1.9 */
+		smtp_answer(
+		    &a, 552, "5.6.0", "A line of a message may have %llu bytes", (unsigned long long)sv->c->max_line);
 	else
 		return false;
 	answer_whole(sv, &a, at_end);
@@ -136,8 +134,10 @@ static void finish(struct server *sv)
 	else
 		for (size_t i = 0; i < (sv->c->lmtp ? n : 1); i++)
 			say_done(sv, &answers[i], sv->c->lmtp ? &env->rcpt[i] : NULL);
-	if (sv->last_code < 400)
-		sv->errors = sv->junk = 0;
+	if (sv->last_code < 400) {
+		sv->errors = sv->junk = sv->put_off = 0;
+		server_clock_message(sv);
+	}
 }
 
 /* Calls ops->data; false after its refusal. at_end: it is the answer to the whole message. */
@@ -166,6 +166,14 @@ static bool has_rcpt(struct server *sv)
 	return false;
 }
 
+static void begin_content(struct server *sv, enum dot_mode mode)
+{
+	dot_init(&sv->dot, mode);
+	content_shape_init(&sv->shape);
+	if (sv->ops->mend)
+		sv->dot.mend = sv->ops->mend(sv->x);
+}
+
 void cmd_data(struct server *sv, struct span arg)
 {
 	(void)arg;
@@ -177,10 +185,10 @@ void cmd_data(struct server *sv, struct span arg)
 	if (!has_rcpt(sv) || !start(sv, false))
 		return;
 	server_reply(sv, 354, NULL, "End data with <CR><LF>.<CR><LF>");
-	dot_init(&sv->dot, sv->c->bare_lf_ok ? DOT_LF : DOT_DATA);
-	data_clock(sv, true);
+	begin_content(sv, sv->c->bare_lf_ok ? DOT_LF : DOT_DATA);
+	server_data_clock(sv, true);
 	bool whole = read_content(sv);
-	data_clock(sv, false);
+	server_data_clock(sv, false);
 	if (whole && refused_content(sv, true)) {
 		/* What follows a message that was built to be cut elsewhere is not listened to. */
 		if (sv->dot.bad)
@@ -255,18 +263,17 @@ void server_skip_bdat(struct server *sv, struct span arg)
 {
 	uint64_t size;
 	bool last;
-	data_clock(sv, true);
+	server_data_clock(sv, true);
 	if (bdat_args(arg, &size, &last))
 		read_chunk(sv, size, false);
 	else
 		sv->closing = true; /* where the next command begins is not known */
-	data_clock(sv, false);
+	server_data_clock(sv, false);
 }
 
 static void last_chunk(struct server *sv)
 {
-	if (!dot_finish(&sv->dot) && !sv->dot.bad)
-		piece(sv, SPAN("\r\n")); /* a message is made of whole lines on its further way */
+	dot_finish(&sv->dot, piece, sv); /* a message is made of whole lines on its further way */
 	if (!refused_content(sv, true))
 		finish(sv);
 	server_reset(sv);
@@ -274,9 +281,9 @@ static void last_chunk(struct server *sv)
 
 static void take_chunk(struct server *sv, uint64_t size, bool last)
 {
-	data_clock(sv, true);
+	server_data_clock(sv, true);
 	bool whole = read_chunk(sv, size, true);
-	data_clock(sv, false);
+	server_data_clock(sv, false);
 	if (!whole) {
 		server_reset(sv);
 	} else if (last) {
@@ -285,6 +292,7 @@ static void take_chunk(struct server *sv, uint64_t size, bool last)
 		server_reset(sv);
 	} else {
 		server_enter(sv, ST_BDAT);
+		sv->junk += !size; /* empty chunks could go on for ever */
 		server_reply(sv, 250, "2.0.0", "%llu bytes received", (unsigned long long)size);
 	}
 }
@@ -305,7 +313,7 @@ void cmd_bdat(struct server *sv, struct span arg)
 			server_skip_bdat(sv, arg);
 			return;
 		}
-		dot_init(&sv->dot, DOT_RAW);
+		begin_content(sv, DOT_RAW);
 	}
 	take_chunk(sv, size, last);
 }

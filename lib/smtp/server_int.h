@@ -18,6 +18,18 @@ enum server_state {
 };
 #define IN(state) (1u << (state))
 
+/* The content's form, counted as it comes. Lines are counted with their CRLF. */
+struct content_shape {
+	bool in_header;
+	uint64_t line, header, longest; /* longest: exact only for what is above the limit */
+};
+void content_shape_init(struct content_shape *c);
+void content_shape_add(struct content_shape *c, struct span piece, uint64_t max_line);
+
+enum {
+	STRESS_COMMANDS = 6 /* so many commands' times under stress without a message, and the client has to go */
+};
+
 struct server {
 	const struct smtp_server_config *c;
 	const struct smtp_server_ops *ops;
@@ -28,26 +40,41 @@ struct server {
 	bool rcpt_refused; /* some recipient of this transaction was */
 	bool prdr;         /* MAIL asked for it */
 	unsigned errors, junk, auth_tries;
+	unsigned put_off;           /* recipients that were told to come back */
 	bool closing;               /* the conversation ends after this command */
 	int last_code;              /* of the command in hand */
 	struct smtp_answer refusal; /* the last one's words */
 	struct err *err;
 	/* The content being received */
 	struct dot_decoder dot;
+	struct content_shape shape;
 	uint64_t content;  /* bytes so far */
 	bool chunk_failed; /* ops->chunk said so */
 	bool started;      /* ops->data was called */
 	unsigned head;     /* where in the header of a binary message, server_data.c's */
+	/* ms, server_clock.c's: when it all began, the transaction did, and the last message was taken */
+	int64_t began, txn_began, progress;
 };
 
 /* server.c */
 /* The one way back to idle: forgets the transaction, tells the ops. */
 void server_reset(struct server *sv);
 void server_enter(struct server *sv, enum server_state state);
-/* How long the client may take for what is no content. */
-void server_command_clock(struct server *sv);
 /* A line of the client's; false when none came (closing then) or after the reply that it is a bad one. */
 bool server_line(struct server *sv, size_t max, struct line *line);
+
+/* server_clock.c */
+void server_clock_begin(struct server *sv);
+void server_clock_transaction(struct server *sv);
+void server_clock_message(struct server *sv);
+/* How long the client may take for what is no content. */
+void server_command_clock(struct server *sv);
+/* For the line that comes now. */
+void server_line_clock(struct server *sv);
+/* For content, and back. */
+void server_data_clock(struct server *sv, bool on);
+/* Why the client has to go, NULL when he may stay. */
+const char *server_overstayed(const struct server *sv);
 
 /* server_reply.c */
 /* "code enh text"; enh NULL or "" for none. Text may have several lines. Sets last_code. */

@@ -81,6 +81,7 @@ void cmd_mail(struct server *sv, struct span arg)
 		return;
 	}
 	server_enter(sv, ST_MAIL);
+	server_clock_transaction(sv);
 	server_reply(sv, 250, "2.1.0", "Ok");
 }
 
@@ -128,6 +129,7 @@ static void decide_rcpt(struct server *sv, struct smtp_env_rcpt *r)
 	server_event_about("smtp.rcpt", a.code ? a.code : 250, r->text, a.code ? a.text : "recipient accepted");
 	if (a.code >= 300) {
 		sv->rcpt_refused = true;
+		sv->put_off += a.code < 500;
 		server_answer(sv, &a);
 		return;
 	}
@@ -144,6 +146,7 @@ void cmd_rcpt(struct server *sv, struct span arg)
 	unsigned max = sv->c->max_rcpt ? sv->c->max_rcpt : LIMIT_SMTP_RCPT;
 	if (sv->x->env.n_rcpt >= max) {
 		/* RFC 5321 4.5.3.1.10: the sender will try the rest in another transaction. */
+		sv->put_off++;
 		server_reply(sv, 452, "4.5.3", "Too many recipients");
 		return;
 	}
