@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: ISC */
+#include "io/confine.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <limits.h>
+#include <linux/capability.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/xalloc.h"
+#include "io/confine_int.h"
+
+/* ---- rules ---- */
+
+/* What the C library reads when it likes: zones, iconv's modules, what they need to be loaded. */
+static const char *const library_paths[] = { "/etc/localtime", "/usr/share/zoneinfo", "/usr/lib", "/usr/lib64", "/lib",
+	"/etc/ld.so.cache", "/dev/urandom", "/proc/sys/kernel/random/boot_id" };
+static const char *const name_files[] = { "/etc/resolv.conf", "/etc/hosts", "/etc/host.conf", "/etc/nsswitch.conf",
+	"/etc/gai.conf", "/etc/services", "/etc/protocols" };
+
+struct confine_rules *confine_rules_new(void)
+{
+	struct confine_rules *r = xcalloc(1, sizeof *r);
+	for (size_t i = 0; i < sizeof library_paths / sizeof *library_paths; i++)
+		confine_allow_path(r, library_paths[i], CONFINE_READ);
+	confine_allow_path(r, "/dev/null", CONFINE_READ | CONFINE_WRITE);
+	return r;
+}
+
+void confine_rules_free(struct confine_rules *r)
+{
+	if (!r)
+		return;
+	for (size_t i = 0; i < r->n_path; i++)
+		free(r->path[i].path);
+	free(r->path);
+	free(r->port);
+	free(r);
+}
+
+static void add_path(struct confine_rules *r, const char *path, unsigned rights)
+{
+	for (size_t i = 0; i < r->n_path; i++) {
+		if (!strcmp(r->path[i].path, path)) {
+			r->path[i].rights |= rights;
+			return;
+		}
+	}
+	r->path = xreallocarray(r->path, r->n_path + 1, sizeof *r->path);
+	r->path[r->n_path++] = (struct confine_path){ xstrdup(path), rights };
+}
+
+/* The directory of a file, by its name and by where symbolic links lead now: certbot replaces both. */
+static void add_directory(struct confine_rules *r, const char *path, unsigned rights)
+{
+	char *real = realpath(path, NULL);
+	const char *const names[] = { path, real };
+	for (size_t i = 0; i < 2; i++) {
+		const char *slash = names[i] ? strrchr(names[i], '/') : NULL;
+		char *dir =
+		    slash ? xstrndup(names[i], slash == names[i] ? 1 : (size_t)(slash - names[i])) : xstrdup(".");
+		if (names[i])
+			add_path(r, dir, rights);
+		free(dir);
+	}
+	free(real);
+}
+
+void confine_allow_path(struct confine_rules *r, const char *path, unsigned rights)
+{
+	if (!path || !*path)
+		return;
+	if (rights & CONFINE_REPLACED)
+		add_directory(r, path, rights & CONFINE_ALL);
+	else
+		add_path(r, path, rights);
+}
+
+void confine_allow_connect(struct confine_rules *r, uint16_t port)
+{
+	r->net = true;
+	r->any_port |= port == 0;
+	r->port = xreallocarray(r->port, r->n_port + 1, sizeof *r->port);
+	r->port[r->n_port] = port;
+	r->n_port += port != 0;
+}
+
+void confine_allow_names(struct confine_rules *r)
+{
+	for (size_t i = 0; i < sizeof name_files / sizeof *name_files; i++)
+		confine_allow_path(r, name_files[i], CONFINE_READ);
+	/* systemd-resolved and dhcp clients replace what resolv.conf is a link to. */
+	char *real = realpath("/etc/resolv.conf", NULL);
+	if (real && strncmp(real, "/etc/", 5) != 0)
+		confine_allow_path(r, real, CONFINE_READ | CONFINE_REPLACED);
+	free(real);
+	confine_allow_connect(r, 53);
+}
+
+void confine_allow_calls(struct confine_rules *r, unsigned calls)
+{
+	r->calls |= calls;
+}
+
+/* ---- identity ---- */
+
+int confine_user(struct confine *c, const char *name, struct err *err)
+{
+	c->user = NULL;
+	if (!name)
+		return 0;
+	struct passwd *pw = getpwnam(name);
+	if (!pw)
+		return err_set(err, ERR_CONFIG, "there is no user '%s'", name);
+	if (geteuid() != 0)
+		return pw->pw_uid == geteuid() ? 0 : err_set(err, ERR_USAGE, "only root can become '%s'", name);
+	c->user = name;
+	c->uid = pw->pw_uid;
+	c->gid = pw->pw_gid;
+	return 0;
+}
+
+static int become(const struct confine *c, struct err *err)
+{
+	if (!c->user || geteuid() != 0)
+		return 0;
+	int death = 0;
+	/* A new identity makes the kernel forget which signal tells our parent's end. */
+	prctl(PR_GET_PDEATHSIG, &death);
+	if (initgroups(c->user, c->gid) < 0 || setresgid(c->gid, c->gid, c->gid) < 0 ||
+	    setresuid(c->uid, c->uid, c->uid) < 0)
+		return err_sys(err, "cannot become %s", c->user);
+	if (c->uid && setuid(0) == 0)
+		return err_set(err, ERR_BUG, "root came back");
+	if (death && prctl(PR_SET_PDEATHSIG, death) < 0)
+		return err_sys(err, "cannot hear of the parent's end");
+	return 0;
+}
+
+/* root without a --user: files of any owner, and no more. */
+static int drop_capabilities(const struct confine_rules *r, struct err *err)
+{
+	struct __user_cap_header_struct head = { _LINUX_CAPABILITY_VERSION_3, 0 };
+	struct __user_cap_data_struct cap[2];
+	uint32_t keep = 1U << CAP_CHOWN | 1U << CAP_DAC_OVERRIDE | 1U << CAP_DAC_READ_SEARCH | 1U << CAP_FOWNER;
+	if (r->calls & CONFINE_IDS)
+		keep |= 1U << CAP_SETUID | 1U << CAP_SETGID;
+	if (r->calls & CONFINE_SIGNAL)
+		keep |= 1U << CAP_KILL;
+	if (syscall(SYS_capget, &head, cap) < 0)
+		return err_sys(err, "capabilities");
+	if (!(cap[0].permitted | cap[1].permitted))
+		return 0;
+	cap[0].effective &= keep;
+	cap[0].permitted &= keep;
+	cap[0].inheritable = cap[1].inheritable = cap[1].effective = cap[1].permitted = 0;
+	if (syscall(SYS_capset, &head, cap) < 0)
+		return err_sys(err, "capabilities");
+	return 0;
+}
+
+/* ---- limits ---- */
+
+static int limit(__rlimit_resource_t what, rlim_t most, struct err *err)
+{
+	struct rlimit l;
+	if (getrlimit(what, &l) < 0)
+		return err_sys(err, "limits");
+	if (l.rlim_max > most)
+		l.rlim_max = most;
+	if (l.rlim_cur > l.rlim_max)
+		l.rlim_cur = l.rlim_max;
+	return setrlimit(what, &l) < 0 ? err_sys(err, "limits") : 0;
+}
+
+static int set_limits(const struct confine *c, struct err *err)
+{
+	struct rlimit files;
+	/* A core file would hold passwords and mail. */
+	if (limit(RLIMIT_CORE, 0, err) < 0)
+		return -1;
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && limit(RLIMIT_NOFILE, files.rlim_cur, err) < 0)
+		return -1;
+	/* It counts all of the user's processes, so that no other number than 0 would mean anything. */
+	if (!(c->rules->calls & CONFINE_FORK) && limit(RLIMIT_NPROC, 0, err) < 0)
+		return -1;
+#ifndef __SANITIZE_ADDRESS__
+	if (c->memory && limit(RLIMIT_DATA, c->memory, err) < 0)
+		return -1;
+#endif
+	return 0;
+}
+
+/* ---- all ---- */
+
+bool confine_missing(struct buf *why)
+{
+	int abi = confine_landlock_abi();
+	if (!abi)
+		buf_adds(why, "no Landlock: all files can be reached");
+	else if (abi < 4)
+		buf_addf(why, "Landlock ABI %d: all TCP ports can be reached", abi);
+	if (!confine_seccomp_works())
+		buf_addf(why, "%sno seccomp: all system calls can be made", why->len ? "; " : "");
+	return why->len > 0;
+}
+
+static bool confined;
+
+int confine(const struct confine *c, struct err *err)
+{
+	struct buf why;
+	/* The identity is no matter of what the kernel has. */
+	if (become(c, err) < 0)
+		return -1;
+	if (c->mode == CONFINE_OFF)
+		return 0;
+	buf_init(&why, 500);
+	bool refuse = c->mode == CONFINE_REQUIRE && confine_missing(&why);
+	if (refuse)
+		err_set(err, ERR_CONFIG, "--confine=require: %s", why.p);
+	buf_free(&why);
+	if (refuse)
+		return -1;
+	tzset(); /* while all can be read */
+	if (set_limits(c, err) < 0 || drop_capabilities(c->rules, err) < 0)
+		return -1;
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return err_sys(err, "no_new_privs");
+	if (confine_landlock(c->rules, err) < 0 || confine_seccomp(c->rules, err) < 0)
+		return -1;
+	confined = true;
+	return 0;
+}
+
+#ifdef __SANITIZE_ADDRESS__
+/* Called by LeakSanitizer, which looks for leaks with ptrace from a thread, and can't in a confined process. */
+int __lsan_is_turned_off(void);
+int __lsan_is_turned_off(void)
+{
+	return confined;
+}
+#endif

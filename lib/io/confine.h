@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: ISC
+ *
+ * Before a process reads a byte from the network it gives up every right that it does not need, for good:
+ *
+ *   Landlock         no file but those below the rules' paths, no TCP port but those to connect to, none to bind; no
+ *                    signal and no abstract socket to who is outside (as far as the kernel's ABI reaches, 1 to 6)
+ *   seccomp          the system calls of its loop, with a look at their arguments where that matters
+ *   no_new_privs     a setuid program gives nothing
+ *   limits           no core file, no further descriptors than now, no new processes where it needs none, memory
+ *   identity         another user than root, or root without most capabilities
+ *
+ * What a kernel or container lacks is done without (CONFINE_AUTO) or fatal (CONFINE_REQUIRE). Commands that it may
+ * have started are a broker's matter (io/broker.h), which must be launched before.
+ *
+ * A call that is not in the tables below fails with ENOSYS, so that the C library tries an older one. One that no
+ * program of ours ever makes, but whoever has taken one over would (execve, ptrace, mount, ...), kills the process: its
+ * parent logs the signal. A socket of another family than inet, inet6 and unix fails with EAFNOSUPPORT, which the C
+ * library knows from kernels that were built without.
+ *
+ * Rules own copies. What is not asked for is not allowed, except for the C library's own: time zones, the resolver's
+ * and the name service's files where names are looked up, iconv's modules, /dev/null, /dev/urandom, syslog's socket.
+ */
+#ifndef WP_IO_CONFINE_H
+#define WP_IO_CONFINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+
+enum confine_mode {
+	CONFINE_AUTO,
+	CONFINE_OFF,
+	CONFINE_REQUIRE
+};
+#define CONFINE_CHOICES "auto|off|require"
+
+/* Of a path and all below it. */
+enum confine_right {
+	CONFINE_READ = 1,
+	CONFINE_WRITE = 2,   /* what is there */
+	CONFINE_CREATE = 4,  /* make, rename, link and remove files and directories */
+	CONFINE_REPLACED = 8 /* the path is a file that may get a new inode: the rule is about its directory */
+};
+enum {
+	CONFINE_ALL = CONFINE_READ | CONFINE_WRITE | CONFINE_CREATE
+};
+
+/* System calls that a process may need besides those for files, sockets in hand, memory and time. */
+enum confine_calls {
+	CONFINE_FORK = 1,    /* children of its own, which are confined as it is */
+	CONFINE_IDS = 2,     /* become another user */
+	CONFINE_SIGNAL = 4,  /* signal other processes */
+	CONFINE_FURTHER = 8, /* its children confine themselves further */
+};
+
+struct confine_rules;
+
+struct confine_rules *confine_rules_new(void);
+void confine_rules_free(struct confine_rules *r);
+/* NULL is no path. One that is not there: with CONFINE_CREATE the nearest directory above it that is, else nothing. */
+void confine_allow_path(struct confine_rules *r, const char *path, unsigned rights);
+/* A TCP port to connect to; 0: all. Also allows UDP, which Landlock does not know. Unix sockets are always allowed. */
+void confine_allow_connect(struct confine_rules *r, uint16_t port);
+/* Host names: the resolver's files and DNS. */
+void confine_allow_names(struct confine_rules *r);
+void confine_allow_calls(struct confine_rules *r, unsigned calls);
+
+struct confine {
+	int mode; /* enum confine_mode */
+	const struct confine_rules *rules;
+	uint64_t memory;  /* bytes of private memory (RLIMIT_DATA); 0: as it is */
+	const char *user; /* to become, when root; NULL: stay */
+	uid_t uid;
+	gid_t gid; /* user's, from confine_user */
+};
+
+/* Finds --user; err: nobody of that name, or not root and somebody else. NULL is no user. */
+int confine_user(struct confine *c, const char *name, struct err *err);
+/* What this kernel lacks, as text for one line of log; false when nothing. */
+bool confine_missing(struct buf *why);
+/* 0, or -1 with err: then the process must not go on. */
+int confine(const struct confine *c, struct err *err);
+
+#endif

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: ISC
+ *
+ * Between confine.c (rules, limits, identity), confine_landlock.c and confine_seccomp.c.
+ */
+#ifndef WP_IO_CONFINE_INT_H
+#define WP_IO_CONFINE_INT_H
+
+#include <stddef.h>
+
+#include "io/confine.h"
+
+struct confine_path {
+	char *path;
+	unsigned rights;
+};
+struct confine_rules {
+	struct confine_path *path;
+	size_t n_path;
+	uint16_t *port;
+	size_t n_port;
+	bool net;      /* sockets of the inet families */
+	bool any_port; /* no rule about ports */
+	unsigned calls;
+};
+
+/* The kernel's Landlock ABI, 0: none that is of use. */
+int confine_landlock_abi(void);
+/* 0 also when there is no Landlock. */
+int confine_landlock(const struct confine_rules *r, struct err *err);
+bool confine_seccomp_works(void);
+int confine_seccomp(const struct confine_rules *r, struct err *err);
+
+#endif
