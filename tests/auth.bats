@@ -86,7 +86,7 @@ fingerprint() { openssl x509 -in "$1" -noout -fingerprint -sha256 | sed 's/.*=//
 
 @test "wrong settings are told at the start" {
 	certificate tls /CN=mx.here.example DNS:mx.here.example
-	for bad in --auth-mechs=PLAIN,SKEY --auth-mechs=, --tls-client-ca="$T/tls.pem" --tls-client-users="$T/none"; do
+	for bad in --auth-mechs=PLAIN,SKEY --auth-mechs=', ' --tls-client-ca="$T/tls.pem" --tls-client-users="$T/none"; do
 		run "$RELAY" serve "$bad" </dev/null
 		echo "$bad $status $output" >&2
 		[ "$status" -eq 64 ]
