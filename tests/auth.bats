@@ -86,7 +86,7 @@ fingerprint() { openssl x509 -in "$1" -noout -fingerprint -sha256 | sed 's/.*=//
 
 @test "wrong settings are told at the start" {
 	certificate tls /CN=mx.here.example DNS:mx.here.example
-	for bad in --auth-mechs=PLAIN,SKEY --auth-mechs=, --tls-client-ca="$T/tls.pem" --tls-client-users="$T/none"; do
+	for bad in --auth-mechs=PLAIN,SKEY --auth-mechs=', ' --tls-client-ca="$T/tls.pem" --tls-client-users="$T/none"; do
 		run "$RELAY" serve "$bad" </dev/null
 		echo "$bad $status $output" >&2
 		[ "$status" -eq 64 ]
@@ -134,4 +134,41 @@ fingerprint() { openssl x509 -in "$1" -noout -fingerprint -sha256 | sed 's/.*=//
 		[ "$status" -eq 77 ]
 		grep -q 'login-refused user="alice@here.example" peer=127.0.0.1 why="the token was refused"' "$T/maa"
 	done
+}
+
+@test "routes: each mechanism towards a smarthost" {
+	certificate tls /CN=mx.here.example DNS:mx.here.example,DNS:localhost
+	signed alice /CN=alice email:alice@here.example
+	cat "$T/alice.key" >>"$T/alice.pem"
+	msa --auth-mechs=XOAUTH2,OAUTHBEARER,CRAM-MD5,EXTERNAL,PLAIN --tls-client-ca="$T/ca.pem" \
+		--oauth-command='grep -q ^token=good && echo alice@here.example'
+	echo good >"$T/token" && echo secret >"$T/password" && chmod 600 "$T/token" "$T/password"
+	n=0
+	for how in "alice%40here.example@ auth=XOAUTH2 password-file=$T/token" \
+		"alice%40here.example@ auth=OAUTHBEARER password-file=$T/token" \
+		"alice%40here.example@ auth=CRAM-MD5 password-file=$T/password" \
+		"alice%40here.example@ password-file=$T/password" \
+		" auth=EXTERNAL tls-cert=$T/alice.pem" \
+		"alice%40here.example@ auth=EXTERNAL tls-cert=$T/alice.pem"; do
+		user=${how%% *} settings=${how#* }
+		echo "* smtp://${user}localhost:$port tls-ca=$T/tls.pem $settings" >"$T/routes"
+		printf 'Subject: x\n\ny\n' | "$RELAY" inject --queue="$T/out" -f alice@here.example x@far.example
+		timeout 60 "$RELAY" run --once --now --queue="$T/out" --routes="$T/routes" 2>>"$T/run" || true
+		n=$((n + 1))
+		[ "$(waiting)" -eq $n ] || {
+			echo "$how" >&2
+			cat "$T/run" "$T/log" >&2
+			return 1
+		}
+	done
+	[ "$(grep -c 'auth ok .* mech="EXTERNAL"' "$T/log")" -eq 2 ]
+	run "$RELAY" explain --routes="$T/routes" x@far.example
+	[[ $output == *"logs in as alice@here.example by EXTERNAL, with the certificate of $T/alice.pem"* ]]
+	# Not by another way than the one that was asked for.
+	echo "* smtp://alice%40here.example@localhost:$port tls-ca=$T/tls.pem auth=SCRAM-SHA-256 password-file=$T/password" \
+		>"$T/routes"
+	printf 'Subject: x\n\ny\n' | "$RELAY" inject --queue="$T/out" -f alice@here.example x@far.example
+	timeout 60 "$RELAY" run --once --now --queue="$T/out" --routes="$T/routes" 2>>"$T/run" || true
+	[ "$(waiting)" -eq $n ]
+	grep -q 'the server does not offer SCRAM-SHA-256' "$T/run"
 }

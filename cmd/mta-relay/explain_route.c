@@ -75,8 +75,13 @@ static void tell_user(const struct route *r)
 	struct url u;
 	if (r->kind != ROUTE_SMTP || url_parse(r->target, &u, NULL) < 0)
 		return;
-	if (*u.user)
-		printf("    logs in as %s, with the password of %s\n", u.user,
+	bool by_cert = r->s.auth && span_ieqs(span_str(r->s.auth), "EXTERNAL");
+	if (by_cert)
+		printf("    logs in%s%s by EXTERNAL, with the certificate of %s\n", *u.user ? " as " : "", u.user,
+		    r->s.tls_cert ? r->s.tls_cert : "nobody: tls-cert= is missing");
+	else if (*u.user)
+		printf("    logs in as %s%s%s, with the password of %s\n", u.user, r->s.auth ? " by " : "",
+		    r->s.auth ? r->s.auth : "",
 		    r->s.password_file ? r->s.password_file : "--password-file or --password-command");
 	url_free(&u);
 }

@@ -7,6 +7,7 @@
 
 #include "base/limits.h"
 #include "io/tls.h"
+#include "sasl/sasl.h"
 
 const char *const route_tls_names[] = {
 	[ROUTE_TLS_UNSET] = "",
@@ -80,6 +81,23 @@ static int set_password_file(struct arena *a, struct span value, struct route_se
 	return set_file(a, value, &out->password_file, err);
 }
 
+static int set_cert(struct arena *a, struct span value, struct route_settings *out, struct err *err)
+{
+	return set_file(a, value, &out->tls_cert, err);
+}
+
+static int set_key(struct arena *a, struct span value, struct route_settings *out, struct err *err)
+{
+	return set_file(a, value, &out->tls_key, err);
+}
+
+static int set_auth(struct arena *a, struct span value, struct route_settings *out, struct err *err)
+{
+	out->auth = arena_str(a, value);
+	return sasl_client_knows(value) ? 0
+					: err_set(err, ERR_CONFIG, "auth=%s is no mechanism that is known", out->auth);
+}
+
 static bool name_ok(struct span s)
 {
 	for (size_t i = 0; i < s.n; i++)
@@ -139,6 +157,9 @@ static const struct setting {
 	{ "ip=", set_family },
 	{ "helo=", set_helo },
 	{ "password-file=", set_password_file },
+	{ "auth=", set_auth },
+	{ "tls-cert=", set_cert },
+	{ "tls-key=", set_key },
 };
 
 int route_setting(struct arena *a, struct span word, struct route_settings *out, struct err *err)
@@ -169,6 +190,10 @@ int route_settings_check(struct route_settings *s, struct err *err)
 		return err_set(err, ERR_CONFIG, "tls-ca= has no part in tls=%s", route_tls_names[s->tls]);
 	if (s->tls_name && s->tls == ROUTE_TLS_NONE)
 		return err_set(err, ERR_CONFIG, "tls-name= has no part in tls=none");
+	if (s->tls_cert && s->tls == ROUTE_TLS_NONE)
+		return err_set(err, ERR_CONFIG, "tls-cert= has no part in tls=none");
+	if (s->tls_key && !s->tls_cert)
+		return err_set(err, ERR_CONFIG, "tls-key= needs tls-cert=");
 	return 0;
 }
 
@@ -196,6 +221,9 @@ void route_settings_text(const struct route_settings *s, struct buf *out)
 	add_text(out, "ip", s->has_family ? route_family_names[s->family] : NULL);
 	add_text(out, "helo", s->helo);
 	add_text(out, "password-file", s->password_file);
+	add_text(out, "auth", s->auth);
+	add_text(out, "tls-cert", s->tls_cert);
+	add_text(out, "tls-key", s->tls_key);
 }
 
 void route_settings_fill(struct route_settings *own, const struct route_settings *other)

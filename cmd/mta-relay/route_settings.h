@@ -29,6 +29,8 @@ struct route_settings {
 	bool has_family;
 	enum mx_family family;
 	const char *helo, *password_file;
+	const char *auth;               /* the mechanism; NULL: the strongest */
+	const char *tls_cert, *tls_key; /* ours; key NULL: in the same file */
 };
 
 /* One NAME=VALUE. -1 with ERR_CONFIG: unknown, malformed, or a file that is not there. */

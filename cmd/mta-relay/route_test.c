@@ -186,12 +186,13 @@ static void test_settings_and_defaults(void **state)
 		.starttls = ROUTE_STARTTLS_UNSET };
 	struct route got;
 	(void)state;
-	int fd = mkstemp(path), n = snprintf(text, sizeof text,
-				    "one.example mx\n"
-				    "two.example mx,smtp://hub source=2001:db8::1 ip=6 tls-fingerprint=SHA256:%s "
-				    "password-file=%s helo=[192.0.2.1]\n"
-				    "three.example mx tls-ca=%s\n",
-				    hex, path, path);
+	int fd = mkstemp(path),
+	    n = snprintf(text, sizeof text,
+		"one.example mx\n"
+		"two.example mx,smtp://hub source=2001:db8::1 ip=6 tls-fingerprint=SHA256:%s "
+		"password-file=%s helo=[192.0.2.1] auth=xoauth2 tls-key=/dev/null tls-cert=/dev/null\n"
+		"three.example mx tls-ca=%s\n",
+		hex, path, path);
 	assert_int_equal(write(fd, text, (size_t)n), n);
 	close(fd);
 	struct routes *r = find_in(&c, a, "a@one.example", &got);
@@ -214,7 +215,7 @@ static void test_settings_and_defaults(void **state)
 	}
 	snprintf(text, sizeof text,
 	    "mx:two.example,smtp://hub tls=fingerprint tls-fingerprint=SHA256:%s source=2001:db8::1 ip=6 "
-	    "helo=[192.0.2.1] password-file=%s",
+	    "helo=[192.0.2.1] password-file=%s auth=xoauth2 tls-cert=/dev/null tls-key=/dev/null",
 	    hex, path);
 	assert_string_equal(got.key, text);
 	assert_string_equal(got.next->target, "smtp://hub");
@@ -270,6 +271,10 @@ static void test_bad_files(void **state)
 		"\n\nx.example smtp://h:99999\n",
 		"\n\nx.example smtp://h password-file=/nonexistent/file\n",
 		"\n\nx.example smtp://h password-file=\n",
+		"\n\nx.example smtp://h auth=SKEY\n",
+		"\n\nx.example smtp://h tls-key=/dev/null\n",
+		"\n\nx.example smtp://h tls-cert=/nonexistent/file\n",
+		"\n\nx.example smtp://h tls-cert=/dev/null tls=none\n",
 		"\n\nx.example mx tls=perhaps\n",
 		"\n\nx.example mx tls=fingerprint\n",
 		"\n\nx.example mx tls-fingerprint=SHA256:00\n",

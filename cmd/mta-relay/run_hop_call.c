@@ -171,6 +171,11 @@ static int read_secret(const struct hop *h, const struct route *r, struct buf *s
 	return run_secret(own ? own : h->c->password_file, own ? NULL : h->c->password_command, secret, err);
 }
 
+static bool by_certificate(const struct route *r)
+{
+	return r->s.auth && span_ieqs(span_str(r->s.auth), "EXTERNAL");
+}
+
 static int call_url(struct hop *h, const struct route *r, struct err *err)
 {
 	struct url u;
@@ -179,17 +184,19 @@ static int call_url(struct hop *h, const struct route *r, struct err *err)
 	if (url_parse(r->target, &u, err) < 0)
 		return -1;
 	buf_init(&secret, LIMIT_SECRET);
-	int rc = *u.user ? read_secret(h, r, &secret, err) : 0;
+	int rc = *u.user && !by_certificate(r) ? read_secret(h, r, &secret, err) : 0;
 	if (rc == 0)
 		rc = hop_targets(h, r, &t, err);
 	if (rc == 0) {
-		struct sasl_client_config auth = {
-			.user = u.user, .password = secret.p, .host = u.host, .port = net_addr_port(&t.v[0].addr)
-		};
+		struct sasl_client_config auth = { .user = u.user,
+			.password = secret.p,
+			.host = u.host,
+			.port = net_addr_port(&t.v[0].addr),
+			.mech = r->s.auth };
 		struct call call = { .r = r,
 			.starttls = starttls_of(r, t.implicit_tls),
 			.implicit_tls = t.implicit_tls,
-			.auth = *u.user ? &auth : NULL };
+			.auth = *u.user || by_certificate(r) ? &auth : NULL };
 		rc = call_targets(h, &call, &t, err);
 	}
 	explicit_bzero(secret.p, secret.len);

@@ -42,14 +42,17 @@ struct tls_ctx *hop_tls(struct hop *h, const struct route_settings *s, bool with
 	struct tls_client_config c = { .verify = verify ? TLS_VERIFY_NAME : TLS_VERIFY_NONE,
 		.ca_file = verify ? s->tls_ca : NULL,
 		.fingerprint = pinned ? s->fingerprint : NULL,
+		.cert_file = s->tls_cert,
+		.key_file = s->tls_key,
 		.sessions = true };
-	char *key = xasprintf("%s %s",
+	char *key = xasprintf("%s %s %s %s",
 	    verify   ? "verify"
 	    : pinned ? "fingerprint"
 		     : "any",
 	    c.ca_file       ? c.ca_file
 	    : c.fingerprint ? c.fingerprint
-			    : "");
+			    : "",
+	    s->tls_cert ? s->tls_cert : "", s->tls_key ? s->tls_key : "");
 	struct tls_ctx *ctx = NULL;
 	for (size_t i = 0; i < HOP_CONTEXTS && !ctx; i++)
 		if (h->context[i].key && !strcmp(h->context[i].key, key))

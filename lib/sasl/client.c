@@ -21,6 +21,14 @@ static const struct client_mech mechs[] = {
 	{ "CRAM-MD5", cram_client_step, MECH_ON_REQUEST },
 };
 
+bool sasl_client_knows(struct span mech)
+{
+	for (size_t i = 0; i < sizeof mechs / sizeof *mechs; i++)
+		if (span_ieqs(mech, mechs[i].name))
+			return true;
+	return false;
+}
+
 static bool offers(struct span offered, const char *name)
 {
 	struct span word;

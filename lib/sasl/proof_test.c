@@ -298,6 +298,8 @@ static void cram_on_request(void **state)
 	struct sasl_client_config c = { .user = "tim", .password = "x" };
 	struct err err = { 0 };
 	assert_null(sasl_client_new(&c, SPAN("CRAM-MD5"), s, &err));
+	assert_true(sasl_client_knows(SPAN("cram-md5")));
+	assert_false(sasl_client_knows(SPAN("CRAM")));
 	assert_int_equal(err.class, ERR_ACCESS);
 	stream_close(s);
 }

@@ -86,6 +86,8 @@ struct sasl_client_config {
 	bool allow_plaintext; /* PLAIN and LOGIN without TLS */
 };
 struct sasl_client;
+/* Is it a name for mech? */
+bool sasl_client_knows(struct span mech);
 /* Chooses from the server's list (blank-separated): SCRAM-SHA-256-PLUS > SCRAM-SHA-256 > PLAIN > LOGIN; PLAIN and LOGIN
  * never in the clear; the others only when c->mech names them. NULL with err (ERR_ACCESS) when none fits. */
 struct sasl_client *sasl_client_new(
