@@ -27,6 +27,16 @@ const struct opt guard_options[] = {
 	{ "auth-failures", 0, OPT_STR, AT(auth_failures), "N/TIME", "before a network is locked out", NULL, 0 },
 	{ "lockout", 0, OPT_DURATION, AT(lockout), "TIME", "for how long", NULL, 0 },
 	{ "tarpit", 0, OPT_DURATION, AT(tarpit), "TIME", "one more before each reply that refuses", NULL, 0 },
+	{ "user-messages", 0, OPT_LIST, AT(user_messages), "N/TIME", "of a user who has authenticated; repeatable",
+	    NULL, 0 },
+	{ "user-recipients", 0, OPT_LIST, AT(user_recipients), "N/TIME", "of such a user", NULL, 0 },
+	{ "user-new-recipients", 0, OPT_LIST, AT(user_new_recipients), "N/TIME", "whom he never wrote to before", NULL,
+	    0 },
+	{ "user-refusals", 0, OPT_LIST, AT(user_refusals), "N/TIME", "recipients that were refused", NULL, 0 },
+	{ "user-beyond", 0, OPT_CHOICE, AT(user_beyond), NULL, "what becomes of more", "refuse|hold", 0 },
+	{ "user-brake", 0, OPT_DURATION, AT(user_brake), "TIME", "for how long; 0: until the time of the rate is over",
+	    NULL, 0 },
+	{ "user-exempt", 0, OPT_STR, AT(user_exempt), "USERS", "users without such limits", NULL, 0 },
 	{ 0 },
 };
 
@@ -174,9 +184,35 @@ static int read_rates(const struct guard_settings *o, struct guard *g, struct er
 	return 0;
 }
 
+static int read_user_rates(const struct guard_settings *o, struct guard *g, struct err *err)
+{
+	const struct {
+		const char *name;
+		const struct opt_list *list;
+	} lists[USER_COUNTS] = {
+		[USER_MESSAGES] = { "--user-messages", &o->user_messages },
+		[USER_RECIPIENTS] = { "--user-recipients", &o->user_recipients },
+		[USER_NEW_RECIPIENTS] = { "--user-new-recipients", &o->user_new_recipients },
+		[USER_REFUSALS] = { "--user-refusals", &o->user_refusals },
+	};
+	for (size_t i = 0; i < USER_COUNTS; i++) {
+		if (lists[i].list->n > USER_RATES)
+			return err_set(err, ERR_USAGE, "%s: %d rates at most", lists[i].name, USER_RATES);
+		for (size_t k = 0; k < lists[i].list->n; k++) {
+			struct rate r;
+			if (rate_parse(lists[i].list->v[k], &r, err) < 0)
+				return err_prefix(err, "%s", lists[i].name);
+			if (r.n)
+				g->user[i].v[g->user[i].n++] = r;
+		}
+		g->users |= g->user[i].n > 0;
+	}
+	return 0;
+}
+
 static bool needs_state(const struct guard *g)
 {
-	return g->connections.n || g->messages.n || g->recipients.n || g->errors.n || g->auth_failures.n;
+	return g->connections.n || g->messages.n || g->recipients.n || g->errors.n || g->auth_failures.n || g->users;
 }
 
 static int guard_set_up(struct relay_server *rs, struct err *err)
@@ -187,7 +223,7 @@ static int guard_set_up(struct relay_server *rs, struct err *err)
 		.dir = o->state, .url = o->shared_state, .password_file = o->shared_state_password, .told = told
 	};
 	rs->guard = g;
-	if (read_exempt(o->exempt, g, err) < 0 || read_rates(o, g, err) < 0)
+	if (read_exempt(o->exempt, g, err) < 0 || read_rates(o, g, err) < 0 || read_user_rates(o, g, err) < 0)
 		return -1;
 	if (needs_state(g))
 		return (g->state = state_open(&c, err)) ? 0 : err_prefix(err, "--state");

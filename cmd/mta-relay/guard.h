@@ -21,6 +21,15 @@ struct guard_settings {
 	/* N/TIME */
 	const char *connections, *messages, *recipients, *errors, *auth_failures;
 	int64_t lockout, tarpit;
+	/* Of users who have authenticated */
+	struct opt_list user_messages, user_recipients, user_new_recipients, user_refusals;
+	const char *user_exempt;
+	int user_beyond; /* enum guard_beyond_do */
+	int64_t user_brake;
+};
+enum guard_beyond_do {
+	BEYOND_REFUSE,
+	BEYOND_HOLD
 };
 #define GUARD_DEFAULTS                                                                                                 \
 	{                                                                                                              \

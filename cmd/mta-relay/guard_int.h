@@ -17,7 +17,25 @@ enum {
 	GUARD_KEY = STATE_KEY_MAX + 1,
 };
 
+/* What is counted of a user, each in several spans of time. */
+enum user_count {
+	USER_MESSAGES,
+	USER_RECIPIENTS,
+	USER_NEW_RECIPIENTS,
+	USER_REFUSALS,
+	USER_COUNTS
+};
+enum {
+	USER_RATES = 8
+};
+struct user_rates {
+	struct rate v[USER_RATES];
+	size_t n;
+};
+
 struct guard {
+	struct user_rates user[USER_COUNTS];
+	bool users; /* any of them */
 	struct state *state;
 	struct net_list *exempt; /* networks that are named */
 	bool exempt_loopback, exempt_trust;
@@ -55,5 +73,6 @@ bool guard_beyond(struct guard *g, const struct rate *r, const char *class, stru
 
 extern const struct serve_check guard_check; /* first: what the others need */
 extern const struct serve_check limit_check; /* guard_limit.c */
+extern const struct serve_check user_check;  /* guard_user.c */
 
 #endif

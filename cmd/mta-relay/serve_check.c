@@ -9,6 +9,7 @@ const struct serve_check *const serve_checks[] = {
 	&limit_check,
 	&auth_check,
 	&policy_check,
+	&user_check,
 	&esmtp_check,
 	&submit_check,
 	NULL,
