@@ -37,6 +37,12 @@ const struct opt guard_options[] = {
 	{ "user-brake", 0, OPT_DURATION, AT(user_brake), "TIME", "for how long; 0: until the time of the rate is over",
 	    NULL, 0 },
 	{ "user-exempt", 0, OPT_STR, AT(user_exempt), "USERS", "users without such limits", NULL, 0 },
+	{ "greylist", 0, OPT_DURATION, AT(greylist), "TIME", "who was never seen comes again after this", NULL, 0 },
+	{ "greylist-window", 0, OPT_DURATION, AT(greylist_window), "TIME", "and within this", NULL, 0 },
+	{ "greylist-keep", 0, OPT_DURATION, AT(greylist_keep), "TIME", "how long who did is remembered", NULL, 0 },
+	{ "greylist-auto", 0, OPT_UINT, AT(greylist_auto), "N", "a network passes that did so often; 0: never", NULL,
+	    0 },
+	{ "greylist-exempt", 0, OPT_STR, AT(greylist_exempt), "LIST|FILE", "networks, domains, addresses", NULL, 0 },
 	{ 0 },
 };
 
@@ -210,9 +216,10 @@ static int read_user_rates(const struct guard_settings *o, struct guard *g, stru
 	return 0;
 }
 
-static bool needs_state(const struct guard *g)
+static bool needs_state(const struct guard_settings *o, const struct guard *g)
 {
-	return g->connections.n || g->messages.n || g->recipients.n || g->errors.n || g->auth_failures.n || g->users;
+	return o->greylist || g->connections.n || g->messages.n || g->recipients.n || g->errors.n ||
+	       g->auth_failures.n || g->users;
 }
 
 static int guard_set_up(struct relay_server *rs, struct err *err)
@@ -225,7 +232,7 @@ static int guard_set_up(struct relay_server *rs, struct err *err)
 	rs->guard = g;
 	if (read_exempt(o->exempt, g, err) < 0 || read_rates(o, g, err) < 0 || read_user_rates(o, g, err) < 0)
 		return -1;
-	if (needs_state(g))
+	if (needs_state(o, g))
 		return (g->state = state_open(&c, err)) ? 0 : err_prefix(err, "--state");
 	if (o->tarpit || o->max_per_network)
 		return 0;
@@ -241,6 +248,7 @@ static void guard_clean_up(struct relay_server *rs)
 		return;
 	state_close(rs->guard->state);
 	net_list_free(rs->guard->exempt);
+	guard_list_free(rs->guard->grey_exempt);
 	free(rs->guard);
 	rs->guard = NULL;
 }

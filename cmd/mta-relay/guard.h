@@ -26,15 +26,20 @@ struct guard_settings {
 	const char *user_exempt;
 	int user_beyond; /* enum guard_beyond_do */
 	int64_t user_brake;
+	int64_t greylist, greylist_window, greylist_keep;
+	unsigned greylist_auto;
+	const char *greylist_exempt;
 };
 enum guard_beyond_do {
 	BEYOND_REFUSE,
 	BEYOND_HOLD
 };
+#define GUARD_DAY (24 * 3600 * (int64_t)1000)
 #define GUARD_DEFAULTS                                                                                                 \
 	{                                                                                                              \
 		.state = GUARD_STATE_DIR, .exempt = "loopback, trust", .prefix4 = 24, .prefix6 = 64,                   \
-		.lockout = 10 * 60 * 1000                                                                              \
+		.lockout = 10 * 60 * 1000, .greylist_window = 2 * GUARD_DAY, .greylist_keep = 36 * GUARD_DAY,          \
+		.greylist_auto = 5                                                                                     \
 	}
 extern const struct opt guard_options[];
 

@@ -9,6 +9,7 @@
 #include "io/net.h"
 #include "io/state.h"
 #include "mta-relay/guard.h"
+#include "mta-relay/guard_list.h"
 #include "mta-relay/guard_rate.h"
 #include "mta-relay/serve_check.h"
 
@@ -36,6 +37,7 @@ struct user_rates {
 struct guard {
 	struct user_rates user[USER_COUNTS];
 	bool users; /* any of them */
+	struct guard_list *grey_exempt;
 	struct state *state;
 	struct net_list *exempt; /* networks that are named */
 	bool exempt_loopback, exempt_trust;
@@ -74,5 +76,6 @@ bool guard_beyond(struct guard *g, const struct rate *r, const char *class, stru
 extern const struct serve_check guard_check; /* first: what the others need */
 extern const struct serve_check limit_check; /* guard_limit.c */
 extern const struct serve_check user_check;  /* guard_user.c */
+extern const struct serve_check grey_check;  /* guard_grey.c */
 
 #endif

@@ -72,11 +72,42 @@ static void test_network(void **state)
 	assert_string_equal(out, "");
 }
 
+static void test_list(void **state)
+{
+	static const struct {
+		const char *text;
+		bool in;
+	} rows[] = { { "a@b.example", true }, { "A@B.example", true }, { "x@b.example", false },
+		{ "x@c.example", true }, { "x@sub.c.example", false }, { "x@d.net", true }, { "x@net", false },
+		{ "x@C.Example", true }, { "192.0.2.5", true }, { "198.51.100.1", true }, { "198.51.100.2", false },
+		{ "2001:db8::1", true }, { "2001:db9::1", false }, { "", false }, { "@", false } };
+	struct err err = { 0 };
+	(void)state;
+	struct guard_list *l = guard_list_open(
+	    "192.0.2.0/24,a@b.example  c.example # comment d.example\n.net 198.51.100.1 2001:db8::/32\n", &err);
+	assert_non_null(l);
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct net_addr a;
+		bool in = net_addr_parse(rows[i].text, 0, &a) ? guard_list_network(l, &a)
+							      : guard_list_address(l, span_str(rows[i].text));
+		assert_int_equal(in, rows[i].in);
+	}
+	assert_false(guard_list_address(NULL, SPAN("a@b.example")));
+	guard_list_free(l);
+	assert_null(guard_list_open("1.2.3.4/99", &err));
+	assert_null(guard_list_open("/nonexistent/file", &err));
+	l = guard_list_open("", &err);
+	assert_non_null(l);
+	assert_false(guard_list_address(l, SPAN("a@b.example")));
+	guard_list_free(l);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rate),
 		cmocka_unit_test(test_network),
+		cmocka_unit_test(test_list),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

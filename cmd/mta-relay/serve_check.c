@@ -12,6 +12,7 @@ const struct serve_check *const serve_checks[] = {
 	&user_check,
 	&esmtp_check,
 	&submit_check,
+	&grey_check,
 	NULL,
 };
 
