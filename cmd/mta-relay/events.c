@@ -37,6 +37,7 @@ enum field {
 	F_QID,
 	F_CLIENT,
 	F_NAME,
+	F_NET,
 	F_PORT,
 	F_UID,
 	F_HELO,
@@ -51,6 +52,7 @@ enum field {
 	F_RCPTS,
 	F_HOW,
 	F_STAGE,
+	F_CHECK,
 	F_CODE,
 	F_DSN,
 	F_STATUS,
@@ -80,6 +82,7 @@ static const struct {
 	[F_QID] = FIELD("qid", WORD, qid),
 	[F_CLIENT] = FIELD("client", WORD, client),
 	[F_NAME] = FIELD("name", WORD, name),
+	[F_NET] = FIELD("net", WORD, net),
 	[F_PORT] = FIELD("port", NUMBER, port),
 	[F_UID] = FIELD("uid", NUMBER, uid),
 	[F_HELO] = FIELD("helo", QUOTED, helo),
@@ -94,6 +97,7 @@ static const struct {
 	[F_RCPTS] = FIELD("rcpts", LENGTH, rcpts),
 	[F_HOW] = FIELD("how", WORD, how),
 	[F_STAGE] = FIELD("stage", WORD, stage),
+	[F_CHECK] = FIELD("check", WORD, check),
 	[F_CODE] = FIELD("code", CODE, code),
 	[F_DSN] = FIELD("dsn", WORD, enh),
 	[F_STATUS] = FIELD("status", WORD, status),
@@ -122,7 +126,7 @@ static const struct {
 	[EVENT_AUTH] = { "auth ok", LOG_LVL_INFO, { F_CLIENT, F_NAME, F_USER, F_MECH } },
 	[EVENT_AUTH_FAILED] = { "auth failed", LOG_LVL_WARN, { F_CLIENT, F_NAME, F_USER, F_MECH, F_WHY } },
 	[EVENT_REFUSE] = { "refuse", LOG_LVL_INFO,
-	    { F_CLIENT, F_NAME, F_STAGE, F_CODE, F_DSN, F_FROM, F_TO, F_HELO, F_USER, F_WHY } },
+	    { F_CLIENT, F_NAME, F_STAGE, F_CODE, F_DSN, F_CHECK, F_FROM, F_TO, F_HELO, F_USER, F_WHY } },
 	[EVENT_ACCEPT] = { "accept", LOG_LVL_INFO,
 	    { F_QID, F_CLIENT, F_NAME, F_UID, F_USER, F_FROM | ALWAYS, F_RCPTS, F_SIZE, F_PROTO, F_HOW, F_MID } },
 	[EVENT_DELIVER] = { "deliver", LOG_LVL_INFO,
@@ -131,6 +135,8 @@ static const struct {
 	[EVENT_REPORT] = { "report", LOG_LVL_INFO, { F_QID, F_AS, F_TO, F_RCPTS, F_STATUS } },
 	[EVENT_DROP] = { "drop", LOG_LVL_WARN, { F_QID, F_RCPTS, F_WHY } },
 	[EVENT_REMOVE] = { "remove", LOG_LVL_INFO, { F_QID } },
+	[EVENT_BRAKE] = { "brake", LOG_LVL_WARN, { F_CLIENT, F_NAME, F_USER, F_SECONDS, F_WHY } },
+	[EVENT_LOCKOUT] = { "lockout", LOG_LVL_WARN, { F_CLIENT, F_NAME, F_NET, F_SECONDS, F_USER, F_WHY } },
 };
 
 static void add_word(struct buf *b, const char *name, const char *text, bool always)
@@ -212,6 +218,11 @@ static void as_native(const struct event *e)
 static const char sessions_help[] = "Conversations that ended, by what came of them.";
 static const char refused_help[] = "Commands that were refused.";
 static const char auth_help[] = "Authentications.";
+static const char check_help[] = "Commands that were refused by one of the checks against abuse.";
+#define CHECK(name)                                                                                                    \
+	{                                                                                                              \
+		"mail_smtp_check_refusals_total", "check=\"" name "\"", METRIC_COUNTER, check_help                     \
+	}
 static const struct metric serve_rows[] = {
 	DELIVERIES,
 	[COUNT_SESSIONS] = { "mail_smtp_sessions", NULL, METRIC_GAUGE, "Conversations now." },
@@ -226,6 +237,14 @@ static const struct metric serve_rows[] = {
 	[COUNT_BYTES] = { "mail_smtp_bytes_total", NULL, METRIC_COUNTER, "Bytes of accepted messages." },
 	[COUNT_AUTH_OK] = { "mail_smtp_auth_total", "result=\"ok\"", METRIC_COUNTER, auth_help },
 	[COUNT_AUTH_FAILED] = { "mail_smtp_auth_total", "result=\"failed\"", METRIC_COUNTER, auth_help },
+	[COUNT_CHECK_LIMIT] = CHECK("limit"),
+	[COUNT_CHECK_USER] = CHECK("user"),
+	[COUNT_CHECK_GREET] = CHECK("greet"),
+	[COUNT_CHECK_DNS] = CHECK("dns"),
+	[COUNT_CHECK_GREYLIST] = CHECK("greylist"),
+	[COUNT_LOCKOUTS] = { "mail_smtp_lockouts_total", NULL, METRIC_COUNTER, "Networks that were locked out." },
+	[COUNT_BRAKES] = { "mail_smtp_user_brakes_total", NULL, METRIC_COUNTER,
+	    "Users who went beyond a limit of theirs." },
 };
 static const struct metric run_rows[] = {
 	DELIVERIES,
@@ -279,6 +298,14 @@ static void count_session(const struct event *e)
 	    1);
 }
 
+static void count_check(const struct event *e)
+{
+	static const char *const names[] = { "limit", "user", "greet", "dns", "greylist" };
+	for (size_t i = 0; e->check && i < sizeof names / sizeof *names; i++)
+		if (!strcmp(e->check, names[i]))
+			metrics_add(counted, COUNT_CHECK_LIMIT + i, 1);
+}
+
 static void count_in_serve(const struct event *e)
 {
 	switch (e->kind) {
@@ -293,6 +320,13 @@ static void count_in_serve(const struct event *e)
 		break;
 	case EVENT_REFUSE:
 		metrics_add(counted, e->code >= 500 ? COUNT_REFUSED_PERM : COUNT_REFUSED_TEMP, 1);
+		count_check(e);
+		break;
+	case EVENT_LOCKOUT:
+		metrics_add(counted, COUNT_LOCKOUTS, 1);
+		break;
+	case EVENT_BRAKE:
+		metrics_add(counted, COUNT_BRAKES, 1);
 		break;
 	case EVENT_ACCEPT:
 		metrics_add(counted, COUNT_ACCEPTED, 1);

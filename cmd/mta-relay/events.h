@@ -24,6 +24,8 @@ enum event_kind {
 	EVENT_REPORT,  /* the sender is told: by the message `as` */
 	EVENT_DROP,    /* a bounce that can't be delivered */
 	EVENT_REMOVE,  /* the message leaves the queue, all done */
+	EVENT_LOCKOUT, /* a network is not talked to for a while */
+	EVENT_BRAKE,   /* a user went beyond a limit of his */
 	EVENT_KINDS
 };
 
@@ -32,6 +34,7 @@ struct event {
 	enum event_kind kind;
 	const char *qid;
 	const char *client, *name; /* the client's address; its verified name */
+	const char *net;           /* LOCKOUT: its network */
 	unsigned port, uid;        /* uid: of who injected it */
 	struct span helo, user, mech;
 	const char *proto; /* "ESMTP" */
@@ -40,6 +43,7 @@ struct event {
 	size_t rcpts;
 	const char *how;   /* ACCEPT: "queued", "delivered", "injected", "report" */
 	const char *stage; /* REFUSE, DISCONNECT: the verb */
+	const char *check; /* REFUSE: who did */
 	int code;
 	const char *enh, *status; /* status: "delivered", "deferred", ... */
 	struct span text, relay;  /* the reply or the reason; who gave it */
@@ -82,6 +86,13 @@ enum { /* serve */
 	COUNT_BYTES,
 	COUNT_AUTH_OK,
 	COUNT_AUTH_FAILED,
+	COUNT_CHECK_LIMIT,
+	COUNT_CHECK_USER,
+	COUNT_CHECK_GREET,
+	COUNT_CHECK_DNS,
+	COUNT_CHECK_GREYLIST,
+	COUNT_LOCKOUTS,
+	COUNT_BRAKES,
 };
 enum { /* run */
 	COUNT_QUEUE = COUNT_OWN,

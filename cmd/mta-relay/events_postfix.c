@@ -310,6 +310,27 @@ static void removed(const struct event *e, const char *service, struct buf *b)
 	put("qmgr", LOG_LVL_INFO, b);
 }
 
+/* Postfix has neither; its anvil's warnings look so. */
+static void locked_out(const struct event *e, const char *service, struct buf *b)
+{
+	buf_adds(b, "client ");
+	add_client(b, e);
+	buf_addf(b, " and all of %s locked out for %" PRId64 " seconds: too many ", e->net, e->seconds);
+	add_clean(b, e->text, TEXT);
+	put(service, LOG_LVL_WARN, b);
+}
+
+static void braked(const struct event *e, const char *service, struct buf *b)
+{
+	buf_adds(b, "client ");
+	add_client(b, e);
+	buf_adds(b, ": sasl_username=");
+	add_clean(b, e->user, ADDRESS);
+	buf_adds(b, ": ");
+	add_clean(b, e->text, TEXT);
+	put(service, LOG_LVL_WARN, b);
+}
+
 void event_as_postfix(const struct event *e, const char *service)
 {
 	static void (*const lines[EVENT_KINDS])(const struct event *, const char *, struct buf *) = {
@@ -323,6 +344,8 @@ void event_as_postfix(const struct event *e, const char *service)
 		[EVENT_REPORT] = reported,
 		[EVENT_DROP] = dropped,
 		[EVENT_REMOVE] = removed,
+		[EVENT_LOCKOUT] = locked_out,
+		[EVENT_BRAKE] = braked,
 	};
 	struct buf b;
 	if (!lines[e->kind])

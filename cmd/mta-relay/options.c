@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "dns/dns.h"
 #include "io/hostname.h"
+#include "mta-relay/guard.h"
 #include "mta-relay/relay.h"
 #include "mta-relay/serve_esmtp.h"
 #include "mta-relay/way_options.h"
@@ -12,6 +13,7 @@
 const struct opt *const relay_tables[] = {
 	relay_serve_options,
 	sasl_options,
+	guard_options,
 	relay_inject_options,
 	relay_run_options,
 	relay_queue_options,

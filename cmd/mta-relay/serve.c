@@ -63,6 +63,7 @@ const struct opt relay_serve_options[] = {
 static const struct opt_group relay_serve_groups[] = {
 	{ serve_esmtp_options, AT(esmtp) },
 	{ sasl_options, AT(sasl) },
+	{ guard_options, AT(guard) },
 	{ 0 },
 };
 
@@ -247,6 +248,10 @@ static int run(struct relay_server *rs, struct err *err)
 		.workers = o->workers,
 		.max_clients = o->max_clients,
 		.max_per_client = o->max_per_client,
+		.max_per_network = o->guard.max_per_network,
+		.prefix4 = o->guard.prefix4,
+		.prefix6 = o->guard.prefix6,
+		.exempt = guard_exempts,
 		.too_many = "421 4.7.0 Too many connections from your address\r\n",
 		.ready_file = o->ready_file,
 		.reload = reload,
@@ -278,7 +283,8 @@ static struct relay_server server = { .o = { .early_input = EARLY_LOCAL,
 					  .sasl.oauth_timeout = SASL_OAUTH_TIMEOUT,
 					  .mda_timeout = TIME_SMTP_COMMAND,
 					  .mda_budget = SERVE_MDA_BUDGET,
-					  .mda_pause = SERVE_MDA_PAUSE } };
+					  .mda_pause = SERVE_MDA_PAUSE,
+					  .guard = GUARD_DEFAULTS } };
 
 int relay_serve(int argc, char **argv)
 {

@@ -9,6 +9,7 @@
 #include "dns/dns.h"
 #include "io/listen.h"
 #include "mta-relay/content.h"
+#include "mta-relay/guard.h"
 #include "mta-relay/handoff.h"
 #include "mta-relay/policy.h"
 #include "mta-relay/serve_esmtp.h"
@@ -44,6 +45,7 @@ struct serve_settings {
 	int64_t timeout, mda_timeout, mda_budget, mda_pause;
 	struct esmtp_settings esmtp;
 	struct sasl_settings sasl;
+	struct guard_settings guard;
 };
 
 /* The process. */
@@ -63,6 +65,7 @@ struct relay_server {
 	struct sasl_proofs proofs;
 	struct sasl_server_ops sasl; /* what there is of it */
 	struct content content;      /* one conversation at a time, one message at a time */
+	struct guard *guard; /* NULL: off */
 };
 
 /* One conversation. */
@@ -73,6 +76,7 @@ struct relay_session {
 	const char *peer_ip;
 	bool trusted; /* its address is in --trust */
 	struct serve_talk talk;
+	struct guard_session *guard;
 	struct content_facts facts; /* of the message whose end was reached */
 	char id[SPOOL_ID_SIZE];     /* of the transaction, and of the message that it becomes */
 	struct serve_change change; /* what checks made of it */

@@ -2,12 +2,17 @@
 #include "mta-relay/serve_check.h"
 
 #include "base/log.h"
+#include "mta-relay/guard_int.h"
 
 const struct serve_check *const serve_checks[] = {
+	&guard_check,
+	&limit_check,
 	&auth_check,
 	&policy_check,
+	&user_check,
 	&esmtp_check,
 	&submit_check,
+	&grey_check,
 	NULL,
 };
 
@@ -59,16 +64,20 @@ static check_fn *stage_of(const struct serve_check *c, size_t stage)
 
 void checks_ask(struct relay_session *s, struct smtp_session *x, size_t stage, struct smtp_answer *a)
 {
-	for (const struct serve_check *const *c = serve_checks; *c && !a->code; c++)
+	for (const struct serve_check *const *c = serve_checks; *c && !a->code; c++) {
 		if (stage_of(*c, stage))
 			stage_of(*c, stage)(s, x, a);
+		s->talk.check = a->code ? (*c)->name : NULL;
+	}
 }
 
 void checks_rcpt(struct relay_session *s, struct smtp_session *x, struct smtp_env_rcpt *r, struct smtp_answer *a)
 {
-	for (const struct serve_check *const *c = serve_checks; *c && !a->code; c++)
+	for (const struct serve_check *const *c = serve_checks; *c && !a->code; c++) {
 		if ((*c)->rcpt)
 			(*c)->rcpt(s, x, r, a);
+		s->talk.check = a->code ? (*c)->name : NULL;
+	}
 }
 
 void checks_done(struct relay_session *s, struct smtp_session *x, bool taken)

@@ -47,12 +47,14 @@ void talk_refused(struct serve_talk *t, const struct smtp_session *x, const char
 		.stage = stage,
 		.code = a->code,
 		.enh = a->enh,
+		.check = t->check,
 		.text = span_str(a->text),
 		.from = x->env.from.n ? x->env.from : span_str(t->from),
 		.to = rcpt };
 	talk_fill(x, t, &e);
 	event(&e);
 	t->told = true;
+	t->check = NULL;
 	t->refused++;
 }
 

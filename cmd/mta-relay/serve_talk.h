@@ -20,9 +20,10 @@ struct serve_talk {
 	unsigned port;
 	struct talk_count count[TALK_VERBS];
 	size_t verbs;
-	const char *last; /* the last verb */
-	bool told;        /* the refusal in hand is logged */
-	bool quit;        /* the client took its leave, or we sent it away */
+	const char *last;  /* the last verb */
+	const char *check; /* who refused it, NULL: the engine */
+	bool told;         /* the refusal in hand is logged */
+	bool quit;         /* the client took its leave, or we sent it away */
 	unsigned messages, refused;
 	int64_t began; /* microseconds */
 	char from[TALK_PATH], mech[32];

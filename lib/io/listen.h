@@ -44,8 +44,13 @@ struct serve_options {
 	unsigned workers;         /* 0: as many as make sense (grows with load up to max_clients) */
 	unsigned max_clients;     /* conversations at once; 0: 100 */
 	unsigned max_per_client;  /* of one address; 0: no limit */
-	unsigned recycle;         /* a worker ends after this many conversations; 0: 1000 */
-	const char *too_many;     /* the protocol line for a client over max_per_client, with CRLF; NULL: just closed */
+	unsigned max_per_network; /* of addresses that have prefix4 or prefix6 bits in common; 0: no limit */
+	unsigned prefix4, prefix6;
+	/* Is max_per_network none of this address's? NULL: it is everybody's. */
+	bool (*exempt)(void *arg, const struct net_addr *a);
+	unsigned recycle; /* a worker ends after this many conversations; 0: 1000 */
+	const char
+	    *too_many; /* the protocol line for a client over one of these limits, with CRLF; NULL: just closed */
 	const char *ready_file;   /* written with the bound addresses, one a line, when all listen; a heartbeat
 				   * (io/heartbeat.h)   until we stop; NULL: none */
 	int (*reload)(void *arg); /* NULL: nothing to read again */

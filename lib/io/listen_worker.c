@@ -24,6 +24,7 @@ enum {
 	SPARE_MS = 30 * 1000,     /* an idle worker beyond those wanted ends after this */
 	ACCEPT_PAUSE_US = 100000, /* when the system has no descriptors left */
 	RECYCLE = 1000,
+	ADDRESS_BITS = 128,
 	STOP = UINT32_MAX, /* epoll's data for the two descriptors that are no listeners */
 	RETIRE = UINT32_MAX - 1,
 };
@@ -160,23 +161,42 @@ static bool client_key(const struct net_addr *a, unsigned char key[16])
 	return true;
 }
 
-/* Conversations of this address that began before ours. */
-static unsigned earlier_ones(const struct board *b, const struct slot *me)
+static bool same_bits(const unsigned char a[16], const unsigned char b[16], unsigned bits)
+{
+	unsigned rest = bits % 8;
+	return !memcmp(a, b, bits / 8) && (!rest || ((a[bits / 8] ^ b[bits / 8]) >> (8 - rest)) == 0);
+}
+
+/* Conversations that began before ours, of addresses that share these bits with ours. */
+static unsigned earlier_ones(const struct board *b, const struct slot *me, unsigned bits)
 {
 	unsigned n = 0;
 	for (unsigned i = 0; i < b->n; i++) {
 		const struct slot *s = &b->slot[i];
 		n += s != me && atomic_load(&s->state) == SLOT_BUSY && s->seq < me->seq &&
-		     !memcmp(s->client, me->client, sizeof s->client);
+		     same_bits(s->client, me->client, bits);
 	}
 	return n;
 }
 
-static bool within_limit(struct server *sv, struct slot *me, const struct conn *c)
+static unsigned network_bits(const struct serve_options *o, const unsigned char client[16])
 {
-	if (!client_key(&c->peer, me->client) || !sv->o->max_per_client)
-		return true;
-	return earlier_ones(sv->board, me) < sv->o->max_per_client;
+	if (!memcmp(client, "\0\0\0\0\0\0\0\0\0\0\xff\xff", 12))
+		return ADDRESS_BITS - 32 + (o->prefix4 < 32 ? o->prefix4 : 32);
+	return o->prefix6 < ADDRESS_BITS ? o->prefix6 : ADDRESS_BITS;
+}
+
+/* The limit that the client is over; 0: none. */
+static unsigned limit_met(struct server *sv, struct slot *me, const struct conn *c)
+{
+	const struct serve_options *o = sv->o;
+	if (!client_key(&c->peer, me->client))
+		return 0;
+	if (o->max_per_client && earlier_ones(sv->board, me, ADDRESS_BITS) >= o->max_per_client)
+		return o->max_per_client;
+	if (!o->max_per_network || (o->exempt && o->exempt(sv->arg, &c->peer)))
+		return 0;
+	return earlier_ones(sv->board, me, network_bits(o, me->client)) < o->max_per_network ? 0 : o->max_per_network;
 }
 
 /* ---- a worker ---- */
@@ -200,9 +220,9 @@ static void begin_busy(struct worker *w)
 		poke(w->sv->wake);
 }
 
-static void refuse(const struct server *sv, struct conn *c)
+static void refuse(const struct server *sv, struct conn *c, unsigned limit)
 {
-	log_warn("too-many client=%s limit=%u", c->peer_ip, sv->o->max_per_client);
+	log_warn("too-many client=%s limit=%u", c->peer_ip, limit);
 	if (sv->o->too_many && !c->implicit_tls)
 		stream_puts(c->s, sv->o->too_many);
 	stream_set_timeout(c->s, 1000);
@@ -215,12 +235,13 @@ static void serve_one(struct worker *w, int fd, const struct listener *l)
 	conn_init(&c, fd, fd, l);
 	c.worker = (int)w->index;
 	begin_busy(w);
-	if (within_limit(w->sv, w->slot, &c)) {
+	unsigned limit = limit_met(w->sv, w->slot, &c);
+	if (!limit) {
 		w->sv->fn(&c, w->sv->arg);
 		stream_close(c.s);
 		log_session(NULL);
 	} else {
-		refuse(w->sv, &c);
+		refuse(w->sv, &c, limit);
 	}
 	memset(w->slot->client, 0, sizeof w->slot->client);
 	atomic_store(&w->slot->state, SLOT_IDLE);

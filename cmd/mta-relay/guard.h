@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: ISC
+ *
+ * What serve does against abuse: limits of clients and of users, greylisting, a pause before the greeting, and what the
+ * DNS says about a client. Each is a serve_check of its own and costs nothing while it is off; what they remember is in
+ * io/state.h. This is what the rest of serve sees of them.
+ */
+#ifndef MTA_RELAY_GUARD_H
+#define MTA_RELAY_GUARD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/opts.h"
+
+#define GUARD_STATE_DIR "/var/lib/waypost/state"
+
+struct guard_settings {
+	const char *state, *shared_state, *shared_state_password;
+	const char *exempt;
+	unsigned prefix4, prefix6, max_per_network;
+	/* N/TIME */
+	const char *connections, *messages, *recipients, *errors, *auth_failures;
+	int64_t lockout, tarpit;
+	/* Of users who have authenticated */
+	struct opt_list user_messages, user_recipients, user_new_recipients, user_refusals;
+	const char *user_exempt;
+	int user_beyond; /* enum guard_beyond_do */
+	int64_t user_brake;
+	int64_t greylist, greylist_window, greylist_keep;
+	unsigned greylist_auto;
+	const char *greylist_exempt;
+};
+enum guard_beyond_do {
+	BEYOND_REFUSE,
+	BEYOND_HOLD
+};
+#define GUARD_DAY (24 * 3600 * (int64_t)1000)
+#define GUARD_DEFAULTS                                                                                                 \
+	{                                                                                                              \
+		.state = GUARD_STATE_DIR, .exempt = "loopback, trust", .prefix4 = 24, .prefix6 = 64,                   \
+		.lockout = 10 * 60 * 1000, .greylist_window = 2 * GUARD_DAY, .greylist_keep = 36 * GUARD_DAY,          \
+		.greylist_auto = 5                                                                                     \
+	}
+extern const struct opt guard_options[];
+
+struct relay_server;
+struct net_addr;
+/* Is an address exempt, as far as it alone tells? For struct serve_options. */
+bool guard_exempts(void *relay_server, const struct net_addr *a);
+
+struct guard;         /* of the process; NULL: nothing is on */
+struct guard_session; /* of a conversation; NULL until it is needed */
+
+#endif

@@ -1,0 +1,163 @@
+#!/usr/bin/env bats
+# mta-relay serve: limits of a client's network, lockout, tarpit, and where that is remembered.
+# shellcheck disable=SC2154
+
+load guard
+
+setup() { guard_setup; }
+teardown() { guard_teardown; }
+
+@test "connections of one network have a rate; other networks have their own" {
+	listen --connections=3/1h
+	for i in 1 2 3; do has "$(session </dev/null | from "127.1.1.$i")" '220 '; done
+	out=$(session </dev/null | from 127.1.1.4)
+	has "$out" '421 4.7.0 Too many connections from 127.1.1.0/24'
+	has "$(session </dev/null | from 127.1.2.1)" '220 '
+	grep -q 'refuse client=127.1.1.4 stage=CONNECT code=421 dsn=4.7.0 check=limit' "$T/log"
+}
+
+@test "--prefix4 says whose address is whose" {
+	listen --connections=1/1h --prefix4=32
+	has "$(session </dev/null | from 127.1.1.1)" '220 '
+	has "$(session </dev/null | from 127.1.1.2)" '220 '
+	has "$(session </dev/null | from 127.1.1.1)" '421 4.7.0 Too many connections from 127.1.1.1/32'
+}
+
+@test "messages and recipients of one network have a rate" {
+	listen --messages=2/1h --recipients=3/1h
+	out=$({
+		mail a@far.example alice@here.example bob@here.example
+		mail a@far.example alice@here.example
+		echo 'MAIL FROM:<a@far.example>'
+	} | session | from 127.1.1.1)
+	[ "$(grep -c '^250 2.0.0 Ok: queued' <<<"$out")" -eq 2 ]
+	has "$out" '450 4.7.1 Too many messages from 127.1.1.0/24'
+	out=$(mail a@far.example alice@here.example | session | from 127.1.1.9)
+	has "$out" '450 4.7.1 Too many messages'
+	out=$(printf 'MAIL FROM:<a@b.example>\nRCPT TO:<alice@here.example>\n%s\n' \
+		'RCPT TO:<bob@here.example>' 'RCPT TO:<alice@here.example>' 'RCPT TO:<bob@here.example>' |
+		session | from 127.1.2.1)
+	[ "$(grep -c '^250 2.1.5' <<<"$out")" -eq 3 ]
+	has "$out" '450 4.7.1 Too many recipients from 127.1.2.0/24'
+}
+
+@test "a network that guesses passwords is locked out, and let in again later" {
+	listen --auth-failures=3/1h --lockout=4s --auth-without-tls
+	out=$({
+		login alice@here.example wrong
+		login alice@here.example wrong2
+	} | session | from 127.1.1.1)
+	[ "$(grep -c '^535 ' <<<"$out")" -eq 2 ]
+	has "$(session </dev/null | from 127.1.1.2)" '220 '
+	has "$(login bob@here.example no | session | from 127.1.1.2)" '535 '
+	has "$(session </dev/null | from 127.1.1.3)" '421 4.7.0 Too many failures from 127.1.1.0/24: try again in'
+	grep -q 'lockout client=127.1.1.2 net=127.1.1.0/24 seconds=4 why="auth-failures"' "$T/log"
+	has "$(session </dev/null | from 127.9.9.9)" '220 '
+	sleep 4.5
+	has "$(session </dev/null | from 127.1.1.3)" '220 '
+}
+
+@test "a network that only errs is locked out; refusals for now are no errors" {
+	listen --errors=4/1h --messages=1/1h
+	out=$({
+		echo 'MAIL FROM:<a@b.example>'
+		echo RSET
+		echo 'MAIL FROM:<a@b.example>'
+		echo 'MAIL FROM:<a@b.example>'
+		echo 'MAIL FROM:<a@b.example>'
+		echo 'MAIL FROM:<a@b.example>'
+	} | session | from 127.1.1.1)
+	[ "$(grep -c '^450 4.7.1' <<<"$out")" -eq 4 ]
+	has "$(session </dev/null | from 127.1.1.1)" '220 '
+	printf 'FOO\nBAR\nBAZ\nQUX\n' | session | from 127.1.1.1 >/dev/null
+	has "$(session </dev/null | from 127.1.1.1)" '421 4.7.0 Too many failures'
+	grep -q 'lockout client=127.1.1.1 .*why="errors"' "$T/log"
+}
+
+@test "conversations at once of one network are limited" {
+	listen --max-per-network=2 --exempt=127.2.0.0/16
+	for a in 127.1.1.1 127.1.1.2 127.2.1.1 127.2.1.2; do
+		printf '= 30\n' | from $a >"$T/out.$a" 3>&- &
+		PIDS+=($!)
+		wait_for 10 grep -q 220 "$T/out.$a"
+	done
+	has "$(session </dev/null | from 127.1.1.3)" '421 4.7.0 Too many connections'
+	has "$(session </dev/null | from 127.1.2.3)" '220 '
+	has "$(session </dev/null | from 127.2.1.3)" '220 '
+	grep -q 'too-many client=127.1.1.3 limit=2' "$T/log"
+}
+
+@test "each refusal makes the next reply slower" {
+	listen --tarpit=300ms
+	begin=$(date +%s%N)
+	printf 'FOO\nBAR\n' | session | from 127.1.1.1 >/dev/null
+	[ $((($(date +%s%N) - begin) / 1000000)) -ge 900 ]
+}
+
+@test "who is exempt is not counted" {
+	listen --connections=1/1h --exempt=127.1.0.0/16,trust --trust=127.3.0.0/16
+	for a in 127.1.1.1 127.3.1.1; do
+		for _ in 1 2 3; do has "$(session </dev/null | from $a)" '220 '; done
+	done
+	has "$(session </dev/null | from 127.2.1.1)" '220 '
+	has "$(session </dev/null | from 127.2.1.1)" '421 4.7.0'
+}
+
+@test "loopback and --trust are exempt by default; a pipe always" {
+	rm -f "$T/ready"
+	"$RELAY" serve --listen=127.0.0.1:0 --ready-file="$T/ready" --domains=here.example --queue="$T/queue" \
+		--state="$T/state" --connections=1/1h 2>>"$T/log" 3>&- &
+	PIDS+=($!)
+	wait_for 10 test -s "$T/ready"
+	PORT=$(sed -n 's/.*://p' "$T/ready" | head -n 1)
+	for _ in 1 2 3; do has "$(session </dev/null | from 127.1.1.1)" '220 '; done
+	for _ in 1 2; do
+		out=$(echo QUIT | "$RELAY" serve --domains=here.example --queue="$T/queue" --state="$T/state" \
+			--exempt=none --connections=1/1h 2>>"$T/log")
+		has "$out" '220 '
+	done
+}
+
+@test "what is remembered can be read, and outlives the server" {
+	listen --connections=2/1h
+	session </dev/null | from 127.1.1.1 >/dev/null
+	kill "${PIDS[0]}" && wait "${PIDS[0]}" || true
+	grep -rhq '^[0-9]\{11\} 00000000000000000001 connections 127.1.1.0/24 *$' "$T/state"
+	listen --connections=2/1h
+	session </dev/null | from 127.1.1.1 >/dev/null
+	has "$(session </dev/null | from 127.1.1.1)" '421 4.7.0'
+}
+
+@test "two servers share a Redis server, and each goes on with its files when that dies" {
+	command -v redis-server >/dev/null || skip "needs redis-server"
+	redis-server --port 0 --unixsocket "$T/redis.sock" --save '' --appendonly no --dir "$T" --requirepass 'top secret' \
+		>/dev/null 2>&1 3>&- &
+	redis=$!
+	PIDS+=($redis)
+	wait_for 20 test -S "$T/redis.sock"
+	echo 'top secret' >"$T/password"
+	shared=(--shared-state="redis+unix:$T/redis.sock" --shared-state-password="$T/password" --connections=2/1h)
+	listen "${shared[@]}"
+	first=$PORT
+	listen "${shared[@]}" --state="$T/state2"
+	has "$(session </dev/null | from 127.1.1.1)" '220 '
+	PORT=$first
+	has "$(session </dev/null | from 127.1.1.1)" '220 '
+	has "$(session </dev/null | from 127.1.1.1)" '421 4.7.0'
+	kill -KILL $redis
+	wait $redis || true
+	has "$(session </dev/null | from 127.1.1.1)" '220 '
+	has "$(session </dev/null | from 127.1.1.1)" '220 '
+	has "$(session </dev/null | from 127.1.1.1)" '421 4.7.0'
+	[ "$(grep -c 'state kept-in=files' "$T/log")" -eq 1 ]
+	if grep -q 'top secret' "$T/log"; then false; fi
+}
+
+@test "wrong rates, networks and directories are found at the start" {
+	for bad in --connections=x --connections=3 --messages=3/0 --errors=-1/1h --exempt=nonsense --prefix4=33 \
+		'--shared-state=http://x/ --connections=1/1h' '--state=/dev/null/x --connections=1/1h'; do
+		# shellcheck disable=SC2086
+		run "$RELAY" serve --domains=here.example $bad </dev/null
+		[ "$status" -ne 0 ]
+	done
+}
