@@ -699,7 +699,7 @@ SEQ
 	printf 'a: b\nb: "|cmd"\n' >"$T/bad"
 	run "$RELAY" serve --aliases="$T/bad" </dev/null
 	[ "$status" -eq 78 ]
-	[[ $output == *"bad:2: commands are not supported"* ]]
+	[[ $output == *"bad:2: commands are not allowed"* ]]
 	printf '[mta-relay]\ndomains = here.example\nsmarthost = x\nnonsense = 1\n' >"$T/conf"
 	run "$RELAY" serve --config="$T/conf" </dev/null
 	[ "$status" -eq 78 ]

@@ -29,6 +29,7 @@ const struct opt relay_explain_options[] = {
 
 static const struct opt_group groups[] = {
 	{ relay_way_options, AT(way) },
+	{ relay_address_options, AT(addresses) },
 	{ 0 },
 };
 
@@ -46,12 +47,14 @@ static int open_tables(struct explain *x, struct err *err)
 	if ((o->way.domains && !(x->domains = domains_open(o->way.domains, err))) ||
 	    (o->relay_to && !(x->relay_to = domains_open(o->relay_to, err))) ||
 	    (o->users && !(x->users = users_open(o->users, err))) ||
-	    (o->aliases && !(x->aliases = aliases_open(o->aliases, err))))
+	    (o->aliases && !(x->aliases = aliases_open_allowing(o->aliases, ALIASES_COMMANDS | ALIASES_FILES, err))) ||
+	    address_tables_open(&x->tables, &o->addresses, err) < 0)
 		return -1;
 	x->policy = (struct relay_policy){ .domains = x->domains,
 		.relay_to = x->relay_to,
 		.users = x->users,
 		.aliases = x->aliases,
+		.tables = &x->tables,
 		.delimiters = o->delimiter };
 	return 0;
 }
@@ -76,6 +79,7 @@ static void close_tables(struct explain *x)
 	domains_free(x->relay_to);
 	users_close(x->users);
 	aliases_free(x->aliases);
+	address_tables_close(&x->tables);
 	routes_close(x->routes);
 	buf_free(&x->message.head);
 	arena_free(x->arena);
@@ -102,32 +106,46 @@ static void tell_local(const struct explain *x, const struct relay_target *t)
 		printf("  there is no --users: the MDA decides whether %s exists\n", t->addr);
 }
 
+static const char *lead_of(const struct explain *x, const struct smtp_env_rcpt *r)
+{
+	const struct srs *srs = x->tables.srs;
+	if (srs && srs_is(r->addr.local) && span_ieq(r->addr.domain, srs_domain(srs)))
+		return "the rewritten sender";
+	return x->tables.virtual ? "--virtual or an alias" : "an alias";
+}
+
 /* A stranger's view first: would `serve` take it at all? */
 static int explain(struct explain *x, const char *address, struct err *err)
 {
 	struct smtp_env_rcpt r = { .text = span_str(address), .notify = SPAN(""), .orcpt = SPAN("") };
 	struct relay_targets t = { 0 };
 	struct smtp_answer answer = { 0 };
+	struct addr sender;
+	struct relay_client who = { 0 };
+	if (addr_parse_mailbox(x->from, true, false, &sender, x->arena))
+		who.sender = &sender;
 	if (!addr_parse_mailbox(r.text, true, true, &r.addr, x->arena))
 		return err_set(err, ERR_USAGE, "%s is not an address", log_quote(r.text));
 	printf("%s\n", address);
-	policy_rcpt(&x->policy, x->arena, false, &r, &t, &answer);
+	policy_rcpt(&x->policy, x->arena, &who, &r, &t, &answer);
 	if (answer.code) {
 		printf("  from a stranger it is refused: %d %s %s\n", answer.code, answer.enh, answer.text);
 		answer = (struct smtp_answer){ 0 };
-		policy_rcpt(&x->policy, x->arena, true, &r, &t, &answer);
+		who.may_relay = true;
+		policy_rcpt(&x->policy, x->arena, &who, &r, &t, &answer);
 		if (answer.code) {
 			printf("  from a trusted client as well\n");
 			return 0;
 		}
 		printf("  from a trusted or authenticated client it is taken\n");
 	} else {
-		printf("  is taken from anybody: %s\n",
-		    t.n && t.v[0].local ? "its domain is ours" : "we relay to its domain");
+		printf("  is taken from anybody: %s\n", policy_standing(&x->policy, x->arena, &r));
 	}
 	for (size_t i = 0; i < t.n; i++) {
 		if (t.v[i].original.n)
-			printf("  an alias leads to %s\n", t.v[i].addr);
+			printf("  %s leads to %s\n", lead_of(x, &r), t.v[i].addr);
+		if (t.v[i].owner.n)
+			printf("    its sender becomes %.*s\n", SPAN_FMT(t.v[i].owner));
 		tell_local(x, &t.v[i]);
 		explain_route(x, t.v[i].addr);
 	}

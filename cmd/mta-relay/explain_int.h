@@ -11,6 +11,7 @@
 #include "mta-relay/way_options.h"
 
 struct explain_options {
+	struct address_options addresses;
 	struct way_options way;
 	const char *users, *aliases, *delimiter, *relay_to, *from, *message;
 	uint64_t max_size;
@@ -29,6 +30,7 @@ struct explain {
 	struct domains *domains, *relay_to;
 	struct users *users;
 	struct aliases *aliases;
+	struct address_tables tables;
 	struct routes *routes;
 	struct hop_config hop_config;
 	struct hop *hop; /* opens no conversation: only asked whom it would call */

@@ -5,6 +5,7 @@
 #include "dns/dns.h"
 #include "io/hostname.h"
 #include "mta-relay/guard.h"
+#include "mta-relay/address_options.h"
 #include "mta-relay/relay.h"
 #include "mta-relay/serve_esmtp.h"
 #include "mta-relay/way_options.h"
@@ -20,6 +21,7 @@ const struct opt *const relay_tables[] = {
 	relay_explain_options,
 	relay_way_options,
 	serve_esmtp_options,
+	relay_address_options,
 	NULL,
 };
 

@@ -1,15 +1,22 @@
 /* SPDX-License-Identifier: ISC */
 #include "mta-relay/policy.h"
 
+#include <time.h>
+
 #include "base/limits.h"
+#include "base/log.h"
+#include "mta-relay/policy_int.h"
 
-struct judge {
-	const struct relay_policy *p;
-	struct arena *arena;
-};
+bool judge_domain(struct judge *j, const struct domains *d, struct span domain)
+{
+	struct err err = { 0 };
+	int found = domains_find(d, domain, &err);
+	if (found < 0 && j->trouble.class == ERR_NONE)
+		j->trouble = err;
+	return found > 0;
+}
 
-/* local@domain as it stands in an address, quoted where needed. */
-static const char *address(struct arena *a, struct span local, struct span domain)
+const char *judge_address(struct arena *a, struct span local, struct span domain)
 {
 	struct buf b;
 	struct addr addr = { .local = local, .domain = domain };
@@ -20,16 +27,16 @@ static const char *address(struct arena *a, struct span local, struct span domai
 	return text;
 }
 
-static enum alias_place place(void *arg, struct span local, struct span domain)
+enum alias_place judge_place(void *judge, struct span local, struct span domain)
 {
-	struct judge *j = arg;
+	struct judge *j = judge;
 	struct user user;
 	struct err err = { 0 };
-	if (!domains_match(j->p->domains, domain))
+	if (!judge_domain(j, j->p->domains, domain))
 		return ALIAS_REMOTE;
 	if (!j->p->users)
 		return ALIAS_LOCAL_UNKNOWN;
-	const char *name = address(j->arena, local, domain);
+	const char *name = judge_address(j->arena, local, domain);
 	enum users_result rc = users_lookup(j->p->users, j->arena, span_str(name), j->p->delimiters, &user, &err);
 	return rc == USERS_UNKNOWN ? ALIAS_LOCAL_UNKNOWN : ALIAS_LOCAL_USER;
 }
@@ -40,23 +47,28 @@ static bool has_route(struct span local)
 	return span_chr(local, '%') >= 0 || span_chr(local, '!') >= 0 || span_chr(local, '@') >= 0;
 }
 
+static void refuse(
+    struct smtp_answer *answer, int code, const char *enh, const struct smtp_env_rcpt *r, const char *why)
+{
+	smtp_answer(answer, code, enh, "<%.*s>: %s", (int)(r->text.n > 200 ? 200 : r->text.n), r->text.p, why);
+}
+
 static void denied(struct smtp_answer *answer, const struct smtp_env_rcpt *r, const char *why)
 {
-	smtp_answer(answer, 550, "5.7.1", "<%.*s>: %s", (int)(r->text.n > 200 ? 200 : r->text.n), r->text.p, why);
+	refuse(answer, 550, "5.7.1", r, why);
 }
 
 static void unknown(struct smtp_answer *answer, const struct smtp_env_rcpt *r)
 {
-	smtp_answer(
-	    answer, 550, "5.1.1", "<%.*s>: no such user here", (int)(r->text.n > 200 ? 200 : r->text.n), r->text.p);
+	refuse(answer, 550, "5.1.1", r, "no such user here");
 }
 
 static void one_target(
-    struct judge *j, const struct smtp_env_rcpt *r, struct span domain, bool local, struct relay_targets *out)
+    struct judge *j, const struct smtp_env_rcpt *r, const struct addr *to, bool local, struct relay_targets *out)
 {
 	out->v = arena_alloc(j->arena, sizeof *out->v);
 	out->n = 1;
-	*out->v = (struct relay_target){ .addr = address(j->arena, r->addr.local, domain),
+	*out->v = (struct relay_target){ .addr = judge_address(j->arena, to->local, to->domain),
 		.local = local,
 		.owner = SPAN(""),
 		.notify = r->notify,
@@ -64,81 +76,190 @@ static void one_target(
 		.original = SPAN("") };
 }
 
-static void fill(struct judge *j, const struct smtp_env_rcpt *r, const struct alias_list *l, struct relay_targets *out)
+/* The sender of mail that goes on from here to another domain, where it must be one of ours (srs.h); "": as it is. */
+static struct span new_sender(struct judge *j, const struct relay_client *who)
 {
-	out->v = arena_alloc(j->arena, l->n * sizeof *out->v);
-	out->n = l->n;
-	for (size_t i = 0; i < l->n; i++)
-		out->v[i] = (struct relay_target){ .addr = address(j->arena, l->v[i].local, l->v[i].domain),
-			.local = domains_match(j->p->domains, l->v[i].domain),
-			.owner = l->v[i].owner,
+	const struct srs *srs = j->p->tables ? j->p->tables->srs : NULL;
+	struct buf local;
+	struct span sender = SPAN("");
+	if (!srs || !who->sender || !who->sender->domain.n || judge_domain(j, j->p->domains, who->sender->domain) ||
+	    span_ieq(who->sender->domain, srs_domain(srs)))
+		return sender;
+	buf_init(&local, LIMIT_SMTP_PATH);
+	if (srs_forward(srs, who->sender->local, who->sender->domain, time(NULL), &local))
+		sender = span_str(judge_address(j->arena, buf_span(&local), srs_domain(srs)));
+	buf_free(&local);
+	return sender;
+}
+
+static void fill(struct judge *j, const struct relay_client *who, const struct smtp_env_rcpt *r,
+    const struct judge_found *f, struct relay_targets *out)
+{
+	out->v = arena_alloc(j->arena, f->n * sizeof *out->v);
+	out->n = f->n;
+	for (size_t i = 0; i < f->n; i++) {
+		const struct alias_dest *d = &f->v[i];
+		bool local = judge_domain(j, j->p->domains, d->domain);
+		bool same = span_ieq(d->local, r->addr.local) && span_ieq(d->domain, r->addr.domain);
+		out->v[i] = (struct relay_target){ .addr = judge_address(j->arena, d->local, d->domain),
+			.local = local,
+			.owner = d->owner.n || local || same ? d->owner : new_sender(j, who),
 			.notify = r->notify,
 			.orcpt = r->orcpt,
 			.original = r->text };
-}
-
-static void local_rcpt(struct judge *j, const struct smtp_env_rcpt *r, struct span domain, struct relay_targets *out,
-    struct smtp_answer *answer)
-{
-	struct alias_context c = { j->p->delimiters, place, j };
-	struct alias_list l;
-	struct err err = { 0 };
-	switch (aliases_expand(j->p->aliases, j->arena, &c, r->addr.local, domain, &l, &err)) {
-	case ALIASES_ERROR:
-		smtp_answer(answer, err.code, err.enh, "%s", err.text);
-		break;
-	case ALIASES_FOUND:
-		fill(j, r, &l, out);
-		break;
-	case ALIASES_NONE:
-		if (j->p->users && place(j, r->addr.local, domain) == ALIAS_LOCAL_UNKNOWN)
-			unknown(answer, r);
-		else
-			one_target(j, r, domain, true, out);
-		break;
 	}
 }
 
-void policy_rcpt(const struct relay_policy *p, struct arena *a, bool may_relay, const struct smtp_env_rcpt *r,
+/* It leads to nobody but users who don't exist: told now, not in a report to a sender who may be forged. */
+static bool nobody_there(struct judge *j, const struct judge_found *f)
+{
+	for (size_t i = 0; i < f->n; i++)
+		if (!j->p->users || f->v[i].kind != ALIAS_TO_ADDRESS ||
+		    judge_place(j, f->v[i].local, f->v[i].domain) != ALIAS_LOCAL_UNKNOWN)
+			return false;
+	return true;
+}
+
+/* How a domain comes to be taken. */
+enum standing {
+	FOREIGN,
+	OURS,
+	VIRTUAL, /* every address of it is in the virtual table */
+	PASSED_ON
+};
+
+static enum standing standing_of(struct judge *j, struct span domain)
+{
+	if (judge_domain(j, j->p->domains, domain))
+		return OURS;
+	if (judge_domain(j, j->p->relay_to, domain))
+		return PASSED_ON;
+	if (j->p->tables && judge_row_of_domain(j, j->p->tables->virtual, domain))
+		return VIRTUAL;
+	return FOREIGN;
+}
+
+/* Has the domain that we relay to such a user? Who does not ask takes what bounces later. */
+static bool relay_recipient(struct judge *j, const struct smtp_env_rcpt *r, struct smtp_answer *answer)
+{
+	struct table *t = j->p->tables ? j->p->tables->relay_recipients : NULL;
+	struct span value = SPAN("");
+	if (!t)
+		return true;
+	if (judge_row(j, t, r->addr.local, r->addr.domain, &value) == ROW_NONE)
+		refuse(answer, 550, "5.1.1", r, "no such user in that domain");
+	else
+		judge_error(value, answer);
+	return !answer->code;
+}
+
+static void not_expanded(struct judge *j, const struct smtp_env_rcpt *r, const struct addr *to, enum standing standing,
     struct relay_targets *out, struct smtp_answer *answer)
 {
-	struct judge j = { p, a };
-	/* RFC 5321 4.5.1: Postmaster without domain is ours. */
-	struct span domain = r->addr.domain.n ? r->addr.domain : domains_first(p->domains);
-	bool ours = domains_match(p->domains, domain), passed_on = !ours && domains_match(p->relay_to, domain);
-	bool user_known = ours && p->users && place(&j, r->addr.local, domain) == ALIAS_LOCAL_USER;
-	if (!r->addr.domain.n && !ours)
+	bool no_user = standing == OURS && j->p->users && judge_place(j, to->local, to->domain) == ALIAS_LOCAL_UNKNOWN;
+	if (no_user || standing == VIRTUAL)
 		unknown(answer, r);
-	else if (!ours && !passed_on && !may_relay)
-		denied(answer, r, "relaying denied");
-	else if (!may_relay && has_route(r->addr.local) && !user_known)
+	else if (standing != PASSED_ON || relay_recipient(j, r, answer))
+		one_target(j, r, to, standing == OURS, out);
+}
+
+/* An error report on its way back to the sender of mail that was sent on from here. */
+static void rewritten_sender(
+    struct judge *j, const struct smtp_env_rcpt *r, struct relay_targets *out, struct smtp_answer *answer)
+{
+	struct buf text;
+	struct err err = { 0 };
+	struct addr to;
+	buf_init(&text, LIMIT_SMTP_PATH);
+	if (srs_reverse(j->p->tables->srs, r->addr.local, time(NULL), &text, &err) < 0)
+		refuse(answer, err.code, err.enh, r, err.text);
+	else if (!addr_parse_mailbox(arena_span(j->arena, buf_span(&text)), true, false, &to, j->arena))
+		denied(answer, r, "not an address that was made here");
+	else if (has_route(to.local))
 		denied(answer, r, "relaying denied: the local part is a route");
-	else if (ours)
-		local_rcpt(&j, r, domain, out, answer);
-	else
-		one_target(&j, r, domain, false, out);
+	else {
+		one_target(j, r, &to, judge_domain(j, j->p->domains, to.domain), out);
+		out->v->original = r->text;
+	}
+	buf_free(&text);
+}
+
+static bool is_rewritten(const struct relay_policy *p, const struct addr *a)
+{
+	return p->tables && p->tables->srs && srs_is(a->local) && span_ieq(a->domain, srs_domain(p->tables->srs));
+}
+
+static void judge_rcpt(struct judge *j, const struct relay_client *who, const struct smtp_env_rcpt *r,
+    struct relay_targets *out, struct smtp_answer *answer)
+{
+	const struct relay_policy *p = j->p;
+	/* RFC 5321 4.5.1: Postmaster without domain is ours. */
+	const struct addr to = { .local = r->addr.local,
+		.domain = r->addr.domain.n ? r->addr.domain : domains_first(p->domains) };
+	enum standing standing = standing_of(j, to.domain);
+	bool user_known = standing == OURS && p->users && judge_place(j, to.local, to.domain) == ALIAS_LOCAL_USER;
+	struct judge_found found;
+	if (is_rewritten(p, &to))
+		rewritten_sender(j, r, out, answer);
+	else if (!r->addr.domain.n && standing == FOREIGN)
+		unknown(answer, r);
+	else if (standing == FOREIGN && !who->may_relay)
+		denied(answer, r, "relaying denied");
+	else if (!who->may_relay && has_route(to.local) && !user_known)
+		denied(answer, r, "relaying denied: the local part is a route");
+	else if (standing != FOREIGN && aliases_is_action(to.local))
+		unknown(answer, r); /* what aliases lead to is reached through them */
+	else if (!judge_expand(j, to.local, to.domain, &found, answer))
+		not_expanded(j, r, &to, standing, out, answer);
+	else if (!answer->code && nobody_there(j, &found))
+		unknown(answer, r);
+	else if (!answer->code)
+		fill(j, who, r, &found, out);
+}
+
+void policy_rcpt(const struct relay_policy *p, struct arena *a, const struct relay_client *who,
+    const struct smtp_env_rcpt *r, struct relay_targets *out, struct smtp_answer *answer)
+{
+	struct judge j = { .p = p, .arena = a };
+	judge_rcpt(&j, who, r, out, answer);
+	if (j.trouble.class == ERR_NONE)
+		return;
+	log_err("table rcpt=%s error=%s", log_quote(r->text), log_quote(span_str(j.trouble.text)));
+	*answer = (struct smtp_answer){ 0 };
+	refuse(answer, 451, j.trouble.class == ERR_CONFIG ? "4.3.5" : "4.3.0", r, "cannot be looked up now");
+}
+
+const char *policy_standing(const struct relay_policy *p, struct arena *a, const struct smtp_env_rcpt *r)
+{
+	static const char *const words[] = { [FOREIGN] = "its domain is foreign",
+		[OURS] = "its domain is ours",
+		[VIRTUAL] = "its domain is in --virtual",
+		[PASSED_ON] = "we relay to its domain" };
+	struct judge j = { .p = p, .arena = a };
+	struct span domain = r->addr.domain.n ? r->addr.domain : domains_first(p->domains);
+	return is_rewritten(p, &r->addr) ? "it is a sender that was rewritten here (SRS)"
+					 : words[standing_of(&j, domain)];
 }
 
 static bool is_row_of(struct judge *j, struct span user, struct span local, struct span domain)
 {
 	struct user row;
 	struct err err = { 0 };
-	struct span name = span_str(address(j->arena, local, domain));
+	struct span name = span_str(judge_address(j->arena, local, domain));
 	return users_lookup(j->p->users, j->arena, name, j->p->delimiters, &row, &err) == USERS_OK &&
 	       span_ieq(row.name, user);
 }
 
 bool policy_owns(const struct relay_policy *p, struct arena *a, struct span user, const struct addr *sender)
 {
-	struct judge j = { p, a };
-	struct alias_context c = { p->delimiters, place, &j };
-	struct alias_list l;
-	struct err err = { 0 };
-	if (!p->users || !domains_match(p->domains, sender->domain))
+	struct judge j = { .p = p, .arena = a };
+	struct judge_found l;
+	struct smtp_answer answer = { 0 };
+	if (!p->users || !judge_domain(&j, p->domains, sender->domain))
 		return false;
 	if (is_row_of(&j, user, sender->local, sender->domain))
 		return true;
-	if (aliases_expand(p->aliases, a, &c, sender->local, sender->domain, &l, &err) != ALIASES_FOUND)
+	if (!judge_expand(&j, sender->local, sender->domain, &l, &answer) || answer.code)
 		return false;
 	for (size_t i = 0; i < l.n; i++)
 		if (is_row_of(&j, user, l.v[i].local, l.v[i].domain))

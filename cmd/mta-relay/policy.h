@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: ISC
  *
- * May this client send to this recipient, and what becomes of the address here? Three ways in: the domain is ours, the
- * domain is one that we relay to, or the client may relay anywhere (a trusted network, an authenticated user).
- * Everything else is refused with 550 5.7.1: never an open relay.
+ * May this client send to this recipient, and what becomes of the address here? Ways in: the domain is ours, or only
+ * virtual, or one that we relay to, the address is a rewritten sender of ours (srs.h), or the client may relay anywhere
+ * (a trusted network, an authenticated user). Everything else is refused with 550 5.7.1: never an open relay. When a
+ * table can't be asked now the answer is 451, never that there is no such address.
  *
- * No descriptors, no protocol: tables in, a verdict out.
+ * No descriptors of its own, no protocol: tables in, a verdict out. policy.c has the verdict, policy_expand.c what an
+ * address leads to.
  */
 #ifndef MTA_RELAY_POLICY_H
 #define MTA_RELAY_POLICY_H
 
 #include "base/arena.h"
+#include "mta-relay/address_options.h"
 #include "smtp/server.h"
 #include "users/aliases.h"
 #include "users/domains.h"
@@ -20,6 +23,7 @@ struct relay_policy {
 	struct users *users;                      /* NULL: the MDA knows who exists */
 	const struct aliases *aliases;            /* NULL: none */
 	const char *delimiters;
+	const struct address_tables *tables; /* NULL: none */
 };
 
 /* One address that a recipient became. */
@@ -35,9 +39,18 @@ struct relay_targets {
 	size_t n;
 };
 
-/* Fills out (in the arena), or the answer that refuses. may_relay: the client may send anywhere. */
-void policy_rcpt(const struct relay_policy *p, struct arena *a, bool may_relay, const struct smtp_env_rcpt *r,
-    struct relay_targets *out, struct smtp_answer *answer);
+/* Who asks. */
+struct relay_client {
+	bool may_relay;            /* may send anywhere */
+	const struct addr *sender; /* NULL: the null sender, or not known */
+};
+
+/* Fills out (in the arena), or the answer that refuses. */
+void policy_rcpt(const struct relay_policy *p, struct arena *a, const struct relay_client *who,
+    const struct smtp_env_rcpt *r, struct relay_targets *out, struct smtp_answer *answer);
+
+/* Why anybody may send there, in words: "its domain is ours". For an address that was taken. */
+const char *policy_standing(const struct relay_policy *p, struct arena *a, const struct smtp_env_rcpt *r);
 
 /* Is the address one of the user's: the row that it finds in the users file, or an alias that leads there? */
 bool policy_owns(const struct relay_policy *p, struct arena *a, struct span user, const struct addr *sender);

@@ -77,7 +77,7 @@ static void check(const struct relay_policy *p, struct arena *arena, size_t i)
 		return;
 	}
 	buf_init(&got, 1000);
-	policy_rcpt(p, arena, rows[i].who == FRIEND, &r, &t, &a);
+	policy_rcpt(p, arena, &(struct relay_client){ rows[i].who == FRIEND, NULL }, &r, &t, &a);
 	say(&got, &t, &a);
 	if (strcmp(got.p, rows[i].want) != 0)
 		fail_msg("%s: wanted '%s', got '%s'", rows[i].rcpt, rows[i].want, got.p);
@@ -110,6 +110,180 @@ static void test_matrix(void **state)
 	arena_free(arena);
 }
 
+#define VIRTUAL                                                                                                        \
+	"inline:{virt.example=, info@virt.example={alice@here.example, far@far.example}, "                             \
+	"me@virt.example=me@virt.example,"                                                                             \
+	" @old.example=@here.example, @all.example=alice@here.example, gone@virt.example={error:551 5.1.6 moved "      \
+	"away},"                                                                                                       \
+	" no@virt.example={:fail: left, sorry}, a@virt.example=b@virt.example, b@virt.example=a@virt.example,"         \
+	" team@here.example={alice@here.example, team@here.example}, out@nowhere.example=alice@here.example,"          \
+	" bad@virt.example=@, short@virt.example=\\info, alias@virt.example=abuse@sub.here.example}"
+
+static const struct {
+	int who;
+	const char *rcpt, *want;
+} table_rows[] = {
+	{ STRANGER, "info@virt.example", "alice@here.example far@far.example*<SRS0=>" },
+	{ STRANGER, "INFO+x@Virt.example", "alice@here.example far@far.example*<SRS0=>" },
+	{ STRANGER, "other@virt.example", "!550 5.1.1" },
+	{ FRIEND, "other@virt.example", "!550 5.1.1" },
+	{ STRANGER, "me@virt.example", "!550 5.1.1" },
+	{ STRANGER, "alice@old.example", "alice@here.example" },
+	{ STRANGER, "nobody@old.example", "!550 5.1.1" },
+	{ STRANGER, "abuse@old.example", "alice@here.example bob@far.example*<SRS0=>" },
+	{ STRANGER, "x%far.example@old.example", "!550 5.7.1" },
+	{ STRANGER, "any@all.example", "alice@here.example" },
+	{ STRANGER, "gone@virt.example", "!551 5.1.6" },
+	{ STRANGER, "no@virt.example", "!550 5.1.1" },
+	{ STRANGER, "a@virt.example", "!550 5.4.6" },
+	{ STRANGER, "team@here.example", "alice@here.example team@here.example" },
+	{ STRANGER, "out@nowhere.example", "!550 5.7.1" },
+	{ FRIEND, "out@nowhere.example", "alice@here.example" },
+	{ STRANGER, "bad@virt.example", "!451 4.3.5" },
+	{ STRANGER, "short@virt.example", "!451 4.3.5" },
+	{ STRANGER, "alias@virt.example", "alice@sub.here.example bob@far.example*<SRS0=>" },
+	/* domains that we relay to */
+	{ STRANGER, "known@next.example", "known@next.example*" },
+	{ STRANGER, "known+x@next.example", "known+x@next.example*" },
+	{ STRANGER, "unknown@next.example", "!550 5.1.1" },
+	{ FRIEND, "unknown@next.example", "!550 5.1.1" },
+	{ STRANGER, "left@next.example", "!550 5.1.6" },
+	/* rewritten senders */
+	{ STRANGER, "SRS0=aaaaaaaa=ab=far.example=bob@srs.example", "!550 5.7.1" },
+	{ STRANGER, "SRS0=aaaaaaaa=ab=far.example=bob@other.example", "!550 5.7.1" },
+	{ STRANGER, "bob@srs.example", "!550 5.7.1" },
+	/* what only an alias may lead to */
+	{ STRANGER, "|list=0123456789abcdef@here.example", "!550 5.1.1" },
+	{ FRIEND, "|list=0123456789abcdef@here.example", "!550 5.1.1" },
+};
+
+static void say_owners(struct buf *b, const struct relay_targets *t, const struct smtp_answer *a)
+{
+	if (a->code) {
+		say(b, t, a);
+		return;
+	}
+	for (size_t i = 0; i < t->n; i++)
+		buf_addf(b, "%s%s%s%s", i ? " " : "", t->v[i].addr, t->v[i].local ? "" : "*",
+		    span_starts(t->v[i].owner, "SRS0=") ? "<SRS0=>" : "");
+}
+
+static void try_tables(const struct relay_policy *p, struct arena *arena, const struct addr *sender)
+{
+	for (size_t i = 0; i < sizeof table_rows / sizeof *table_rows; i++) {
+		struct smtp_env_rcpt r = { .text = span_str(table_rows[i].rcpt) };
+		struct relay_targets t = { 0 };
+		struct smtp_answer a = { 0 };
+		struct buf got;
+		buf_init(&got, 1000);
+		assert_true(addr_parse_mailbox(r.text, true, true, &r.addr, arena));
+		policy_rcpt(p, arena, &(struct relay_client){ table_rows[i].who == FRIEND, sender }, &r, &t, &a);
+		say_owners(&got, &t, &a);
+		if (strcmp(got.p, table_rows[i].want) != 0)
+			fail_msg("%s: wanted '%s', got '%s' %s", table_rows[i].rcpt, table_rows[i].want, got.p, a.text);
+		buf_free(&got);
+	}
+}
+
+/* Sent on, and the report of its failure comes back. */
+static void there_and_back(const struct relay_policy *p, struct arena *arena, const struct addr *sender)
+{
+	struct smtp_env_rcpt r = { .text = SPAN("info@virt.example") };
+	struct relay_targets t = { 0 };
+	struct smtp_answer a = { 0 };
+	assert_true(addr_parse_mailbox(r.text, true, true, &r.addr, arena));
+	policy_rcpt(p, arena, &(struct relay_client){ false, sender }, &r, &t, &a);
+	r.text = t.v[1].owner;
+	assert_true(addr_parse_mailbox(r.text, true, true, &r.addr, arena));
+	policy_rcpt(p, arena, &(struct relay_client){ 0 }, &r, &t, &a);
+	assert_int_equal(a.code, 0);
+	assert_string_equal(t.v[0].addr, "eve@else.example");
+	assert_false(t.v[0].local);
+	/* No sender, or one of ours: as it is. */
+	const struct addr own = { .local = SPAN("alice"), .domain = SPAN("here.example") };
+	const struct addr *const none[] = { NULL, &own };
+	for (size_t i = 0; i < 2; i++) {
+		r.text = SPAN("info@virt.example");
+		assert_true(addr_parse_mailbox(r.text, true, true, &r.addr, arena));
+		policy_rcpt(p, arena, &(struct relay_client){ false, none[i] }, &r, &t, &a);
+		assert_int_equal(t.v[1].owner.n, 0);
+	}
+}
+
+static void test_tables(void **state)
+{
+	char users[] = "/tmp/users-XXXXXX", aliases[] = "/tmp/aliases-XXXXXX";
+	struct err err = { 0 };
+	struct arena *arena = arena_new();
+	struct address_tables tables = { 0 };
+	const struct addr sender = { .local = SPAN("eve"), .domain = SPAN("else.example") };
+	(void)state;
+	write_file(users, "alice@here.example\nteam@here.example\nalice@sub.here.example\n");
+	write_file(aliases, "abuse: alice, bob@far.example\n");
+	assert_int_equal(address_tables_open(&tables,
+			     &(struct address_options){ .virtual = VIRTUAL,
+				 .relay_recipients = "inline:{known@next.example=,"
+						     "left@next.example={error:550 5.1.6 x}}" },
+			     &err),
+	    0);
+	tables.srs = srs_new("srs.example", SPAN("correct horse battery"), &err);
+	struct relay_policy p = { .domains = domains_open("here.example,sub.here.example", &err),
+		.relay_to = domains_open("next.example", &err),
+		.users = users_open(users, &err),
+		.aliases = aliases_open(aliases, &err),
+		.tables = &tables,
+		.delimiters = "+" };
+	if (!p.users || !p.aliases || !p.domains || !p.relay_to || !tables.srs)
+		fail_msg("%s", err.text);
+	try_tables(&p, arena, &sender);
+	there_and_back(&p, arena, &sender);
+	unlink(users);
+	unlink(aliases);
+	users_close(p.users);
+	aliases_free((struct aliases *)p.aliases);
+	domains_free((struct domains *)p.domains);
+	domains_free((struct domains *)p.relay_to);
+	address_tables_close(&tables);
+	arena_free(arena);
+}
+
+/* A table that can't be asked: never "no such address", whoever asks and whichever it is. */
+static void test_out_of_reach(void **state)
+{
+#define GONE "socketmap:unix:/nonexistent/socket:x"
+	static const struct {
+		const char *domains, *relay_to, *virtual, *relay_recipients, *rcpt;
+	} t[] = {
+		{ GONE, NULL, NULL, NULL, "alice@here.example" },
+		{ "here.example", GONE, NULL, NULL, "alice@next.example" },
+		{ "here.example", NULL, GONE, NULL, "alice@here.example" },
+		{ "here.example", NULL, GONE, NULL, "alice@virt.example" },
+		{ NULL, "next.example", NULL, GONE, "alice@next.example" },
+	};
+	struct arena *arena = arena_new();
+	(void)state;
+	for (size_t i = 0; i < 2 * sizeof t / sizeof *t; i++) {
+		struct err err = { 0 };
+		struct address_tables tables;
+		const struct address_options o = { .virtual = t[i / 2].virtual,
+			.relay_recipients = t[i / 2].relay_recipients };
+		assert_int_equal(address_tables_open(&tables, &o, &err), 0);
+		struct relay_policy p = { .tables = &tables, .delimiters = "+" };
+		p.domains = t[i / 2].domains ? domains_open(t[i / 2].domains, &err) : NULL;
+		p.relay_to = t[i / 2].relay_to ? domains_open(t[i / 2].relay_to, &err) : NULL;
+		struct smtp_env_rcpt r = { .text = span_str(t[i / 2].rcpt) };
+		struct relay_targets out = { 0 };
+		struct smtp_answer a = { 0 };
+		assert_true(addr_parse_mailbox(r.text, true, true, &r.addr, arena));
+		policy_rcpt(&p, arena, &(struct relay_client){ i % 2, NULL }, &r, &out, &a);
+		assert_int_equal(a.code, 451);
+		domains_free((struct domains *)p.domains);
+		domains_free((struct domains *)p.relay_to);
+		address_tables_close(&tables);
+	}
+	arena_free(arena);
+}
+
 /* Nothing configured: nothing is taken. */
 static void test_nothing(void **state)
 {
@@ -122,7 +296,7 @@ static void test_nothing(void **state)
 		struct relay_targets t = { 0 };
 		struct smtp_answer a = { 0 };
 		assert_true(addr_parse_mailbox(r.text, true, true, &r.addr, arena));
-		policy_rcpt(&p, arena, false, &r, &t, &a);
+		policy_rcpt(&p, arena, &(struct relay_client){ 0 }, &r, &t, &a);
 		assert_int_equal(a.code, 550);
 	}
 	arena_free(arena);
@@ -130,6 +304,7 @@ static void test_nothing(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_matrix), cmocka_unit_test(test_nothing) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_matrix), cmocka_unit_test(test_nothing),
+		cmocka_unit_test(test_tables), cmocka_unit_test(test_out_of_reach) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -233,17 +233,30 @@ static void to_others(const struct question *q, struct route *out)
 		out->why = arena_printf(q->a, "nothing else is configured for %s: its MX records decide", out->target);
 }
 
+/* Whether the domain is ours can't be looked up: to treat it as another's could bounce our mail. */
+static void unknown_domain(struct arena *a, const struct err *err, struct route *out)
+{
+	*out = (struct route){ .kind = ROUTE_ERROR,
+		.key = "error:no table",
+		.why = arena_printf(a, "the local domains can't be looked up: %s", err->text) };
+	err_reply(&out->error, 451, "4.3.0", "the local domains can't be looked up");
+}
+
 void route_find(const struct routes *r, struct arena *a, struct span from, struct span address, struct route *out)
 {
 	struct buf ascii;
 	struct span domain = route_domain(address);
+	struct err err = { 0 };
+	int local = domain.n ? domains_find(r->local, domain, &err) : 1;
 	*out = (struct route){ .kind = ROUTE_ERROR,
 		.key = "error:bad domain",
 		.why = "its domain is no domain name",
 		.rfc = "5321#4.1.2" };
 	buf_init(&ascii, LIMIT_DOMAIN + 1);
-	if (!domain.n || domains_match(r->local, domain))
+	if (local > 0)
 		to_mda(r, a, domain, out);
+	else if (local < 0)
+		unknown_domain(a, &err, out);
 	else if (domain.p[0] == '[' ? (buf_addspan(&ascii, domain), ascii.bad) : !dns_to_ascii(domain, &ascii))
 		err_reply(&out->error, 550, "5.1.2", "the address has no valid domain");
 	else

@@ -64,6 +64,7 @@ static const struct opt_group relay_serve_groups[] = {
 	{ serve_esmtp_options, AT(esmtp) },
 	{ sasl_options, AT(sasl) },
 	{ guard_options, AT(guard) },
+	{ relay_address_options, AT(addresses) },
 	{ 0 },
 };
 
@@ -72,6 +73,7 @@ struct tables {
 	struct domains *domains, *relay_to;
 	struct users *users;
 	struct aliases *aliases;
+	struct address_tables addresses;
 };
 
 static void free_tables(struct tables *t)
@@ -80,6 +82,7 @@ static void free_tables(struct tables *t)
 	domains_free(t->relay_to);
 	users_close(t->users);
 	aliases_free(t->aliases);
+	address_tables_close(&t->addresses);
 }
 
 static int read_tables(const struct serve_settings *o, struct tables *t, struct err *err)
@@ -88,7 +91,8 @@ static int read_tables(const struct serve_settings *o, struct tables *t, struct 
 	if ((!o->domains || (t->domains = domains_open(o->domains, err))) &&
 	    (!o->relay_to || (t->relay_to = domains_open(o->relay_to, err))) &&
 	    (!o->users || (t->users = users_open(o->users, err))) &&
-	    (!o->aliases || (t->aliases = aliases_open(o->aliases, err))))
+	    (!o->aliases || (t->aliases = aliases_open(o->aliases, err))) &&
+	    address_tables_open(&t->addresses, &o->addresses, err) == 0)
 		return 0;
 	free_tables(t);
 	return -1;
@@ -100,6 +104,7 @@ static void use_tables(struct relay_server *rs, const struct tables *t)
 	rs->relay_to = t->relay_to;
 	rs->users = t->users;
 	rs->aliases = t->aliases;
+	rs->tables = t->addresses;
 	if (t->users)
 		sasl_server_offer_scram(users_scram_ready(t->users));
 	/* Before the workers are forked: they must all make up the same salts for users that don't exist. */
@@ -108,6 +113,7 @@ static void use_tables(struct relay_server *rs, const struct tables *t)
 		.relay_to = t->relay_to,
 		.users = t->users,
 		.aliases = t->aliases,
+		.tables = &rs->tables,
 		.delimiters = rs->o.delimiter };
 }
 
@@ -115,7 +121,7 @@ static void use_tables(struct relay_server *rs, const struct tables *t)
 static int reload(void *arg)
 {
 	struct relay_server *rs = arg;
-	struct tables now, old = { rs->domains, rs->relay_to, rs->users, rs->aliases };
+	struct tables now, old = { rs->domains, rs->relay_to, rs->users, rs->aliases, rs->tables };
 	struct err err = { 0 };
 	if (rs->tls && tls_server_reload(rs->tls, &err) < 0)
 		log_err("reload error=%s why=\"the old certificate stays\"", log_quote(span_str(err.text)));
@@ -263,7 +269,7 @@ static int run(struct relay_server *rs, struct err *err)
 
 static void clean_up(struct relay_server *rs)
 {
-	struct tables t = { rs->domains, rs->relay_to, rs->users, rs->aliases };
+	struct tables t = { rs->domains, rs->relay_to, rs->users, rs->aliases, rs->tables };
 	checks_clean_up(rs);
 	free_tables(&t);
 	spool_close(rs->spool);

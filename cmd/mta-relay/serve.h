@@ -35,6 +35,7 @@ enum {
 };
 
 struct serve_settings {
+	struct address_options addresses;
 	int role, early_input, log, durability; /* enum durability */
 	struct opt_list listen;
 	const char *tls_cert, *tls_key, *hostname, *domains, *relay_to, *users, *aliases, *trust, *delimiter;
@@ -56,6 +57,7 @@ struct relay_server {
 	struct domains *domains, *relay_to;
 	struct users *users;
 	struct aliases *aliases;
+	struct address_tables tables;
 	struct net_list *trust, *loopback;
 	struct tls_ctx *tls;
 	struct mda *mda; /* of this worker; NULL: local mail is queued */

@@ -26,7 +26,8 @@ static void policy_mail(struct relay_session *s, struct smtp_session *x, struct 
 static void policy_to(struct relay_session *s, struct smtp_session *x, struct smtp_env_rcpt *r, struct smtp_answer *a)
 {
 	struct relay_targets *t = arena_alloc(x->env.arena, sizeof *t);
-	policy_rcpt(&s->rs->policy, x->env.arena, may_relay(s, x), r, t, a);
+	const struct relay_client who = { may_relay(s, x), x->env.from.n ? &x->env.from_addr : NULL };
+	policy_rcpt(&s->rs->policy, x->env.arena, &who, r, t, a);
 	if (!a->code)
 		r->op = t;
 }

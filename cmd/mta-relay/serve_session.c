@@ -178,6 +178,9 @@ static void refresh_tables(struct relay_server *rs)
 	struct err err = { 0 };
 	if (rs->aliases && aliases_refresh(rs->aliases, &err) < 0)
 		log_err("aliases: %s; the old ones stay", err.text);
+	if (address_tables_refresh(&rs->tables, &err) < 0 || domains_refresh(rs->domains, &err) < 0 ||
+	    domains_refresh(rs->relay_to, &err) < 0)
+		log_err("table error=%s why=\"the old rows stay\"", log_quote(span_str(err.text)));
 }
 
 int serve_conversation(struct conn *c, void *relay_server)

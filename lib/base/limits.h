@@ -8,14 +8,15 @@
 
 enum {
 	/* SMTP: RFC 5321 4.5.3.1. Lines are accepted longer than its minimum because extensions add to it. */
-	LIMIT_SMTP_COMMAND = 4096,    /* with CRLF; RFC 5321 4.5.3.1.4 asks 512, RFC 4954 up to 12288 for AUTH */
-	LIMIT_SMTP_AUTH_LINE = 12288, /* RFC 4954 4 */
-	LIMIT_SMTP_REPLY_LINE = 2048, /* RFC 5321 4.5.3.1.5 asks 512 */
-	LIMIT_SMTP_REPLY_LINES = 100, /* lines in one multi-line reply */
-	LIMIT_SMTP_LOCALPART = 64,    /* RFC 5321 4.5.3.1.1 */
-	LIMIT_DOMAIN = 255,           /* RFC 5321 4.5.3.1.2 */
-	LIMIT_SMTP_PATH = 1024,       /* RFC 5321 4.5.3.1.3 asks 256; UTF-8 addresses are longer in bytes */
-	LIMIT_SMTP_RCPT = 1000,       /* RFC 5321 4.5.3.1.8 asks 100; default of an option */
+	LIMIT_SMTP_COMMAND = 4096,      /* with CRLF; RFC 5321 4.5.3.1.4 asks 512, RFC 4954 up to 12288 for AUTH */
+	LIMIT_SMTP_AUTH_LINE = 12288,   /* RFC 4954 4 */
+	LIMIT_SMTP_REPLY_LINE = 2048,   /* RFC 5321 4.5.3.1.5 asks 512 */
+	LIMIT_SMTP_REPLY_LINES = 100,   /* lines in one multi-line reply */
+	LIMIT_SMTP_LOCALPART = 64,      /* RFC 5321 4.5.3.1.1 */
+	LIMIT_SMTP_LOCALPART_SRS = 192, /* of a rewritten sender, which has another address in it */
+	LIMIT_DOMAIN = 255,             /* RFC 5321 4.5.3.1.2 */
+	LIMIT_SMTP_PATH = 1024,         /* RFC 5321 4.5.3.1.3 asks 256; UTF-8 addresses are longer in bytes */
+	LIMIT_SMTP_RCPT = 1000,         /* RFC 5321 4.5.3.1.8 asks 100; default of an option */
 	LIMIT_SMTP_JUNK_COMMANDS = 100,
 	LIMIT_SMTP_ERRORS = 20,
 	LIMIT_SMTP_PUT_OFF =

@@ -146,7 +146,8 @@ static bool unquote(struct span s, struct arena *a, struct span *out)
 
 static bool local_ok(struct span local, struct arena *a, struct span *out)
 {
-	if (local.n > LIMIT_SMTP_LOCALPART)
+	bool rewritten = span_istarts(local, "SRS0") || span_istarts(local, "SRS1");
+	if (local.n > (rewritten ? LIMIT_SMTP_LOCALPART_SRS : LIMIT_SMTP_LOCALPART))
 		return false;
 	if (local.p[0] == '"')
 		return local.n >= 2 && unquote(local, a, out);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "users/aliases.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -18,7 +19,12 @@ struct aliases {
 
 struct aliases *aliases_open(const char *path, struct err *err)
 {
-	struct alias_table *t = aliases_read(path, err);
+	return aliases_open_allowing(path, 0, err);
+}
+
+struct aliases *aliases_open_allowing(const char *path, unsigned allow, struct err *err)
+{
+	struct alias_table *t = aliases_read(path, allow, err);
 	if (!t)
 		return NULL;
 	struct aliases *a = xcalloc(1, sizeof *a);
@@ -57,7 +63,7 @@ int aliases_refresh(struct aliases *a, struct err *err)
 		any = changed(&a->t->file[i]);
 	if (!any)
 		return 0;
-	struct alias_table *t = aliases_read(a->path, err);
+	struct alias_table *t = aliases_read(a->path, a->t->allow, err);
 	if (!t)
 		return -1;
 	aliases_table_free(a->t);
@@ -164,10 +170,10 @@ static bool note(struct expansion *x, char kind, struct span local, struct span 
 	return fresh;
 }
 
-static void add(struct expansion *x, struct span local, struct span domain, struct span owner)
+static void add(struct expansion *x, const struct alias_dest *d)
 {
 	struct alias_list *l = x->out;
-	if (!note(x, '.', local, domain))
+	if (!note(x, '.', d->local, d->domain))
 		return;
 	if (l->n == l->cap) {
 		size_t cap = l->cap ? l->cap * 2 : 8;
@@ -177,7 +183,7 @@ static void add(struct expansion *x, struct span local, struct span domain, stru
 		l->v = v;
 		l->cap = cap;
 	}
-	l->v[l->n++] = (struct alias_dest){ local, domain, owner };
+	l->v[l->n++] = *d;
 }
 
 /* "owner-list@domain" when the file has such a row: errors of the list go there. */
@@ -200,6 +206,39 @@ static bool is_itself(const struct alias_target *t, struct span local, struct sp
 	return span_ieq(t->local, local) && (!t->domain.n || span_ieq(t->domain, domain));
 }
 
+/* The local part that stands for a command or a file of a row: "|list=0123456789abcdef". It tells what is meant, and
+ * nobody can say by it what is to be run. */
+static struct span action_of(struct arena *a, struct span key, struct span text)
+{
+	uint64_t h = 14695981039346656037u;
+	for (size_t i = 0; i < key.n; i++)
+		h = (h ^ (unsigned char)key.p[i]) * 1099511628211u;
+	h = h * 1099511628211u;
+	for (size_t i = 0; i < text.n; i++)
+		h = (h ^ (unsigned char)text.p[i]) * 1099511628211u;
+	struct span name = span_cut(&key, '@');
+	bool ascii = true;
+	name = span_slice(name, 0, 40);
+	for (size_t i = 0; i < name.n; i++)
+		ascii = ascii && (unsigned char)name.p[i] < 128;
+	return span_str(arena_printf(a, "|%.*s=%016llx", ascii ? (int)name.n : 0, name.p, (unsigned long long)h));
+}
+
+static int add_target(struct expansion *x, const struct alias_row *row, const struct alias_target *t,
+    struct span domain, struct span owner)
+{
+	struct alias_error e;
+	struct alias_dest d = { .local = t->local, .domain = domain, .owner = owner, .final = t->literal };
+	if (t->kind == TARGET_ERROR && alias_error_parse(t->text, &e))
+		return err_reply(x->err, e.code, e.enh, "%.*s", (int)(e.text.n > 300 ? 300 : e.text.n), e.text.p);
+	if (t->kind != TARGET_ADDRESS) {
+		d.kind = t->kind == TARGET_COMMAND ? ALIAS_TO_COMMAND : ALIAS_TO_FILE;
+		d.local = action_of(x->arena, row->key, t->text);
+	}
+	add(x, &d);
+	return 0;
+}
+
 /* local@domain led to the row. A row that names its own address keeps a copy there: "bob: bob, archive". */
 static int expand_row(
     struct expansion *x, const struct alias_row *row, struct span local, struct span domain, struct span owner)
@@ -212,8 +251,9 @@ static int expand_row(
 		return err_reply(x->err, 550, "5.4.6", "Aliases lead too far");
 	for (size_t i = 0; i < row->n && rc == 0; i++) {
 		struct span to = row->v[i].domain.n ? row->v[i].domain : domain;
-		if (row->v[i].literal || is_itself(&row->v[i], local, domain))
-			add(x, row->v[i].local, to, owner);
+		const struct alias_target *t = &row->v[i];
+		if (t->kind != TARGET_ADDRESS || t->literal || is_itself(t, local, domain))
+			rc = add_target(x, row, t, to, owner);
 		else
 			rc = expand(x, row->v[i].local, to, owner);
 	}
@@ -230,7 +270,7 @@ static int expand(struct expansion *x, struct span local, struct span domain, st
 	if (x->n_seen >= ALIASES_RESULT)
 		return err_reply(x->err, 550, "5.5.3", "An alias leads to too many recipients");
 	if (!row || x->c->place(x->c->arg, local, domain) != ALIAS_LOCAL_UNKNOWN)
-		add(x, local, domain, owner);
+		add(x, &(struct alias_dest){ .local = local, .domain = domain, .owner = owner });
 	return 0;
 }
 
@@ -240,7 +280,7 @@ enum aliases_result aliases_expand(const struct aliases *a, struct arena *arena,
 	*out = (struct alias_list){ 0 };
 	if (!a || !find_row(a->t, c, local, domain)) {
 		out->v = arena_alloc(arena, sizeof *out->v);
-		out->v[0] = (struct alias_dest){ local, domain, SPAN("") };
+		out->v[0] = (struct alias_dest){ .local = local, .domain = domain, .owner = SPAN("") };
 		out->n = out->cap = 1;
 		return ALIASES_NONE;
 	}
@@ -255,4 +295,71 @@ enum aliases_result aliases_expand(const struct aliases *a, struct arena *arena,
 		rc = err_reply(err, 550, "5.4.6", "Aliases lead in a circle");
 	free(x);
 	return rc < 0 ? ALIASES_ERROR : ALIASES_FOUND;
+}
+
+bool aliases_has(const struct aliases *a, const struct alias_context *c, struct span local, struct span domain)
+{
+	return a && find_row(a->t, c, local, domain);
+}
+
+bool aliases_is_action(struct span local)
+{
+	return local.n && local.p[0] == '|';
+}
+
+bool aliases_action(
+    const struct aliases *a, struct arena *arena, struct span local, enum alias_kind *kind, struct span *text)
+{
+	for (size_t i = 0; i < a->t->n; i++) {
+		const struct alias_row *row = &a->t->row[i];
+		for (size_t k = 0; k < row->n; k++) {
+			const struct alias_target *t = &row->v[k];
+			if (t->kind != TARGET_COMMAND && t->kind != TARGET_FILE)
+				continue;
+			if (!span_ieq(local, action_of(arena, row->key, t->text)))
+				continue;
+			*kind = t->kind == TARGET_COMMAND ? ALIAS_TO_COMMAND : ALIAS_TO_FILE;
+			*text = arena_span(arena, t->text);
+			return true;
+		}
+	}
+	return false;
+}
+
+uid_t aliases_owner(const struct aliases *a)
+{
+	return a->t->file[0].seen.st_uid;
+}
+
+/* "550", then perhaps "5.1.1" of the same class. */
+static void read_code(struct alias_error *e)
+{
+	struct span rest = e->text, code = span_word(&rest), enh = rest;
+	uint64_t n;
+	if (!span_u64(code, 599, &n) || n < 400 || code.n != 3)
+		return;
+	e->code = (int)n;
+	e->text = span_trim(rest);
+	snprintf(e->enh, sizeof e->enh, "%c.0.0", code.p[0]);
+	code = span_word(&enh);
+	bool good = code.n >= 5 && code.n < sizeof e->enh && code.p[0] == e->enh[0] && code.p[1] == '.';
+	for (size_t i = 0; i < code.n && good; i++)
+		good = ascii_isdigit(code.p[i]) || code.p[i] == '.';
+	if (!good)
+		return;
+	snprintf(e->enh, sizeof e->enh, "%.*s", SPAN_FMT(code));
+	e->text = span_trim(enh);
+}
+
+bool alias_error_parse(struct span value, struct alias_error *out)
+{
+	bool fail = span_istarts(value, ":fail:");
+	if (!fail && !span_istarts(value, "error:"))
+		return false;
+	*out = (struct alias_error){ .code = 550, .enh = "5.1.1" };
+	out->text = span_trim(span_from(value, 6));
+	read_code(out);
+	if (!out->text.n || span_has_ctl(out->text))
+		out->text = SPAN("no mail is taken for this address");
+	return true;
 }

@@ -4,8 +4,9 @@
  * `:include:/path`,
  * `\name` (not expanded further), `owner-name`; and the virtual forms `user@domain: dest` and `@domain: dest`
  * (catch-all).
- * `|command` and `/file` are refused when the file is read: this program starts no commands for a recipient and writes
- * no files.
+ * `:fail: text`, `error:CODE STATUS text`. `|command` and `/file` are refused when the file is read, unless the opener
+ * allows them; nothing is run or written here: such a destination becomes an address, `|NAME=HASH`, that only the
+ * delivery agent understands, which reads the same file (aliases_action).
  *
  * Names are compared without case, domains as A-labels. A bare name on the left stands for that local part in every
  * local domain, on the right for the same domain as the address being expanded.
@@ -14,6 +15,7 @@
 #define WP_USERS_ALIASES_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include "base/arena.h"
 #include "base/err.h"
@@ -29,6 +31,13 @@ struct aliases;
 
 /* NULL with err: ERR_CONFIG with file:line. Included files are read too. */
 struct aliases *aliases_open(const char *path, struct err *err);
+/* With `|command` or `/file` where they are allowed: never in included files, and only in a file that nobody but its
+ * owner may write to. */
+enum {
+	ALIASES_COMMANDS = 1,
+	ALIASES_FILES = 2
+};
+struct aliases *aliases_open_allowing(const char *path, unsigned allow, struct err *err);
 void aliases_free(struct aliases *a);
 /* Reads the files again when one of them has changed (looks at most once a second). -1 with err when the new ones are
  * bad: the old rows stay. */
@@ -46,9 +55,16 @@ struct alias_context {
 	enum alias_place (*place)(void *arg, struct span local, struct span domain);
 	void *arg;
 };
+enum alias_kind {
+	ALIAS_TO_ADDRESS,
+	ALIAS_TO_COMMAND,
+	ALIAS_TO_FILE
+};
 struct alias_dest {
-	struct span local, domain; /* local part without quotes */
+	struct span local, domain; /* local part without quotes; of a command or file its action's address */
 	struct span owner;         /* address of the list's owner-name, "" when there is none: the new sender */
+	enum alias_kind kind;
+	bool final; /* "\name" */
 };
 struct alias_list {
 	struct alias_dest *v;
@@ -61,5 +77,23 @@ enum aliases_result {
 };
 enum aliases_result aliases_expand(const struct aliases *a, struct arena *arena, const struct alias_context *c,
     struct span local, struct span domain, struct alias_list *out, struct err *err);
+/* Has the address a row? */
+bool aliases_has(const struct aliases *a, const struct alias_context *c, struct span local, struct span domain);
+
+/* Is it the local part of a command's or a file's address? */
+bool aliases_is_action(struct span local);
+/* What it stands for, in the arena; false when the file has no such row (any more). */
+bool aliases_action(
+    const struct aliases *a, struct arena *arena, struct span local, enum alias_kind *kind, struct span *text);
+/* Whose file it is. */
+uid_t aliases_owner(const struct aliases *a);
+
+/* ":fail: text", "error:[CODE [STATUS]] text"; false when it is something else. Without a code: 550 5.1.1. */
+struct alias_error {
+	int code;
+	char enh[12];
+	struct span text;
+};
+bool alias_error_parse(struct span value, struct alias_error *out);
 
 #endif

@@ -18,7 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	for (size_t i = 0; i < size; i++)
 		text[i] = data[i] == '/' ? '_' : (char)data[i];
-	struct alias_table *t = aliases_read_text(span_of(text, size), "input", &err);
+	struct alias_table *t = aliases_read_text(span_of(text, size), "input", size % 4, &err);
 	for (size_t i = 0; t && i < t->n; i++)
 		if (!t->row[i].n || (i && span_cmp(t->row[i - 1].key, t->row[i].key) >= 0))
 			abort();

@@ -107,14 +107,31 @@ static int add_name(struct parser *p, struct alias_row *row, struct span s)
 	return 0;
 }
 
+/* "|command" or "/file", perhaps in quotes, or |"command". */
+static int add_action(struct parser *p, struct alias_row *row, struct span s)
+{
+	bool command = s.p[0] == '|';
+	struct alias_target t = {
+		.kind = command ? TARGET_COMMAND : TARGET_FILE, .local = SPAN(""), .domain = SPAN("")
+	};
+	t.text = command ? unquote(p, span_trim(span_from(s, 1))) : s;
+	if (!(p->t->allow & (command ? ALIASES_COMMANDS : ALIASES_FILES)))
+		return bad(p, command ? "commands are not allowed" : "delivery to files is not allowed", s);
+	if (p->depth)
+		return bad(p, "an included file may hold addresses only", s);
+	if (!t.text.n || span_has_ctl(t.text))
+		return bad(p, "that is no destination", s);
+	t.text = arena_span(p->t->arena, t.text);
+	add_target(p, row, &t);
+	return 0;
+}
+
 static int add_dest(struct parser *p, struct alias_row *row, struct span s)
 {
 	bool quoted = span_starts(s, "\"");
 	struct span bare = unquote(p, s);
-	if (span_starts(bare, "|"))
-		return bad(p, "commands are not supported", bare);
-	if (span_starts(bare, "/"))
-		return bad(p, "delivery to files is not supported", bare);
+	if (span_starts(bare, "|") || span_starts(bare, "/"))
+		return add_action(p, row, bare);
 	if (span_istarts(bare, ":include:"))
 		return include(p, row, span_trim(span_from(bare, 9)));
 	if (outside_quotes(s, '@') < s.n)
@@ -124,8 +141,22 @@ static int add_dest(struct parser *p, struct alias_row *row, struct span s)
 	return add_name(p, row, bare);
 }
 
+/* The text may have commas. */
+static void add_error(struct parser *p, struct alias_row *row, struct span text)
+{
+	const struct alias_target t = {
+		.kind = TARGET_ERROR, .local = SPAN(""), .domain = SPAN(""), .text = arena_span(p->t->arena, text)
+	};
+	add_target(p, row, &t);
+}
+
 static int add_dests(struct parser *p, struct alias_row *row, struct span list)
 {
+	struct alias_error e;
+	if (!row->n && alias_error_parse(span_trim(list), &e)) {
+		add_error(p, row, span_trim(list));
+		return 0;
+	}
 	while (list.n) {
 		size_t end = outside_quotes(list, ',');
 		struct span dest = span_trim(span_slice(list, 0, end));
@@ -149,6 +180,12 @@ static void remember_file(struct alias_table *t, const char *path)
 		memset(&f->seen, 0, sizeof f->seen);
 }
 
+/* Whoever may write to it decides who gets the mail. A file that is not there is told by its reader. */
+static bool include_is_safe(const struct stat *st)
+{
+	return !st->st_mode || (S_ISREG(st->st_mode) && !(st->st_mode & S_IWOTH));
+}
+
 /* A list: addresses on lines of their own or with commas, '#' comments. */
 static int include(struct parser *p, struct alias_row *row, struct span path)
 {
@@ -161,6 +198,8 @@ static int include(struct parser *p, struct alias_row *row, struct span path)
 		return bad(p, "an included file needs its whole path", path);
 	buf_init(&text, LIMIT_CONFIG_FILE);
 	remember_file(p->t, in.path);
+	if (!include_is_safe(&p->t->file[p->t->n_files - 1].seen))
+		return bad(p, "an included file is a plain file that not everybody may write to", path);
 	if (config_slurp(in.path, &text, &why) < 0) {
 		buf_free(&text);
 		return err_set(p->err, ERR_CONFIG, "%s:%u: %s", p->path, p->line, why.text);
@@ -275,10 +314,11 @@ static int sort_rows(struct parser *p)
 	return 0;
 }
 
-struct alias_table *aliases_read_text(struct span text, const char *path, struct err *err)
+struct alias_table *aliases_read_text(struct span text, const char *path, unsigned allow, struct err *err)
 {
 	struct alias_table *t = xcalloc(1, sizeof *t);
 	t->arena = arena_new();
+	t->allow = allow;
 	struct parser p = { .t = t, .path = path, .err = err };
 	remember_file(t, path);
 	if (read_lines(&p, text) == 0 && sort_rows(&p) == 0)
@@ -287,15 +327,26 @@ struct alias_table *aliases_read_text(struct span text, const char *path, struct
 	return NULL;
 }
 
-struct alias_table *aliases_read(const char *path, struct err *err)
+/* Who may write to the file may have commands run. */
+static int check_owner(const char *path, unsigned allow, struct err *err)
+{
+	struct stat st;
+	if (!allow || stat(path, &st) < 0 || !(st.st_mode & (S_IWGRP | S_IWOTH)))
+		return 0;
+	return err_set(err, ERR_CONFIG, "%s: with commands or files in it nobody but its owner may write to it", path);
+}
+
+struct alias_table *aliases_read(const char *path, unsigned allow, struct err *err)
 {
 	struct buf text;
 	struct alias_table *t = NULL;
 	buf_init(&text, LIMIT_CONFIG_FILE);
-	if (config_slurp(path, &text, err) == 0)
-		t = aliases_read_text(buf_span(&text), path, err);
-	else if (err)
-		err->class = ERR_CONFIG;
+	if (check_owner(path, allow, err) == 0) {
+		if (config_slurp(path, &text, err) == 0)
+			t = aliases_read_text(buf_span(&text), path, allow, err);
+		else if (err)
+			err->class = ERR_CONFIG;
+	}
 	buf_free(&text);
 	return t;
 }

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: ISC
+ *
+ * What becomes of addresses, as far as tables say: options that serve and explain share, and the tables themselves.
+ * They are opened before workers are forked and looked at again at the start of each conversation.
+ */
+#ifndef MTA_RELAY_ADDRESS_OPTIONS_H
+#define MTA_RELAY_ADDRESS_OPTIONS_H
+
+#include "base/opts.h"
+#include "mta-relay/srs.h"
+#include "users/table.h"
+
+struct address_options {
+	const char *virtual, *relay_recipients; /* tables */
+	const char *srs_domain, *srs_secret;
+};
+extern const struct opt relay_address_options[];
+
+struct address_tables {
+	struct table *virtual, *relay_recipients; /* NULL: none */
+	struct srs *srs;                          /* NULL: senders stay as they are */
+};
+/* 0, or -1 with err and nothing open. */
+int address_tables_open(struct address_tables *t, const struct address_options *o, struct err *err);
+void address_tables_close(struct address_tables *t);
+/* -1 with the first one's err when any is bad now: its old rows stay. */
+int address_tables_refresh(struct address_tables *t, struct err *err);
+
+#endif

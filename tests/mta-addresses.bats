@@ -1,0 +1,181 @@
+#!/usr/bin/env bats
+# mta-relay serve and explain: what tables make of addresses, and senders of mail that goes on.
+# shellcheck disable=SC2154,SC2016
+
+setup() {
+	BIN=${BUILD:-build}/bin
+	RELAY=$BIN/mta-relay
+	T=$BATS_TEST_TMPDIR
+	printf '%s\n' 'alice@here.example:{PLAIN}secret::::::' 'bob@here.example:{PLAIN}other::::::' >"$T/users"
+	printf '%s\n' 'postmaster: alice' 'out: carol@far.example' 'gone: :fail: She left, sorry' >"$T/aliases"
+	cat >"$T/virtual" <<-E
+		# shop
+		shop.example            -
+		sales@shop.example      bob@here.example,
+		                        dave@far.example
+		moved@shop.example      error:551 5.1.6 now moved@far.example
+		dead@shop.example       error:556 5.1.10 no mail there
+		@old.example            @here.example
+	E
+	PIDS=()
+}
+
+teardown() {
+	for pid in "${PIDS[@]}"; do
+		kill "$pid" 2>/dev/null || continue
+		wait "$pid" 2>/dev/null || true
+	done
+}
+
+# On stdin, LF line ends.
+serve() {
+	"$RELAY" serve --hostname=mx.here.example --domains=here.example --queue="$T/queue" "$@" 2>>"$T/log" | tr -d '\r'
+}
+
+# The replies to RCPT for each address, as a stranger.
+rcpts() {
+	local options=() a
+	while [ "$1" != -- ]; do options+=("$1") && shift; done
+	shift
+	{
+		printf 'EHLO c.example\nMAIL FROM:<eve@else.example>\n'
+		for a; do printf 'RCPT TO:<%s>\n' "$a"; done
+		printf 'QUIT\n'
+	} | serve --users="$T/users" --aliases="$T/aliases" "${options[@]}" | sed -n '/2\.1\.0/,/^221/p' | sed '1d;$d'
+}
+
+@test "a file of virtual addresses, error texts, domains that lead to another" {
+	run rcpts --virtual="$T/virtual" -- sales@shop.example Sales+x@SHOP.example other@shop.example \
+		moved@shop.example dead@shop.example alice@old.example nobody@old.example x@else.example gone@here.example
+	echo "$output"
+	[[ ${lines[0]} == '250 2.1.5 '* ]]
+	[[ ${lines[1]} == '250 2.1.5 '* ]]
+	[[ ${lines[2]} == '550 5.1.1 '* ]]
+	[[ ${lines[3]} == '551 5.1.6 now moved@far.example' ]]
+	[[ ${lines[4]} == '556 5.1.10 no mail there' ]]
+	[[ ${lines[5]} == '250 2.1.5 '* ]]
+	[[ ${lines[6]} == '550 5.1.1 '* ]]
+	[[ ${lines[7]} == '550 5.7.1 '* ]]
+	[[ ${lines[8]} == '550 5.1.1 She left, sorry' ]]
+	[ "${#lines[@]}" -eq 9 ]
+}
+
+@test "every kind of table in the place of a list, and of a file" {
+	printf '%s\n' '/^info@(.*)\.shop\.example$/ bob@here.example' '/\.shop\.example$/ -' >"$T/regexps"
+	run rcpts --virtual="regexp:$T/regexps" --relay-to='inline:{next.example=, .next.example=}' \
+		--relay-recipients='list:ann@next.example' -- \
+		info@a.shop.example other@a.shop.example ann@next.example joe@next.example joe@sub.next.example
+	echo "$output"
+	[[ ${lines[0]} == '250 '* ]]
+	[[ ${lines[1]} == '550 5.1.1 '* ]]
+	[[ ${lines[2]} == '250 '* ]]
+	[[ ${lines[3]} == '550 5.1.1 '* ]]
+	[[ ${lines[4]} == '550 5.1.1 '* ]]
+	printf 'here.example x\n' >"$T/domains"
+	run rcpts --domains="file:$T/domains" -- alice@here.example alice@there.example
+	[[ ${lines[0]} == '250 '* ]]
+	[[ ${lines[1]} == '550 5.7.1 '* ]]
+}
+
+@test "a wrong table is told at the start" {
+	run "$RELAY" serve --virtual=hash:/etc/x </dev/null
+	[ "$status" -eq 64 ]
+	[[ $output == *'no kind of table'* ]]
+	printf '/(/ x\n' >"$T/bad"
+	run "$RELAY" serve --virtual="regexp:$T/bad" </dev/null
+	[ "$status" -eq 78 ]
+	[[ $output == *"$T/bad:1: "* ]]
+	run "$RELAY" serve --srs-domain=x.example </dev/null
+	[ "$status" -eq 64 ]
+}
+
+# A socketmap server in perl: socketmap_server REPLIES, lines of "KEY<tab>REPLY".
+socketmap_server() {
+	perl -MIO::Socket::UNIX -e '
+		my ($path, $rows) = @ARGV;
+		open my $in, "<", $rows or die;
+		my %row = map { chomp; split /\t/, $_, 2 } <$in>;
+		my $l = IO::Socket::UNIX->new(Local => $path, Listen => 5) or die "listen: $!";
+		$SIG{CHLD} = "IGNORE";
+		while (my $s = $l->accept) {
+			next if fork;
+			$s->autoflush(1);
+			local $/ = ":";
+			while (defined(my $n = <$s>)) {
+				chop $n;
+				read $s, my $text, $n + 1;
+				$text =~ /^(\S+) (.*),$/s or exit 1;
+				my $reply = $row{"$1 $2"} // "NOTFOUND ";
+				print $s length($reply), ":$reply,";
+			}
+			exit 0;
+		}' "$T/map" "$1" 3>&- &
+	PIDS+=($!)
+	for _ in $(seq 100); do
+		[ -S "$T/map" ] && return 0
+		read -rt 0.05 <> <(:) || true
+	done
+	return 1
+}
+
+@test "socketmap: found, not found, in trouble, out of reach" {
+	run rcpts --virtual="socketmap:unix:$T/map:virtual" -- alice@here.example
+	[[ ${lines[0]} == '451 4.3.0 '* ]]
+	printf '%s\t%s\n' 'virtual info@v.example' 'OK bob@here.example' 'virtual v.example' 'OK -' \
+		'virtual busy@v.example' 'TEMP try again' 'virtual odd@v.example' 'PERM no' >"$T/rows"
+	socketmap_server "$T/rows"
+	run rcpts --virtual="socketmap:unix:$T/map:virtual" -- info@v.example none@v.example busy@v.example odd@v.example \
+		alice@here.example x@w.example
+	echo "$output"
+	[[ ${lines[0]} == '250 '* ]]
+	[[ ${lines[1]} == '550 5.1.1 '* ]]
+	[[ ${lines[2]} == '451 4.3.0 '* ]]
+	[[ ${lines[3]} == '451 4.3.0 '* ]]
+	[[ ${lines[4]} == '250 '* ]]
+	[[ ${lines[5]} == '550 5.7.1 '* ]]
+	grep -q 'error="socketmap:.*TEMP try again"' "$T/log"
+}
+
+@test "the sender of mail that goes on is rewritten, and reports find the way back" {
+	printf 'correct horse battery staple\n' >"$T/secret"
+	chmod 600 "$T/secret"
+	srs=(--srs-domain=srs.here.example --srs-secret="$T/secret" --users="$T/users" --aliases="$T/aliases")
+	printf '%s\n' 'EHLO c.example' 'MAIL FROM:<eve@else.example>' 'RCPT TO:<out@here.example>' DATA \
+		'Subject: x' '' text . QUIT | serve "${srs[@]}" >"$T/out"
+	grep -q '^250 2.0.0 Ok: queued' "$T/out"
+	run "$RELAY" queue list --queue="$T/queue" --json
+	back=$(printf '%s\n' "$output" | grep -oiE 'SRS0=[a-z2-7]{8}=[a-z2-7]{2}=else\.example=eve@srs\.here\.example' | head -n 1)
+	[ -n "$back" ]
+	run rcpts --srs-domain=srs.here.example --srs-secret="$T/secret" -- "$back" "${back/eve/mallory}" \
+		'SRS0=aaaaaaaa=aa=else.example=eve@srs.here.example' x@srs.here.example
+	echo "$output"
+	[[ ${lines[0]} == '250 '* ]]
+	[[ ${lines[1]} == '550 5.7.1 '* ]]
+	[[ ${lines[2]} == '550 5.7.1 '* ]]
+	[[ ${lines[3]} == '550 5.7.1 '* ]]
+	# The report goes to the first sender.
+	rm -r "$T/queue"
+	printf '%s\n' 'EHLO c.example' 'MAIL FROM:<>' "RCPT TO:<$back>" DATA 'Subject: failed' '' text . QUIT |
+		serve "${srs[@]}" >"$T/out"
+	grep -q '^250 2.0.0 Ok: queued' "$T/out"
+	run "$RELAY" queue list --queue="$T/queue" --json
+	[[ $output == *'"eve@else.example"'* ]]
+	# A secret for everybody is none.
+	chmod 644 "$T/secret"
+	run "$RELAY" serve --srs-domain=x.example --srs-secret="$T/secret" </dev/null
+	[ "$status" -eq 78 ]
+}
+
+@test "explain tells of tables and rewritten senders" {
+	printf 'correct horse battery staple\n' >"$T/secret"
+	chmod 600 "$T/secret"
+	run "$RELAY" explain --domains=here.example --users="$T/users" --virtual="$T/virtual" --relay-to=next.example \
+		--relay-recipients=list:ann@next.example --srs-domain=srs.example --srs-secret="$T/secret" \
+		--smarthost=smtp://127.0.0.1:9 --mda=lmtp:127.0.0.1:9 --from=eve@else.example \
+		sales@shop.example joe@next.example
+	echo "$output"
+	[[ $output == *'is taken from anybody: its domain is in --virtual'* ]]
+	[[ $output == *'--virtual or an alias leads to bob@here.example'* ]]
+	[[ $output == *'its sender becomes SRS0='* ]]
+	[[ $output == *'from a stranger it is refused: 550 5.1.1'* ]]
+}
