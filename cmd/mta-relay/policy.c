@@ -2,6 +2,7 @@
 #include "mta-relay/policy.h"
 
 #include "base/limits.h"
+#include "smtp/orcpt.h"
 
 struct judge {
 	const struct relay_policy *p;
@@ -64,17 +65,71 @@ static void one_target(
 		.original = SPAN("") };
 }
 
+/* RFC 3461 4.1: NOTIFY without SUCCESS, which is answered for already. */
+static struct span without_success(struct arena *a, struct span notify)
+{
+	struct buf b;
+	buf_init(&b, LIMIT_SMTP_PATH);
+	while (notify.n) {
+		struct span word = span_cut(&notify, ',');
+		if (!span_ieqs(word, "SUCCESS"))
+			buf_addf(&b, "%s%.*s", b.len ? "," : "", SPAN_FMT(word));
+	}
+	struct span rest = b.len ? arena_span(a, buf_span(&b)) : SPAN("NEVER");
+	buf_free(&b);
+	return rest;
+}
+
+static bool asks_success(struct span notify)
+{
+	return span_ifind(notify, SPAN("SUCCESS")) >= 0;
+}
+
+/* RFC 3461 5.2.7.1: a list's members know nothing of the wishes of who wrote to it. ORCPT is their own. */
+static void as_member(struct judge *j, struct relay_target *t)
+{
+	struct buf b;
+	buf_init(&b, 8 * LIMIT_SMTP_PATH);
+	if (orcpt_from_address(span_str(t->addr), &b))
+		t->orcpt = arena_span(j->arena, buf_span(&b));
+	buf_free(&b);
+}
+
+static void as_forwarded(struct judge *j, const struct smtp_env_rcpt *r, bool alone, struct relay_target *t)
+{
+	t->orcpt = r->orcpt;
+	t->notify = alone || !asks_success(r->notify) ? r->notify : without_success(j->arena, r->notify);
+}
+
+/* RFC 3461 5.2.7: a list, an alias with one address, an alias with several. */
 static void fill(struct judge *j, const struct smtp_env_rcpt *r, const struct alias_list *l, struct relay_targets *out)
 {
-	out->v = arena_alloc(j->arena, l->n * sizeof *out->v);
-	out->n = l->n;
-	for (size_t i = 0; i < l->n; i++)
-		out->v[i] = (struct relay_target){ .addr = address(j->arena, l->v[i].local, l->v[i].domain),
+	size_t members = 0;
+	out->v = arena_alloc(j->arena, (l->n + 1) * sizeof *out->v);
+	for (size_t i = 0; i < l->n; i++) {
+		struct relay_target *t = &out->v[i];
+		*t = (struct relay_target){ .addr = address(j->arena, l->v[i].local, l->v[i].domain),
 			.local = domains_match(j->p->domains, l->v[i].domain),
 			.owner = l->v[i].owner,
-			.notify = r->notify,
-			.orcpt = r->orcpt,
+			.notify = SPAN(""),
+			.orcpt = SPAN(""),
 			.original = r->text };
+		members += t->owner.n > 0;
+		if (t->owner.n)
+			as_member(j, t);
+		else
+			as_forwarded(j, r, l->n == 1, t);
+	}
+	out->n = l->n;
+	if (!asks_success(r->notify) || (l->n == 1 && !members))
+		return;
+	out->v[out->n++] = (struct relay_target){ .report = members == l->n ? REPORT_DELIVERED : REPORT_EXPANDED,
+		.addr = arena_str(j->arena, r->text),
+		.local = true,
+		.owner = SPAN(""),
+		.notify = r->notify,
+		.orcpt = r->orcpt,
+		.original = SPAN("") };
 }
 
 static void local_rcpt(struct judge *j, const struct smtp_env_rcpt *r, struct span domain, struct relay_targets *out,

@@ -42,9 +42,26 @@ bool load_answered(const struct smtp_rcpt *m)
 	return m->result.class == ERR_NONE || (m->result.code && m->result.code != 421);
 }
 
+/* An alias whose own fate is known: run reports it. */
+static void record_report(const struct relay_target *t, int64_t now, struct spool_writer *w, size_t row)
+{
+	bool list = t->report == REPORT_DELIVERED;
+	struct spool_outcome o = { .state = list ? SPOOL_DELIVERED : SPOOL_EXPANDED,
+		.when = now,
+		.code = 250,
+		.enh = "2.1.5",
+		.relay = SPAN(""),
+		.text = list ? SPAN("taken by a list, which sends it on to its members")
+			     : SPAN("sent on to several addresses") };
+	if (t->report != REPORT_NONE)
+		spool_outcome(w, row, &o);
+}
+
 /* The MDA's answers, so that nothing is delivered twice. */
 static void record_outcomes(const struct load *l, struct spool_writer *w, const size_t *rows, size_t n)
 {
+	for (size_t i = 0; i < n; i++)
+		record_report(l->v[rows[i]], l->now, w, i);
 	for (size_t i = 0; l->mda && i < n; i++) {
 		struct spool_outcome o;
 		fill_outcome(l, rows[i], &o);
@@ -56,9 +73,11 @@ static void record_outcomes(const struct load *l, struct spool_writer *w, const 
 static void fill_envelope(const struct load *l, struct span owner, struct spool_envelope *env)
 {
 	const struct smtp_env *e = &l->x->env;
-	*env = (struct spool_envelope){ .from = owner.n && e->from.n ? owner : e->from,
-		.ret = e->ret,
-		.envid = e->envid,
+	/* RFC 3461 5.2.7.1: what is sent on to a list is another message. */
+	bool own = !owner.n;
+	*env = (struct spool_envelope){ .from = !own && e->from.n ? owner : e->from,
+		.ret = own ? e->ret : SPAN(""),
+		.envid = own ? e->envid : SPAN(""),
 		.utf8 = e->utf8,
 		.eightbit = e->eightbit,
 		.binary = e->binary,
