@@ -43,6 +43,8 @@ static enum bounce_kind kind_of(const struct spool_msg *m, size_t rcpt, const st
 		return notify_has(notify, "SUCCESS") ? BOUNCE_DELIVERED : BOUNCE_NOTHING;
 	case SPOOL_RELAYED:
 		return notify_has(notify, "SUCCESS") ? BOUNCE_RELAYED : BOUNCE_NOTHING;
+	case SPOOL_EXPANDED:
+		return notify_has(notify, "SUCCESS") ? BOUNCE_EXPANDED : BOUNCE_NOTHING;
 	default:
 		return BOUNCE_NOTHING;
 	}

@@ -24,7 +24,8 @@ enum bounce_kind {
 	BOUNCE_FAILED,
 	BOUNCE_DELAYED,
 	BOUNCE_DELIVERED,
-	BOUNCE_RELAYED
+	BOUNCE_RELAYED,
+	BOUNCE_EXPANDED
 };
 
 /* What is to be said of this recipient now and was not said yet (RFC 3461 6.2). */

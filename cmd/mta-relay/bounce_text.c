@@ -5,6 +5,7 @@
 #include "msg/addr.h"
 #include "msg/date.h"
 #include "msg/header.h"
+#include "smtp/orcpt.h"
 #include "smtp/param.h"
 
 enum {
@@ -17,6 +18,7 @@ static const char *const actions[] = {
 	[BOUNCE_DELAYED] = "delayed",
 	[BOUNCE_DELIVERED] = "delivered",
 	[BOUNCE_RELAYED] = "relayed",
+	[BOUNCE_EXPANDED] = "expanded",
 };
 
 static void add_date(const char *name, int64_t when, struct buf *out)
@@ -150,8 +152,8 @@ static void add_explanation(const struct bounce_text *t, struct buf *out)
 		date_format(t->m->file.env.arrived / 1000000 + t->c->expire, 0, out);
 		buf_adds(out, ".\r\nYou need not send it again.\r\n");
 	} else {
-		buf_adds(out, "Your message was delivered, or passed on to a system that will not tell\r\n"
-			      "you what becomes of it.\r\n");
+		buf_adds(out, "Your message was delivered, or passed on to a system or to several addresses,\r\n"
+			      "of which you will not be told what becomes of it there.\r\n");
 	}
 	for (size_t i = 0; i < t->m->file.env.n_rcpt; i++)
 		if (t->kind[i] != BOUNCE_NOTHING)
@@ -169,11 +171,8 @@ static struct span remote_host(struct span relay)
 static void add_original(const struct bounce_text *t, const struct spool_rcpt *r, struct buf *out)
 {
 	struct buf value;
-	struct span text = r->orcpt, type = span_cut(&text, ';');
 	buf_init(&value, FIELD_MAX);
-	buf_addspan(&value, type);
-	buf_addc(&value, ';');
-	if (r->orcpt.n && xtext_decode(text, &value)) {
+	if (r->orcpt.n && orcpt_to_field(r->orcpt, t->utf8, &value)) {
 		add_field("Original-Recipient", "", buf_span(&value), t, out);
 	} else if (r->original.n) {
 		add_field(

@@ -6,6 +6,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "mta-relay/policy_int.h"
+#include "smtp/orcpt.h"
 
 bool judge_domain(struct judge *j, const struct domains *d, struct span domain)
 {
@@ -92,22 +93,81 @@ static struct span new_sender(struct judge *j, const struct relay_client *who)
 	return sender;
 }
 
+/* RFC 3461 4.1: NOTIFY without SUCCESS, which is answered for already. */
+static struct span without_success(struct arena *a, struct span notify)
+{
+	struct buf b;
+	buf_init(&b, LIMIT_SMTP_PATH);
+	while (notify.n) {
+		struct span word = span_cut(&notify, ',');
+		if (!span_ieqs(word, "SUCCESS"))
+			buf_addf(&b, "%s%.*s", b.len ? "," : "", SPAN_FMT(word));
+	}
+	struct span rest = b.len ? arena_span(a, buf_span(&b)) : SPAN("NEVER");
+	buf_free(&b);
+	return rest;
+}
+
+static bool asks_success(struct span notify)
+{
+	return span_ifind(notify, SPAN("SUCCESS")) >= 0;
+}
+
+/* RFC 3461 5.2.7.1: a list's members know nothing of the wishes of who wrote to it. ORCPT is their own. */
+static void as_member(struct judge *j, struct relay_target *t)
+{
+	struct buf b;
+	buf_init(&b, 8 * LIMIT_SMTP_PATH);
+	if (orcpt_from_address(span_str(t->addr), &b))
+		t->orcpt = arena_span(j->arena, buf_span(&b));
+	buf_free(&b);
+}
+
+static void as_forwarded(struct judge *j, const struct smtp_env_rcpt *r, bool alone, struct relay_target *t)
+{
+	t->orcpt = r->orcpt;
+	t->notify = alone || !asks_success(r->notify) ? r->notify : without_success(j->arena, r->notify);
+}
+
+static void one_of_them(struct judge *j, const struct relay_client *who, const struct smtp_env_rcpt *r,
+    const struct alias_dest *d, struct relay_target *t)
+{
+	bool local = judge_domain(j, j->p->domains, d->domain);
+	bool same = span_ieq(d->local, r->addr.local) && span_ieq(d->domain, r->addr.domain);
+	*t = (struct relay_target){ .addr = judge_address(j->arena, d->local, d->domain),
+		.local = local,
+		.list = d->owner.n > 0,
+		.owner = d->owner.n || local || same ? d->owner : new_sender(j, who),
+		.notify = SPAN(""),
+		.orcpt = SPAN(""),
+		.original = r->text };
+}
+
+/* RFC 3461 5.2.7: a list, an alias with one address, an alias with several. */
 static void fill(struct judge *j, const struct relay_client *who, const struct smtp_env_rcpt *r,
     const struct judge_found *f, struct relay_targets *out)
 {
-	out->v = arena_alloc(j->arena, f->n * sizeof *out->v);
-	out->n = f->n;
+	size_t members = 0;
+	out->v = arena_alloc(j->arena, (f->n + 1) * sizeof *out->v);
 	for (size_t i = 0; i < f->n; i++) {
-		const struct alias_dest *d = &f->v[i];
-		bool local = judge_domain(j, j->p->domains, d->domain);
-		bool same = span_ieq(d->local, r->addr.local) && span_ieq(d->domain, r->addr.domain);
-		out->v[i] = (struct relay_target){ .addr = judge_address(j->arena, d->local, d->domain),
-			.local = local,
-			.owner = d->owner.n || local || same ? d->owner : new_sender(j, who),
-			.notify = r->notify,
-			.orcpt = r->orcpt,
-			.original = r->text };
+		struct relay_target *t = &out->v[i];
+		one_of_them(j, who, r, &f->v[i], t);
+		members += t->list;
+		if (t->list)
+			as_member(j, t);
+		else
+			as_forwarded(j, r, f->n == 1, t);
 	}
+	out->n = f->n;
+	if (!asks_success(r->notify) || (f->n == 1 && !members))
+		return;
+	out->v[out->n++] = (struct relay_target){ .report = members == f->n ? REPORT_DELIVERED : REPORT_EXPANDED,
+		.addr = arena_str(j->arena, r->text),
+		.local = true,
+		.owner = SPAN(""),
+		.notify = r->notify,
+		.orcpt = r->orcpt,
+		.original = SPAN("") };
 }
 
 /* It leads to nobody but users who don't exist: told now, not in a report to a sender who may be forged. */

@@ -26,10 +26,20 @@ struct relay_policy {
 	const struct address_tables *tables; /* NULL: none */
 };
 
+/* A row that is no recipient, but tells the queue that the sender is to have a report about an alias (RFC 3461 5.2.7).
+ */
+enum relay_report {
+	REPORT_NONE,
+	REPORT_EXPANDED,  /* it led to several */
+	REPORT_DELIVERED, /* it is a list */
+};
+
 /* One address that a recipient became. */
 struct relay_target {
+	enum relay_report report;
 	const char *addr;  /* local@domain, as it goes on the wire */
 	bool local;        /* for the MDA; otherwise it must travel on */
+	bool list;         /* the owner is a list's: for its members it is another message */
 	struct span owner; /* the new sender, "" for the message's own */
 	struct span notify, orcpt;
 	struct span original; /* the address in RCPT, when it is another one */

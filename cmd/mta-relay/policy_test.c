@@ -284,6 +284,69 @@ static void test_out_of_reach(void **state)
 	arena_free(arena);
 }
 
+/* RFC 3461 5.2.7: whose wishes go where. "address<owner>(notify;orcpt)", "=" before a row that only reports. */
+static void test_reports(void **state)
+{
+	static const struct {
+		const char *rcpt, *notify, *want;
+	} cases[] = {
+		{ "alice", "SUCCESS", "alice(SUCCESS,o)" },
+		{ "one", "SUCCESS,DELAY", "alice(SUCCESS,DELAY,o)" },
+		{ "two", "", "alice(,o) bob(,o)" },
+		{ "two", "FAILURE", "alice(FAILURE,o) bob(FAILURE,o)" },
+		{ "two", "success", "alice(NEVER,o) bob(NEVER,o) =1two(success,o)" },
+		{ "two", "DELAY,SUCCESS,FAILURE",
+		    "alice(DELAY,FAILURE,o) bob(DELAY,FAILURE,o) =1two(DELAY,SUCCESS,FAILURE,o)" },
+		{ "list", "NEVER",
+		    "alice<owner-list@here.example>(,rfc822;alice@here.example) "
+		    "bob<owner-list@here.example>(,rfc822;bob@here.example)" },
+		{ "list", "SUCCESS",
+		    "alice<owner-list@here.example>(,rfc822;alice@here.example) "
+		    "bob<owner-list@here.example>(,rfc822;bob@here.example) =2list(SUCCESS,o)" },
+		{ "single", "SUCCESS", "bob<owner-single@here.example>(,rfc822;bob@here.example) =2single(SUCCESS,o)" },
+		{ "mixed", "SUCCESS",
+		    "alice(NEVER,o) bob<owner-single@here.example>(,rfc822;bob@here.example) "
+		    "=1mixed(SUCCESS,o)" },
+	};
+	char aliases[] = "/tmp/aliases-XXXXXX";
+	struct err err = { 0 };
+	struct arena *arena = arena_new();
+	struct buf got;
+	(void)state;
+	write_file(aliases, "one: alice\ntwo: alice, bob\nlist: alice, bob\nowner-list: alice\nsingle: bob\n"
+			    "owner-single: alice\nmixed: alice, single\n");
+	struct relay_policy p = {
+		.domains = domains_open("here.example", &err), .aliases = aliases_open(aliases, &err), .delimiters = "+"
+	};
+	assert_non_null(p.aliases);
+	buf_init(&got, 1000);
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct smtp_env_rcpt r = { .text = span_str(arena_printf(arena, "%s@here.example", cases[i].rcpt)),
+			.notify = span_str(cases[i].notify),
+			.orcpt = SPAN("o") };
+		struct relay_targets t = { 0 };
+		struct smtp_answer a = { 0 };
+		assert_true(addr_parse_mailbox(r.text, true, true, &r.addr, arena));
+		policy_rcpt(&p, arena, &(struct relay_client){ 0 }, &r, &t, &a);
+		buf_reset(&got);
+		for (size_t k = 0; k < t.n; k++) {
+			const struct relay_target *to = &t.v[k];
+			buf_addf(&got, "%s%.*s%.*s", k ? " " : "", to->report ? 1 : 0, "=", to->report ? 1 : 0,
+			    to->report == REPORT_EXPANDED ? "1" : "2");
+			buf_addf(&got, "%.*s", (int)strcspn(to->addr, "@"), to->addr);
+			if (to->owner.n)
+				buf_addf(&got, "<%.*s>", SPAN_FMT(to->owner));
+			buf_addf(&got, "(%.*s,%.*s)", SPAN_FMT(to->notify), SPAN_FMT(to->orcpt));
+		}
+		assert_string_equal(got.p, cases[i].want);
+	}
+	unlink(aliases);
+	buf_free(&got);
+	aliases_free((struct aliases *)p.aliases);
+	domains_free((struct domains *)p.domains);
+	arena_free(arena);
+}
+
 /* Nothing configured: nothing is taken. */
 static void test_nothing(void **state)
 {
@@ -304,7 +367,7 @@ static void test_nothing(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_matrix), cmocka_unit_test(test_nothing),
-		cmocka_unit_test(test_tables), cmocka_unit_test(test_out_of_reach) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_matrix), cmocka_unit_test(test_reports),
+		cmocka_unit_test(test_nothing), cmocka_unit_test(test_tables), cmocka_unit_test(test_out_of_reach) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

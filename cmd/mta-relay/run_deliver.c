@@ -10,6 +10,7 @@
 #include "msg/addr.h"
 #include "msg/header.h"
 #include "mta-relay/events.h"
+#include "smtp/orcpt.h"
 
 enum {
 	BATCH = 100,  /* recipients of one transaction: RFC 5321 4.5.3.1.8 promises no more */
@@ -229,6 +230,28 @@ static void outcome(const struct attempt *x, const struct err *result, const cha
 	o->relay = span_str(hop->relay);
 }
 
+/* RFC 3461 5.2.1 d: as it came; where an alias led here, the address that was written to. RFC 6533 3: in ASCII for who
+ * has no SMTPUTF8. NULL: none. */
+static const char *orcpt_of(const struct attempt *x, const struct spool_rcpt *r, bool utf8)
+{
+	struct buf b;
+	const char *text = NULL;
+	buf_init(&b, 8 * LIMIT_SMTP_PATH);
+	if (!r->orcpt.n && !r->original.n)
+		return NULL;
+	bool good = true;
+	if (!r->orcpt.n)
+		good = orcpt_from_address(r->original, &b);
+	else if (utf8)
+		buf_addspan(&b, r->orcpt);
+	else
+		good = orcpt_to_ascii(r->orcpt, &b);
+	if (good && !b.bad)
+		text = arena_str(x->m->arena, buf_span(&b));
+	buf_free(&b);
+	return text;
+}
+
 /* At most BATCH recipients in one transaction. */
 static int send_batch(struct attempt *x, const struct route *r, struct hop_message *msg, const size_t *rcpt, size_t n)
 {
@@ -241,7 +264,7 @@ static int send_batch(struct attempt *x, const struct route *r, struct hop_messa
 		const struct spool_rcpt *e = &x->m->file.env.rcpt[rcpt[i]];
 		to[i] = (struct smtp_rcpt){ .address = arena_str(a, e->addr),
 			.notify = text_or_null(a, e->notify),
-			.orcpt = text_or_null(a, e->orcpt) };
+			.orcpt = orcpt_of(x, e, msg->m.utf8) };
 	}
 	msg->m.rcpt = to;
 	msg->m.n_rcpt = n;

@@ -108,7 +108,8 @@ int change_add_rcpt(
 	r.notify = arena_span(a, p.notify);
 	r.orcpt = arena_span(a, p.orcpt);
 	/* Who takes part in our decisions may send anywhere. */
-	policy_rcpt(&s->rs->policy, a, true, &r, &to, &answer);
+	const struct relay_client who = { true, x->env.from.n ? &x->env.from_addr : NULL };
+	policy_rcpt(&s->rs->policy, a, &who, &r, &to, &answer);
 	if (answer.code)
 		return err_reply(err, answer.code, answer.enh, "%s", answer.text);
 	for (size_t i = 0; i < to.n; i++)

@@ -62,6 +62,8 @@ int load_compare(const void *a, const void *b)
 {
 	const struct relay_target *x = *(struct relay_target *const *)a, *y = *(struct relay_target *const *)b;
 	int order = strcmp(x->addr, y->addr);
+	if (!order)
+		order = (int)x->report - (int)y->report;
 	return order ? order : span_cmp(x->owner, y->owner);
 }
 

@@ -42,9 +42,26 @@ bool load_answered(const struct smtp_rcpt *m)
 	return m->result.class == ERR_NONE || (m->result.code && m->result.code != 421);
 }
 
+/* An alias whose own fate is known: run reports it. */
+static void record_report(const struct relay_target *t, int64_t now, struct spool_writer *w, size_t row)
+{
+	bool list = t->report == REPORT_DELIVERED;
+	struct spool_outcome o = { .state = list ? SPOOL_DELIVERED : SPOOL_EXPANDED,
+		.when = now,
+		.code = 250,
+		.enh = "2.1.5",
+		.relay = SPAN(""),
+		.text = list ? SPAN("taken by a list, which sends it on to its members")
+			     : SPAN("sent on to several addresses") };
+	if (t->report != REPORT_NONE)
+		spool_outcome(w, row, &o);
+}
+
 /* The MDA's answers, so that nothing is delivered twice. */
 static void record_outcomes(const struct load *l, struct spool_writer *w, const size_t *rows, size_t n)
 {
+	for (size_t i = 0; i < n; i++)
+		record_report(l->v[rows[i]], l->now, w, i);
 	for (size_t i = 0; l->mda && i < n; i++) {
 		struct spool_outcome o;
 		fill_outcome(l, rows[i], &o);
@@ -53,13 +70,17 @@ static void record_outcomes(const struct load *l, struct spool_writer *w, const 
 	}
 }
 
-static void fill_envelope(const struct load *l, struct span owner, struct spool_envelope *env)
+/* first: one of the targets of a sender who is not the message's own; NULL: his. */
+static void fill_envelope(const struct load *l, const struct relay_target *first, struct spool_envelope *env)
 {
 	const struct smtp_env *e = &l->x->env;
+	bool other = first && first->owner.n && e->from.n;
+	/* RFC 3461 5.2.7.1: what is sent on to a list is another message. */
+	bool list = first && first->list;
 	*env = (struct spool_envelope){ .held = l->s->change.hold,
-		.from = owner.n && e->from.n ? owner : e->from,
-		.ret = e->ret,
-		.envid = e->envid,
+		.from = other ? first->owner : e->from,
+		.ret = list ? SPAN("") : e->ret,
+		.envid = list ? SPAN("") : e->envid,
 		.utf8 = e->utf8,
 		.eightbit = e->eightbit,
 		.binary = e->binary,
@@ -176,7 +197,7 @@ static int write_sheets(
 		struct sheet *sheet = &sheets[*n];
 		if (done[first])
 			continue;
-		fill_envelope(l, l->v[first]->owner, &sheet->env);
+		fill_envelope(l, l->v[first], &sheet->env);
 		/* With a part that is delivered already that one has the id. */
 		sheet->env.id = *n || l->mda ? NULL : l->s->id;
 		sheet->env.rcpt = rcpt;
@@ -252,7 +273,7 @@ struct spool_writer *load_reserve(const struct load *l, struct err *err)
 	struct spool_envelope env;
 	if (!load_open_queue(l->s->rs, err))
 		return NULL;
-	fill_envelope(l, SPAN(""), &env);
+	fill_envelope(l, NULL, &env);
 	env.id = l->s->id;
 	env.rcpt = arena_alloc(a, l->n * sizeof *env.rcpt);
 	env.n_rcpt = pick_rows(l, 0, arena_alloc(a, l->n), env.rcpt, arena_alloc(a, l->n * sizeof(size_t)));

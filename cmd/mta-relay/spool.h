@@ -56,6 +56,7 @@ enum spool_state {
 	SPOOL_DELIVERED, /* final delivery (an MDA took it) */
 	SPOOL_RELAYED,   /* taken by a next hop that knows no DSN: ours is the last word about success */
 	SPOOL_HANDED,    /* taken by a next hop that knows DSN and was told what to report */
+	SPOOL_EXPANDED,  /* an alias that was replaced by several addresses */
 	SPOOL_FAILED,    /* refused for good, expired, or unroutable */
 };
 struct spool_outcome {

@@ -10,6 +10,7 @@ static const char *const state_names[] = {
 	[SPOOL_DELIVERED] = "delivered",
 	[SPOOL_RELAYED] = "relayed",
 	[SPOOL_HANDED] = "handed",
+	[SPOOL_EXPANDED] = "expanded",
 	[SPOOL_FAILED] = "failed",
 };
 static const char *const note_names[] = { [SPOOL_WARNED] = "warned", [SPOOL_REPORTED] = "reported" };
