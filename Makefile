@@ -69,12 +69,13 @@ $(REPLAYS): $(BUILD)/replay/%: $(BUILD)/obj/%_fuzz.o $(BUILD)/obj/tests/replay.o
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) $(LDLIBS)
 
-# Preloaded by the fault tests: makes the n-th file operation fail or kill.
-$(BUILD)/libfault.so: tests/fault/faultlib.c
+# Preloaded by tests: makes the n-th file operation fail or kill; does what an intruder would.
+PRELOADS := $(BUILD)/libfault.so $(BUILD)/libbreakout.so
+$(PRELOADS): $(BUILD)/lib%.so: tests/$$*/$$*lib.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) -std=gnu17 -O2 -g $(WARN) -fPIC -shared -o $@ $< -ldl
 
-tests: $(TESTS) $(REPLAYS) $(BUILD)/libfault.so
+tests: $(TESTS) $(REPLAYS) $(PRELOADS)
 
 # JOBS: tests at a time; ONLY: those whose path contains it.
 check: all tests

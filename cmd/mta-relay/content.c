@@ -11,16 +11,26 @@
 
 void content_init(struct content *c)
 {
-	*c = (struct content){ .fd = -1 };
+	*c = (struct content){ .fd = -1, .spare = -1 };
 	buf_init(&c->above, CONTENT_PREFIX / 2);
 	buf_init(&c->prefix, CONTENT_PREFIX);
 	buf_init(&c->mem, CONTENT_MEMORY);
 }
 
+static void drop_spare(struct content *c)
+{
+	if (c->spare >= 0)
+		close(c->spare);
+	c->spare = -1;
+}
+
 void content_reset(struct content *c)
 {
-	if (c->fd >= 0)
+	if (c->fd >= 0 && c->fd != c->spare)
 		close(c->fd);
+	/* What can't be emptied is not used again. */
+	if (c->fd >= 0 && c->fd == c->spare && (ftruncate(c->fd, 0) < 0 || lseek(c->fd, 0, SEEK_SET) != 0))
+		drop_spare(c);
 	c->fd = -1;
 	c->spilled = 0;
 	err_clear(&c->err);
@@ -33,6 +43,7 @@ void content_reset(struct content *c)
 void content_free(struct content *c)
 {
 	content_reset(c);
+	drop_spare(c);
 	buf_free(&c->above);
 	buf_free(&c->prefix);
 	buf_free(&c->mem);
@@ -52,11 +63,23 @@ static int open_temporary(struct err *err)
 	return fd;
 }
 
+void content_prepare(struct content *c)
+{
+	struct err err;
+	c->spare = open_temporary(&err);
+}
+
+static int open_spill(struct content *c)
+{
+	c->fd = c->spare >= 0 ? c->spare : open_temporary(&c->err);
+	return c->fd < 0 ? -1 : 0;
+}
+
 static int spill(struct content *c, struct span s)
 {
 	if (c->err.class != ERR_NONE)
 		return -1;
-	if (c->fd < 0 && (c->fd = open_temporary(&c->err)) < 0)
+	if (c->fd < 0 && open_spill(c) < 0)
 		return -1;
 	while (s.n) {
 		ssize_t n = write(c->fd, s.p, s.n);

@@ -30,6 +30,8 @@ struct mda {
 	int64_t timeout;
 	struct mda_limits limits;
 	int64_t end; /* of the budget, ms of CLOCK_MONOTONIC; 0: none */
+	const struct broker *broker;
+	int index; /* of the command, there */
 	struct child leaving[LEAVING];
 	struct child child;         /* pid 0: none */
 	struct smtp_client *client; /* NULL: no conversation */
@@ -79,6 +81,25 @@ struct mda *mda_new(const char *spec, const char *helo, int64_t timeout_ms, stru
 const char *mda_name(const struct mda *m)
 {
 	return m->spec;
+}
+
+void mda_start_by(struct mda *m, const struct broker *b, int index)
+{
+	m->broker = b;
+	m->index = index;
+}
+
+const char *mda_command(const struct mda *m)
+{
+	return m->command;
+}
+
+void mda_rules(const struct mda *m, struct confine_rules *r)
+{
+	if (!m->host)
+		return;
+	confine_allow_names(r);
+	confine_allow_connect(r, m->port);
 }
 
 static int64_t now_ms(void)
@@ -188,6 +209,8 @@ static struct stream *start_child(struct mda *m, struct err *err)
 {
 	/* Under inetd fd 2 may be the client's socket: nothing of a child's may go there. */
 	struct spawn sp = { .command = m->command,
+		.broker = m->broker,
+		.index = m->index,
 		.in = SPAWN_SOCKETPAIR,
 		.out = SPAWN_SOCKETPAIR,
 		.errfd = log_where() == LOG_TO_SYSLOG ? SPAWN_NULL : SPAWN_INHERIT };

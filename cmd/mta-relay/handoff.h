@@ -12,6 +12,8 @@
 #include <stdatomic.h>
 
 #include "base/err.h"
+#include "io/broker.h"
+#include "io/confine.h"
 #include "smtp/client.h"
 
 struct mda;
@@ -25,6 +27,12 @@ struct mda_limits {
 	_Atomic int64_t *down; /* of mda_shared */
 };
 void mda_limit(struct mda *m, const struct mda_limits *l);
+/* Who starts COMMAND, and as what; without, we do. */
+void mda_start_by(struct mda *m, const struct broker *b, int index);
+/* COMMAND, NULL when it is none. */
+const char *mda_command(const struct mda *m);
+/* What a process needs to reach it. */
+void mda_rules(const struct mda *m, struct confine_rules *r);
 /* What workers know in common of the MDA; made before they are forked, lives as long as they do. NULL with err. */
 _Atomic int64_t *mda_shared(struct err *err);
 /* Is it to be asked now? False while it is left alone; true for one of those who ask when that is over. */

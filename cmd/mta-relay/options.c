@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "dns/dns.h"
+#include "io/confine.h"
 #include "io/hostname.h"
 #include "mta-relay/guard.h"
 #include "mta-relay/address_options.h"
@@ -15,6 +16,8 @@ const struct opt *const relay_tables[] = {
 	relay_serve_options,
 	sasl_options,
 	guard_options,
+	confine_options,
+	confine_user_options,
 	relay_inject_options,
 	relay_run_options,
 	relay_queue_options,

@@ -12,6 +12,7 @@
 #include "io/trace.h"
 #include "mta-relay/relay.h"
 #include "mta-relay/serve_check.h"
+#include "mta-relay/serve_confine.h"
 
 #define AT(member) offsetof(struct serve_settings, member)
 
@@ -60,11 +61,13 @@ const struct opt relay_serve_options[] = {
 };
 
 /* Topics with options of their own: { their table, AT(their member) }. Also in relay_tables. */
-static const struct opt_group relay_serve_groups[] = {
+const struct opt_group relay_serve_groups[] = {
 	{ serve_esmtp_options, AT(esmtp) },
 	{ sasl_options, AT(sasl) },
 	{ guard_options, AT(guard) },
 	{ relay_address_options, AT(addresses) },
+	{ confine_options, AT(confine) },
+	{ confine_user_options, AT(confine) },
 	{ 0 },
 };
 
@@ -132,6 +135,7 @@ static int reload(void *arg)
 	use_tables(rs, &now);
 	free_tables(&old);
 	checks_reload(rs);
+	serve_confine_paths(rs);
 	return 0;
 }
 
@@ -140,11 +144,13 @@ static int open_for_worker(struct relay_server *rs, struct err *err)
 	bool names = rs->o.rdns || rs->o.resolver;
 	if (rs->o.mda && !(rs->mda = mda_new(rs->o.mda, rs->hostname, rs->o.mda_timeout, err)))
 		return -1;
-	if (rs->mda)
+	if (rs->mda) {
 		mda_limit(rs->mda, &rs->mda_limits);
+		mda_start_by(rs->mda, rs->broker, rs->mda_index);
+	}
 	if (names && !(rs->dns = dns_open(rs->o.resolver, false, 0, err)))
 		return -1;
-	return checks_worker_start(rs, err);
+	return checks_worker_start(rs, err) < 0 ? -1 : serve_confine_worker(rs, err);
 }
 
 static int worker_start(void *arg)
@@ -152,6 +158,7 @@ static int worker_start(void *arg)
 	struct relay_server *rs = arg;
 	struct err err = { 0 };
 	content_init(&rs->content);
+	content_prepare(&rs->content);
 	if (open_for_worker(rs, &err) == 0)
 		return 0;
 	log_err("%s", err.text);
@@ -182,9 +189,9 @@ static bool any_tls_listener(const struct opt_list *l)
 static void tick(void *arg, const struct serve_state *s)
 {
 	static bool failing;
+	struct relay_server *rs = arg;
 	struct err err = { 0 };
 	struct metrics *m = events_metrics();
-	(void)arg;
 	metrics_set(m, COUNT_SESSIONS, s->conversations);
 	notify_status("%u conversation%s, %lld messages accepted", s->conversations, s->conversations == 1 ? "" : "s",
 	    (long long)metrics_get(m, COUNT_ACCEPTED));
@@ -192,6 +199,21 @@ static void tick(void *arg, const struct serve_state *s)
 	if (rc < 0 && !failing)
 		log_err("metrics error=%s", log_quote(span_str(err.text)));
 	failing = rc < 0;
+	serve_confine_tick(rs);
+}
+
+static int set_up_mda(struct relay_server *rs, struct err *err)
+{
+	const struct serve_settings *o = &rs->o;
+	struct mda *probe = mda_new(o->mda, rs->hostname, o->mda_timeout, err);
+	if (!probe)
+		return -1;
+	if (mda_command(probe))
+		rs->mda_index = serve_command(rs, mda_command(probe), NULL, err);
+	mda_rules(probe, rs->rules);
+	mda_free(probe);
+	rs->mda_limits = (struct mda_limits){ .budget = o->mda_budget, .pause = o->mda_pause };
+	return rs->mda_index < 0 || !(rs->mda_limits.down = mda_shared(err)) ? -1 : 0;
 }
 
 /* Everything that can be wrong with the configuration is found before the first client. */
@@ -209,15 +231,8 @@ static int set_up(struct relay_server *rs, struct err *err)
 		return err_set(err, ERR_USAGE, "TLS needs --tls-cert");
 	if (o->trust && !(rs->trust = net_list_parse(o->trust, err)))
 		return -1;
-	if (o->mda) {
-		struct mda *probe = mda_new(o->mda, rs->hostname, o->mda_timeout, err);
-		if (!probe)
-			return -1;
-		mda_free(probe);
-		rs->mda_limits = (struct mda_limits){ .budget = o->mda_budget, .pause = o->mda_pause };
-		if (!(rs->mda_limits.down = mda_shared(err)))
-			return -1;
-	}
+	if (serve_confine_set_up(rs, err) < 0 || (o->mda && set_up_mda(rs, err) < 0))
+		return -1;
 	if (o->tls_cert && !(rs->tls = tls_server_new(&tls, err)))
 		return -1;
 	if (read_tables(o, &t, err) < 0)
@@ -229,12 +244,15 @@ static int set_up(struct relay_server *rs, struct err *err)
 		(enum event_format)o->log, o->role == ROLE_MSA ? "submission/smtpd" : "smtpd", o->log_file, err) < 0 ||
 	    !events_count(o->metrics, o->role == ROLE_MSA ? "msa" : "mta", err))
 		return -1;
-	return trace_open("mta-relay", o->role == ROLE_MSA ? "msa" : "mta", o->trace, o->explain, err);
+	if (trace_open("mta-relay", o->role == ROLE_MSA ? "msa" : "mta", o->trace, o->explain, err) < 0)
+		return -1;
+	serve_confine_paths(rs);
+	return serve_confine_launch(rs, err);
 }
 
 /* A server that stays mends what a crash left before it takes anything. A queue that can't be opened now is tried again
  * with each message, which is put off until then. */
-static void open_queue(struct relay_server *rs)
+void serve_open_queue(struct relay_server *rs)
 {
 	struct err err = { 0 };
 	bool stays = rs->o.listen.n || getenv("LISTEN_FDS");
@@ -249,7 +267,9 @@ static int run(struct relay_server *rs, struct err *err)
 {
 	const struct serve_settings *o = &rs->o;
 	spool_durability((enum durability)o->durability);
-	open_queue(rs);
+	/* Another user's queue is opened by that user. */
+	if (!rs->confine.user)
+		serve_open_queue(rs);
 	struct serve_options so = { .listen = o->listen,
 		.workers = o->workers,
 		.max_clients = o->max_clients,
@@ -271,6 +291,7 @@ static void clean_up(struct relay_server *rs)
 {
 	struct tables t = { rs->domains, rs->relay_to, rs->users, rs->aliases, rs->tables };
 	checks_clean_up(rs);
+	serve_confine_clean_up(rs);
 	free_tables(&t);
 	spool_close(rs->spool);
 	net_list_free(rs->trust);

@@ -47,6 +47,7 @@ struct serve_settings {
 	struct esmtp_settings esmtp;
 	struct sasl_settings sasl;
 	struct guard_settings guard;
+	struct confine_settings confine;
 };
 
 /* The process. */
@@ -62,12 +63,18 @@ struct relay_server {
 	struct tls_ctx *tls;
 	struct mda *mda; /* of this worker; NULL: local mail is queued */
 	struct mda_limits mda_limits;
+	int mda_index;       /* of its command, at the broker */
 	struct spool *spool; /* opened when the first message needs it */
 	struct dns *dns;
 	struct sasl_proofs proofs;
 	struct sasl_server_ops sasl; /* what there is of it */
-	struct content content;      /* one conversation at a time, one message at a time */
-	struct guard *guard; /* NULL: off */
+	struct guard *guard;         /* NULL: off */
+	/* What a worker may do, to be added to in set_up and reload (confine_allow_path, ...), and who starts commands
+	 * for it: serve_command registers them in set_up. */
+	struct confine_rules *rules;
+	struct broker *broker; /* NULL: each starts its own */
+	struct confine confine;
+	struct content content; /* one conversation at a time, one message at a time */
 };
 
 /* One conversation. */
@@ -86,6 +93,23 @@ struct relay_session {
 
 /* serve_session.c: conn_fn's work; the exit status. */
 int serve_conversation(struct conn *c, void *relay_server);
+
+/* serve_confine.c: rights, and the commands that are started without having the right to. */
+/* First of set_up; last of set_up, when all commands are registered; last before a worker reads from the network. */
+int serve_confine_set_up(struct relay_server *rs, struct err *err);
+int serve_confine_launch(struct relay_server *rs, struct err *err);
+int serve_confine_worker(struct relay_server *rs, struct err *err);
+/* What the options and the tables name, once they are read. */
+void serve_confine_paths(struct relay_server *rs);
+/* In the parent, now and then: reloads when a table was replaced, and stops when there is no broker: none is got by
+ * waiting. */
+void serve_confine_tick(struct relay_server *rs);
+void serve_confine_clean_up(struct relay_server *rs);
+/* For struct spawn: .broker = rs->broker, .index = what it gives (any where there is no broker), .command too. env:
+ * names of variables that will be set, NULL-terminated, NULL for none. -1 with err. */
+int serve_command(struct relay_server *rs, const char *command, const char *const *env, struct err *err);
+/* serve.c */
+void serve_open_queue(struct relay_server *rs);
 
 /* serve_auth.c: NULL when nobody can log in. */
 const struct sasl_server_ops *serve_sasl(const struct relay_server *rs);

@@ -27,6 +27,10 @@ static int set_up(struct relay_server *rs, struct err *err)
 {
 	if (sasl_proofs_set_up(&rs->proofs, &rs->o.sasl, rs->o.tls_cert, err) < 0)
 		return -1;
+	struct sasl_oauth *oauth = &rs->proofs.oauth;
+	if (oauth->command && (oauth->index = serve_command(rs, oauth->command, NULL, err)) < 0)
+		return -1;
+	oauth->broker = rs->broker;
 	rs->sasl = (struct sasl_server_ops){ .lookup = rs->users ? lookup : NULL,
 		.token = rs->proofs.oauth.command ? token : NULL,
 		.certificate = rs->proofs.ask_client ? certificate : NULL };

@@ -2,6 +2,7 @@
 #include "io/confine.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
 #include <linux/capability.h>
@@ -10,6 +11,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -17,11 +19,22 @@
 #include "base/xalloc.h"
 #include "io/confine_int.h"
 
+#define AT(member) offsetof(struct confine_settings, member)
+const struct opt confine_options[] = {
+	{ "confine", 0, OPT_CHOICE, AT(mode), NULL, "give up all rights that are not needed", CONFINE_CHOICES, 0 },
+	{ "confine-memory", 0, OPT_SIZE, AT(memory), "SIZE", "a process's memory at most; 0: no limit", NULL, 0 },
+	{ 0 },
+};
+const struct opt confine_user_options[] = {
+	{ "user", 0, OPT_STR, AT(user), "NAME", "begun as root, serve as this user", NULL, 0 },
+	{ 0 },
+};
+
 /* ---- rules ---- */
 
 /* What the C library reads when it likes: zones, iconv's modules, what they need to be loaded. */
 static const char *const library_paths[] = { "/etc/localtime", "/usr/share/zoneinfo", "/usr/lib", "/usr/lib64", "/lib",
-	"/etc/ld.so.cache", "/dev/urandom", "/proc/sys/kernel/random/boot_id" };
+	"/etc/ld.so.cache", "/etc/ssl/openssl.cnf", "/dev/urandom", "/proc/sys/kernel/random/boot_id" };
 static const char *const name_files[] = { "/etc/resolv.conf", "/etc/hosts", "/etc/host.conf", "/etc/nsswitch.conf",
 	"/etc/gai.conf", "/etc/services", "/etc/protocols" };
 
@@ -45,42 +58,45 @@ void confine_rules_free(struct confine_rules *r)
 	free(r);
 }
 
-static void add_path(struct confine_rules *r, const char *path, unsigned rights)
+static struct confine_path *find_path(struct confine_rules *r, const char *path)
 {
-	for (size_t i = 0; i < r->n_path; i++) {
-		if (!strcmp(r->path[i].path, path)) {
-			r->path[i].rights |= rights;
-			return;
-		}
-	}
+	for (size_t i = 0; i < r->n_path; i++)
+		if (!strcmp(r->path[i].path, path))
+			return &r->path[i];
 	r->path = xreallocarray(r->path, r->n_path + 1, sizeof *r->path);
-	r->path[r->n_path++] = (struct confine_path){ xstrdup(path), rights };
+	r->path[r->n_path] = (struct confine_path){ .path = xstrdup(path) };
+	return &r->path[r->n_path++];
 }
 
-/* The directory of a file, by its name and by where symbolic links lead now: certbot replaces both. */
-static void add_directory(struct confine_rules *r, const char *path, unsigned rights)
+/* Notes what the name stands for now; true when it is something else than it was. A file that is away for a moment will
+ * be there again. */
+static bool look(struct confine_path *p)
 {
-	char *real = realpath(path, NULL);
-	const char *const names[] = { path, real };
-	for (size_t i = 0; i < 2; i++) {
-		const char *slash = names[i] ? strrchr(names[i], '/') : NULL;
-		char *dir =
-		    slash ? xstrndup(names[i], slash == names[i] ? 1 : (size_t)(slash - names[i])) : xstrdup(".");
-		if (names[i])
-			add_path(r, dir, rights);
-		free(dir);
-	}
-	free(real);
+	struct stat st;
+	if (stat(p->path, &st) < 0 || (st.st_dev == p->dev && st.st_ino == p->ino))
+		return false;
+	p->dev = st.st_dev;
+	p->ino = st.st_ino;
+	return true;
 }
 
 void confine_allow_path(struct confine_rules *r, const char *path, unsigned rights)
 {
 	if (!path || !*path)
 		return;
+	struct confine_path *p = find_path(r, path);
+	p->rights |= rights;
 	if (rights & CONFINE_REPLACED)
-		add_directory(r, path, rights & CONFINE_ALL);
-	else
-		add_path(r, path, rights);
+		look(p);
+}
+
+bool confine_replaced(struct confine_rules *r)
+{
+	bool any = false;
+	for (size_t i = 0; i < r->n_path; i++)
+		if (r->path[i].rights & CONFINE_REPLACED)
+			any |= look(&r->path[i]);
+	return any;
 }
 
 void confine_allow_connect(struct confine_rules *r, uint16_t port)
@@ -96,11 +112,7 @@ void confine_allow_names(struct confine_rules *r)
 {
 	for (size_t i = 0; i < sizeof name_files / sizeof *name_files; i++)
 		confine_allow_path(r, name_files[i], CONFINE_READ);
-	/* systemd-resolved and dhcp clients replace what resolv.conf is a link to. */
-	char *real = realpath("/etc/resolv.conf", NULL);
-	if (real && strncmp(real, "/etc/", 5) != 0)
-		confine_allow_path(r, real, CONFINE_READ | CONFINE_REPLACED);
-	free(real);
+	confine_allow_path(r, "/etc/resolv.conf", CONFINE_READ | CONFINE_REPLACED);
 	confine_allow_connect(r, 53);
 }
 
@@ -127,7 +139,7 @@ int confine_user(struct confine *c, const char *name, struct err *err)
 	return 0;
 }
 
-static int become(const struct confine *c, struct err *err)
+int confine_become(const struct confine *c, struct err *err)
 {
 	if (!c->user || geteuid() != 0)
 		return 0;
@@ -214,11 +226,19 @@ bool confine_missing(struct buf *why)
 
 static bool confined;
 
+bool confine_hides(const char *path)
+{
+	int fd = confined ? open(path, O_RDONLY | O_CLOEXEC) : -1, sys = errno;
+	if (fd >= 0)
+		close(fd);
+	return confined && fd < 0 && sys == EACCES;
+}
+
 int confine(const struct confine *c, struct err *err)
 {
 	struct buf why;
 	/* The identity is no matter of what the kernel has. */
-	if (become(c, err) < 0)
+	if (confine_become(c, err) < 0)
 		return -1;
 	if (c->mode == CONFINE_OFF)
 		return 0;

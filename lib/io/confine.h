@@ -29,6 +29,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/opts.h"
 
 enum confine_mode {
 	CONFINE_AUTO,
@@ -40,9 +41,12 @@ enum confine_mode {
 /* Of a path and all below it. */
 enum confine_right {
 	CONFINE_READ = 1,
-	CONFINE_WRITE = 2,   /* what is there */
-	CONFINE_CREATE = 4,  /* make, rename, link and remove files and directories */
-	CONFINE_REPLACED = 8 /* the path is a file that may get a new inode: the rule is about its directory */
+	CONFINE_WRITE = 2,  /* what is there */
+	CONFINE_CREATE = 4, /* make, rename, link and remove files and directories */
+	/* A file that others may replace by a new one of the same name. Landlock's rules are about inodes, and one
+	 * about the directory would be about all of, say, /etc: processes to come must have it in their rules,
+	 * confine_replaced tells when. */
+	CONFINE_REPLACED = 8
 };
 enum {
 	CONFINE_ALL = CONFINE_READ | CONFINE_WRITE | CONFINE_CREATE
@@ -56,6 +60,15 @@ enum confine_calls {
 	CONFINE_FURTHER = 8, /* its children confine themselves further */
 };
 
+/* Options of every server that confines itself. */
+struct confine_settings {
+	int mode; /* enum confine_mode */
+	uint64_t memory;
+	const char *user;
+};
+extern const struct opt confine_options[];      /* --confine, --confine-memory */
+extern const struct opt confine_user_options[]; /* --user, of those that begin as root */
+
 struct confine_rules;
 
 struct confine_rules *confine_rules_new(void);
@@ -66,6 +79,10 @@ void confine_allow_path(struct confine_rules *r, const char *path, unsigned righ
 void confine_allow_connect(struct confine_rules *r, uint16_t port);
 /* Host names: the resolver's files and DNS. */
 void confine_allow_names(struct confine_rules *r);
+/* Is one of those files another than when it was allowed, or when this was asked last? */
+bool confine_replaced(struct confine_rules *r);
+/* In a confined process: is such a file out of its reach, so that what it knows of it must do? */
+bool confine_hides(const char *path);
 void confine_allow_calls(struct confine_rules *r, unsigned calls);
 
 struct confine {
@@ -79,6 +96,8 @@ struct confine {
 
 /* Finds --user; err: nobody of that name, or not root and somebody else. NULL is no user. */
 int confine_user(struct confine *c, const char *name, struct err *err);
+/* Its part of confine: for what must be done as that user, but before. Does nothing twice. */
+int confine_become(const struct confine *c, struct err *err);
 /* What this kernel lacks, as text for one line of log; false when nothing. */
 bool confine_missing(struct buf *why);
 /* 0, or -1 with err: then the process must not go on. */

@@ -12,6 +12,8 @@
 struct confine_path {
 	char *path;
 	unsigned rights;
+	dev_t dev; /* what it is now, with CONFINE_REPLACED */
+	ino_t ino;
 };
 struct confine_rules {
 	struct confine_path *path;

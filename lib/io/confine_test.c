@@ -455,22 +455,26 @@ static int in_child(int (*fn)(void))
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
 }
 
-/* The table of a file that gets a new inode is still read; what confined once can be so again, more narrowly. */
+/* A file that was replaced is told, and not read by who is confined already; what confined once can be so again, more
+ * narrowly. */
 static int replaced_and_again(void)
 {
 	struct confine_rules *wide = rules(false, CONFINE_FURTHER | CONFINE_FORK | CONFINE_SIGNAL),
 			     *narrow = confine_rules_new();
 	struct confine c = { .rules = wide };
 	struct err err = { 0 };
-	int pipes[2], status = -1;
+	int pipes[2], ready[2], status = -1;
 	char byte;
-	if (pipe(pipes))
+	if (pipe(pipes) || pipe(ready))
 		return 1;
 	pid_t pid = fork();
 	if (pid == 0) {
-		if (confine(&c, &err))
+		if (confine(&c, &err) || write(ready[1], "r", 1) != 1)
 			_exit(2);
-		if (read(pipes[0], &byte, 1) != 1 || read_table())
+		/* What took its place is out of reach, as the kernel tells. */
+		bool hidden = confine_landlock_abi() > 0;
+		if (read(pipes[0], &byte, 1) != 1 || (read_table() == EACCES) != hidden ||
+		    confine_hides(in_dir("table/users")) != hidden)
 			_exit(3);
 		confine_allow_path(narrow, in_dir("table"), CONFINE_READ);
 		c.rules = narrow;
@@ -478,13 +482,13 @@ static int replaced_and_again(void)
 			fprintf(stderr, "%s\n", err.text);
 			_exit(4);
 		}
-		_exit(read_table()                                     ? 5
-		      : confine_landlock_abi() && read_own() != EACCES ? 6
-		      : forked() == ENOSYS                             ? 0
-								       : 7);
+		/* Nothing comes back. */
+		_exit(hidden && (read_own() != EACCES || !read_table()) ? 6 : forked() == ENOSYS ? 0 : 7);
 	}
 	touch("table/fresh", "y\n");
-	if (rename(in_dir("table/fresh"), in_dir("table/users")) || write(pipes[1], "x", 1) != 1)
+	if (read(ready[0], &byte, 1) != 1 || confine_hides(in_dir("table/fresh")) || confine_replaced(wide) ||
+	    rename(in_dir("table/fresh"), in_dir("table/users")) || !confine_replaced(wide) || confine_replaced(wide) ||
+	    write(pipes[1], "x", 1) != 1)
 		return 8;
 	return waitpid(pid, &status, 0) == pid && WIFEXITED(status) ? WEXITSTATUS(status) : 9;
 }

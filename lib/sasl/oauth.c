@@ -18,7 +18,9 @@ static void add(struct buf *b, const char *key, struct span value)
 /* The one place where the command is started. */
 static int ask(const struct sasl_oauth *o, const struct buf *question, struct buf *answer, struct err *err)
 {
-	const struct spawn sp = { .command = o->command, .errfd = SPAWN_INHERIT };
+	const struct spawn sp = {
+		.command = o->command, .broker = o->broker, .index = o->index, .errfd = SPAWN_INHERIT
+	};
 	return spawn_run(&sp, buf_span(question), answer, o->timeout_ms, err);
 }
 

@@ -11,9 +11,13 @@
 
 #include "sasl/sasl.h"
 
+struct broker;
+
 struct sasl_oauth {
 	const char *command; /* for /bin/sh -c */
 	int64_t timeout_ms;
+	const struct broker *broker; /* who starts it, as what; NULL: we do */
+	int index;
 };
 
 /* 0 and the name is appended to user; -1: ERR_ACCESS refused, ERR_TEMP anything else. */

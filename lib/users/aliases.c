@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/limits.h"
 #include "base/xalloc.h"
+#include "io/confine.h"
 #include "users/aliases_int.h"
 #include "users/domains.h"
 
@@ -43,6 +44,11 @@ void aliases_free(struct aliases *a)
 	free(a);
 }
 
+const char *aliases_file(const struct aliases *a, size_t i)
+{
+	return i < a->t->n_files ? a->t->file[i].path : NULL;
+}
+
 static bool changed(const struct alias_file *f)
 {
 	struct stat st;
@@ -61,7 +67,7 @@ int aliases_refresh(struct aliases *a, struct err *err)
 	a->looked = now;
 	for (size_t i = 0; i < a->t->n_files && !any; i++)
 		any = changed(&a->t->file[i]);
-	if (!any)
+	if (!any || confine_hides(a->path))
 		return 0;
 	struct alias_table *t = aliases_read(a->path, a->t->allow, err);
 	if (!t)

@@ -43,6 +43,9 @@ void aliases_free(struct aliases *a);
  * bad: the old rows stay. */
 int aliases_refresh(struct aliases *a, struct err *err);
 
+/* The files that were read: the table, then what it includes; NULL after the last. */
+const char *aliases_file(const struct aliases *a, size_t i);
+
 enum alias_place {
 	ALIAS_REMOTE,
 	ALIAS_LOCAL_USER,
