@@ -233,6 +233,8 @@ static int guard_set_up(struct relay_server *rs, struct err *err)
 	if (read_exempt(o->exempt, g, err) < 0 || read_rates(o, g, err) < 0 || read_user_rates(o, g, err) < 0)
 		return -1;
 	if (needs_state(o, g))
+		state_rules(&c, rs->rules);
+	if (needs_state(o, g))
 		return (g->state = state_open(&c, err)) ? 0 : err_prefix(err, "--state");
 	if (o->tarpit || o->max_per_network)
 		return 0;

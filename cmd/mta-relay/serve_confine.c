@@ -27,8 +27,15 @@ const struct serve_named serve_named[] = {
 	{ "tls-key", 0 },
 	{ "tls-client-ca", 0 },
 	{ "tls-client-users", 0 },
-	{ "domains", 0 },
-	{ "relay-to", 0 },
+	{ "domains", NAMED_TABLE }, /* read again when it has changed */
+	{ "relay-to", NAMED_TABLE },
+	{ "virtual", NAMED_TABLE },
+	{ "relay-recipients", NAMED_TABLE },
+	{ "srs-secret", 0 },
+	{ "state", 0 }, /* state_rules, when anything is remembered */
+	{ "shared-state", 0 },
+	{ "shared-state-password", 0 },
+	{ "greylist-exempt", 0 },
 	{ "ready-file", 0 }, /* written by the parent */
 	{ "metrics", 0 },
 	{ "mda", 0 },           /* mda_rules */
@@ -95,8 +102,11 @@ static void allow_table(struct relay_server *rs, const struct opt *table, size_t
 		unsigned rights = rights_of(o->name);
 		/* UNSAFE: the tables' offsets are of members of these structs. */
 		const char *at = (const char *)&rs->o + offset + o->offset;
-		if (rights && o->type == OPT_STR)
-			confine_allow_path(rs->rules, *(const char *const *)(const void *)at, rights);
+		const char *value = rights && o->type == OPT_STR ? *(const char *const *)(const void *)at : NULL;
+		if (value && rights == NAMED_TABLE)
+			table_rules(value, rs->rules);
+		else if (value)
+			confine_allow_path(rs->rules, value, rights);
 	}
 }
 

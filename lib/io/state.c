@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/config.h"
 #include "base/xalloc.h"
+#include "io/confine.h"
 #include "io/state_int.h"
 
 enum {
@@ -70,6 +71,19 @@ struct state *state_open(const struct state_config *c, struct err *err)
 fail:
 	state_close(s);
 	return NULL;
+}
+
+void state_rules(const struct state_config *c, struct confine_rules *r)
+{
+	struct state_url url;
+	confine_allow_path(r, c->dir, CONFINE_ALL);
+	if (!c->url || state_url_parse(c->url, &url, NULL) < 0)
+		return;
+	if (url.host && *url.host) {
+		confine_allow_names(r);
+		confine_allow_connect(r, url.port);
+	}
+	state_url_free(&url);
 }
 
 void state_close(struct state *s)

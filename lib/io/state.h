@@ -35,6 +35,9 @@ struct state_config {
 };
 /* NULL with err. */
 struct state *state_open(const struct state_config *c, struct err *err);
+/* What a process needs that uses it. */
+struct confine_rules;
+void state_rules(const struct state_config *c, struct confine_rules *r);
 void state_close(struct state *s);
 
 /* What is known of a key. */

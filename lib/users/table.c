@@ -7,6 +7,7 @@
 #include "base/config.h"
 #include "base/limits.h"
 #include "base/xalloc.h"
+#include "io/confine.h"
 #include "msg/addr.h"
 #include "users/domains.h"
 #include "users/table_int.h"
@@ -67,6 +68,14 @@ struct table *table_open(const char *spec, struct err *err)
 	t->spec = xstrdup(spec);
 	t->state = state;
 	return t;
+}
+
+void table_rules(const char *spec, struct confine_rules *r)
+{
+	struct span rest;
+	const struct table_kind *kind = kind_of(span_str(spec), &rest);
+	if (kind && kind->rules)
+		kind->rules(rest, r);
 }
 
 void table_close(struct table *t)
@@ -170,9 +179,19 @@ bool table_file_changed(struct table_file *f)
 	f->looked = ms;
 	if (stat(f->path, &now) < 0)
 		return true;
-	return now.st_ino != f->seen.st_ino || now.st_dev != f->seen.st_dev || now.st_size != f->seen.st_size ||
-	       now.st_mtim.tv_sec != f->seen.st_mtim.tv_sec || now.st_mtim.tv_nsec != f->seen.st_mtim.tv_nsec ||
-	       now.st_ctim.tv_sec != f->seen.st_ctim.tv_sec || now.st_ctim.tv_nsec != f->seen.st_ctim.tv_nsec;
+	bool same_file = now.st_ino == f->seen.st_ino && now.st_dev == f->seen.st_dev;
+	if (!same_file && confine_hides(f->path))
+		return false;
+	return !same_file || now.st_size != f->seen.st_size || now.st_mtim.tv_sec != f->seen.st_mtim.tv_sec ||
+	       now.st_mtim.tv_nsec != f->seen.st_mtim.tv_nsec || now.st_ctim.tv_sec != f->seen.st_ctim.tv_sec ||
+	       now.st_ctim.tv_nsec != f->seen.st_ctim.tv_nsec;
+}
+
+void table_file_rules(struct span path, struct confine_rules *r)
+{
+	char *p = xstrndup(path.p, path.n);
+	confine_allow_path(r, p, CONFINE_READ | CONFINE_REPLACED);
+	free(p);
 }
 
 static bool is_comment(struct span line)

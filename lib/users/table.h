@@ -43,6 +43,9 @@ enum table_result table_get(struct table *t, struct arena *a, struct span key, s
 bool table_is_plain(const struct table *t);
 /* The first key of a plain table, "" when there is none. */
 struct span table_first(const struct table *t);
+struct confine_rules;
+/* What a process needs that uses a table of this spec. */
+void table_rules(const char *spec, struct confine_rules *r);
 /* As given to table_open. */
 const char *table_spec(const struct table *t);
 /* Does the text name a kind of table ("regexp:...")? */

@@ -16,8 +16,9 @@ struct table_kind {
 	/* What stands behind "name:"; the state, or NULL with err. */
 	void *(*open)(struct span rest, struct err *err);
 	enum table_result (*get)(void *state, struct arena *a, struct span key, struct span *value, struct err *err);
-	int (*refresh)(void *state, struct err *err); /* NULL: it can't change */
-	struct span (*first)(const void *state);      /* NULL: nobody can say */
+	int (*refresh)(void *state, struct err *err);             /* NULL: it can't change */
+	struct span (*first)(const void *state);                  /* NULL: nobody can say */
+	void (*rules)(struct span rest, struct confine_rules *r); /* NULL: needs nothing */
 	void (*close)(void *state);
 };
 extern const struct table_kind table_kind_file, table_kind_inline, table_kind_list, table_kind_regexp,
@@ -31,7 +32,10 @@ struct table_file {
 };
 /* Remembers and reads it. -1 with err (ERR_CONFIG). */
 int table_file_read(struct table_file *f, struct buf *text, struct err *err);
+/* Not of a file that took its place beyond the reach of a confined process. */
 bool table_file_changed(struct table_file *f);
+/* For table_kind.rules. */
+void table_file_rules(struct span path, struct confine_rules *r);
 
 /* Logical lines of a table's text: those that begin with a blank continue the one before, empty ones and comments are
  * skipped. */

@@ -270,6 +270,9 @@ static enum table_result regexp_get(void *state, struct arena *a, struct span ke
 	return table_regexps_find(f->r, a, key, value, err);
 }
 
-const struct table_kind table_kind_regexp = {
-	.name = "regexp", .open = regexp_open, .get = regexp_get, .refresh = regexp_refresh, .close = regexp_close
-};
+const struct table_kind table_kind_regexp = { .name = "regexp",
+	.open = regexp_open,
+	.get = regexp_get,
+	.refresh = regexp_refresh,
+	.rules = table_file_rules,
+	.close = regexp_close };

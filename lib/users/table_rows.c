@@ -316,5 +316,6 @@ const struct table_kind table_kind_file = { .name = "file",
 	.open = file_open,
 	.get = file_get,
 	.refresh = file_refresh,
+	.rules = table_file_rules,
 	.first = file_first,
 	.close = file_close };

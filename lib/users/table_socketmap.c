@@ -12,6 +12,7 @@
 #include "base/limits.h"
 #include "base/pid.h"
 #include "base/xalloc.h"
+#include "io/confine.h"
 #include "io/net.h"
 #include "users/table_int.h"
 
@@ -193,6 +194,19 @@ static enum table_result socketmap_get(
 	return r;
 }
 
-const struct table_kind table_kind_socketmap = {
-	.name = "socketmap", .open = socketmap_open, .get = socketmap_get, .close = socketmap_close
-};
+static void socketmap_rules(struct span rest, struct confine_rules *r)
+{
+	struct socketmap *m = socketmap_open(rest, NULL);
+	if (m && !m->path) {
+		confine_allow_names(r);
+		confine_allow_connect(r, m->port);
+	}
+	if (m)
+		socketmap_close(m);
+}
+
+const struct table_kind table_kind_socketmap = { .name = "socketmap",
+	.open = socketmap_open,
+	.get = socketmap_get,
+	.rules = socketmap_rules,
+	.close = socketmap_close };
