@@ -30,6 +30,7 @@ struct options {
 	const char *trace, *ready_file;
 	int durability;
 	struct sasl_settings sasl;
+	struct tls_server_settings tls;
 };
 
 enum {
@@ -65,7 +66,7 @@ static const struct opt table[] = {
 	{ NULL, 0, 0, 0, NULL, NULL, NULL, 0 },
 };
 
-static const struct opt_group groups[] = { { sasl_options, AT(sasl) }, { NULL, 0 } };
+static const struct opt_group groups[] = { { tls_server_options, AT(tls) }, { sasl_options, AT(sasl) }, { NULL, 0 } };
 
 typedef int engine_fn(struct maa_session *x, struct err *err);
 
@@ -115,6 +116,12 @@ static int reload(void *arg)
 	return 0;
 }
 
+static bool certificate_stale(void *arg, int64_t now)
+{
+	const struct program *p = arg;
+	return tls_server_tend(p->config.tls, now);
+}
+
 static int check_options(const struct options *o, struct err *err)
 {
 	bool tls_listener = false;
@@ -128,8 +135,8 @@ static int check_options(const struct options *o, struct err *err)
 		return err_set(err, ERR_USAGE, "nobody could log in: say --users, --checkpassword or --preauth");
 	if (!o->users && (o->sasl.oauth_command || o->sasl.client_ca || o->sasl.client_users))
 		return err_set(err, ERR_USAGE, "tokens and certificates need --users");
-	if (o->tls_key && !o->tls_cert)
-		return err_set(err, ERR_USAGE, "--tls-key needs --tls-cert");
+	if ((o->tls_key || o->tls.sni.n) && !o->tls_cert)
+		return err_set(err, ERR_USAGE, "--tls-key and --tls-sni need --tls-cert");
 	if (tls_listener && !o->tls_cert)
 		return err_set(err, ERR_USAGE, "a listener with ,tls needs --tls-cert");
 	return 0;
@@ -173,7 +180,8 @@ static int configure(const struct options *o, struct program *p, struct err *err
 	struct tls_server_config tls = { .cert_file = o->tls_cert,
 		.key_file = o->tls_key,
 		.client_ca_file = o->sasl.client_ca,
-		.ask_client = o->sasl.client_users };
+		.ask_client = o->sasl.client_users,
+		.more = &o->tls };
 	tls.alpn = o->imap ? alpn_imap : alpn_pop3;
 	p->config.tls = tls_server_new(&tls, err);
 	return p->config.tls ? 0 : -1;
@@ -195,6 +203,7 @@ static int run(const struct options *o, struct err *err)
 				    : "-ERR [IN-USE] too many connections from your address\r\n",
 		.ready_file = o->ready_file,
 		.reload = reload,
+		.stale = p.config.tls ? certificate_stale : NULL,
 	};
 	err_clear(err);
 	/* What a crash left is mended before anything is shown. */

@@ -6,6 +6,7 @@
 #include "io/hostname.h"
 #include "mta-relay/guard.h"
 #include "mta-relay/address_options.h"
+#include "io/tls.h"
 #include "mta-relay/relay.h"
 #include "mta-relay/serve_esmtp.h"
 #include "mta-relay/way_options.h"
@@ -15,6 +16,7 @@ const struct opt *const relay_tables[] = {
 	relay_serve_options,
 	sasl_options,
 	guard_options,
+	tls_server_options,
 	relay_inject_options,
 	relay_run_options,
 	relay_queue_options,

@@ -62,6 +62,7 @@ const struct opt relay_serve_options[] = {
 /* Topics with options of their own: { their table, AT(their member) }. Also in relay_tables. */
 static const struct opt_group relay_serve_groups[] = {
 	{ serve_esmtp_options, AT(esmtp) },
+	{ tls_server_options, AT(tls) },
 	{ sasl_options, AT(sasl) },
 	{ guard_options, AT(guard) },
 	{ relay_address_options, AT(addresses) },
@@ -135,6 +136,12 @@ static int reload(void *arg)
 	return 0;
 }
 
+static bool certificate_stale(void *arg, int64_t now)
+{
+	const struct relay_server *rs = arg;
+	return tls_server_tend(rs->tls, now);
+}
+
 static int open_for_worker(struct relay_server *rs, struct err *err)
 {
 	bool names = rs->o.rdns || rs->o.resolver;
@@ -199,13 +206,17 @@ static int set_up(struct relay_server *rs, struct err *err)
 {
 	const struct serve_settings *o = &rs->o;
 	struct tables t;
+	/* As Exim has it. */
+	static const char *const alpn[] = { "smtp", "esmtp", NULL };
 	struct tls_server_config tls = { .cert_file = o->tls_cert,
 		.key_file = o->tls_key,
 		.client_ca_file = o->sasl.client_ca,
-		.ask_client = o->sasl.client_users };
+		.ask_client = o->sasl.client_users,
+		.alpn = alpn,
+		.more = &o->tls };
 	rs->hostname = relay_hostname(o->hostname);
 	rs->loopback = net_list_parse("127.0.0.0/8, ::1", err);
-	if (!o->tls_cert && (o->tls_key || any_tls_listener(&o->listen)))
+	if (!o->tls_cert && (o->tls_key || o->tls.sni.n || any_tls_listener(&o->listen)))
 		return err_set(err, ERR_USAGE, "TLS needs --tls-cert");
 	if (o->trust && !(rs->trust = net_list_parse(o->trust, err)))
 		return -1;
@@ -261,6 +272,7 @@ static int run(struct relay_server *rs, struct err *err)
 		.too_many = "421 4.7.0 Too many connections from your address\r\n",
 		.ready_file = o->ready_file,
 		.reload = reload,
+		.stale = rs->tls ? certificate_stale : NULL,
 		.tick = tick,
 		.worker_start = worker_start,
 		.worker_stop = worker_stop };

@@ -47,6 +47,7 @@ struct serve_settings {
 	struct esmtp_settings esmtp;
 	struct sasl_settings sasl;
 	struct guard_settings guard;
+	struct tls_server_settings tls;
 };
 
 /* The process. */

@@ -54,6 +54,9 @@ struct serve_options {
 	const char *ready_file;   /* written with the bound addresses, one a line, when all listen; a heartbeat
 				   * (io/heartbeat.h)   until we stop; NULL: none */
 	int (*reload)(void *arg); /* NULL: nothing to read again */
+	/* In the parent every few seconds: true asks for what SIGHUP does, as files have changed. NULL: nothing to look
+	 * at. */
+	bool (*stale)(void *arg, int64_t now);
 	void (*tick)(void *arg, const struct serve_state *s); /* in the parent every few seconds, and at the end */
 	int (*worker_start)(void *arg); /* in each worker (or the only process) before it reads from the network: open
 					 * children, sandbox; 0, or an exit status */
