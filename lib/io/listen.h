@@ -51,6 +51,8 @@ struct serve_options {
 	unsigned recycle; /* a worker ends after this many conversations; 0: 1000 */
 	const char
 	    *too_many; /* the protocol line for a client over one of these limits, with CRLF; NULL: just closed */
+	/* Connections from there begin with a PROXY header (io/proxy.h), which tells peer and local; NULL: none. */
+	const struct net_list *proxies;
 	const char *ready_file;   /* written with the bound addresses, one a line, when all listen; a heartbeat
 				   * (io/heartbeat.h)   until we stop; NULL: none */
 	int (*reload)(void *arg); /* NULL: nothing to read again */
