@@ -8,6 +8,7 @@
 #include "mta-relay/address_options.h"
 #include "io/tls.h"
 #include "mta-relay/relay.h"
+#include "mta-relay/serve_client.h"
 #include "mta-relay/serve_esmtp.h"
 #include "mta-relay/way_options.h"
 #include "sasl/settings.h"
@@ -17,6 +18,7 @@ const struct opt *const relay_tables[] = {
 	sasl_options,
 	guard_options,
 	tls_server_options,
+	client_options,
 	relay_inject_options,
 	relay_run_options,
 	relay_queue_options,

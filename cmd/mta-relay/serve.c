@@ -63,6 +63,7 @@ const struct opt relay_serve_options[] = {
 static const struct opt_group relay_serve_groups[] = {
 	{ serve_esmtp_options, AT(esmtp) },
 	{ tls_server_options, AT(tls) },
+	{ client_options, AT(client) },
 	{ sasl_options, AT(sasl) },
 	{ guard_options, AT(guard) },
 	{ relay_address_options, AT(addresses) },
@@ -218,6 +219,8 @@ static int set_up(struct relay_server *rs, struct err *err)
 	rs->loopback = net_list_parse("127.0.0.0/8, ::1", err);
 	if (!o->tls_cert && (o->tls_key || o->tls.sni.n || any_tls_listener(&o->listen)))
 		return err_set(err, ERR_USAGE, "TLS needs --tls-cert");
+	if (client_lists_read(&rs->clients, &o->client, err) < 0)
+		return -1;
 	if (o->trust && !(rs->trust = net_list_parse(o->trust, err)))
 		return -1;
 	if (o->mda) {
@@ -271,6 +274,7 @@ static int run(struct relay_server *rs, struct err *err)
 		.exempt = guard_exempts,
 		.too_many = "421 4.7.0 Too many connections from your address\r\n",
 		.ready_file = o->ready_file,
+		.proxies = rs->clients.proxy,
 		.reload = reload,
 		.stale = rs->tls ? certificate_stale : NULL,
 		.tick = tick,
@@ -286,6 +290,7 @@ static void clean_up(struct relay_server *rs)
 	free_tables(&t);
 	spool_close(rs->spool);
 	net_list_free(rs->trust);
+	client_lists_free(&rs->clients);
 	net_list_free(rs->loopback);
 	tls_ctx_free(rs->tls);
 }
