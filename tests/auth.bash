@@ -88,12 +88,3 @@ msa() { # OPTION...: a submission server with a certificate
 }
 
 waiting() { find "$T"/queue/*/msg -type f 2>/dev/null | wc -l; }
-
-# What openssl's client sees: it sends stdin after STARTTLS, or at once with "tls", and waits for each reply.
-tls_talk() { # STARTTLS|TLS OPTION-OF-S_CLIENT...
-	local how=$1
-	shift
-	local args=(-connect "127.0.0.1:$port" -crlf -ign_eof -quiet)
-	[ "$how" = TLS ] || args+=(-starttls smtp)
-	timeout 20 openssl s_client "${args[@]}" "$@" 2>"$T/s_client" | tr -d '\r'
-}

@@ -27,9 +27,10 @@ struct options {
 	unsigned workers, max_clients, max_per_client, login_attempts;
 	int64_t login_delay, timeout;
 	uint64_t max_size;
-	const char *trace, *ready_file;
+	const char *trace, *ready_file, *proxy;
 	int durability;
 	struct sasl_settings sasl;
+	struct tls_server_settings tls;
 };
 
 enum {
@@ -57,6 +58,7 @@ static const struct opt table[] = {
 	{ "workers", 0, OPT_UINT, AT(workers), "N", "processes that wait for clients", NULL, 0 },
 	{ "max-clients", 0, OPT_UINT, AT(max_clients), "N", "conversations at once", NULL, 0 },
 	{ "max-per-client", 0, OPT_UINT, AT(max_per_client), "N", "of one address", NULL, 0 },
+	{ "proxy", 0, OPT_STR, AT(proxy), "NETS", "proxies that say whose a connection is (PROXY protocol)", NULL, 0 },
 	{ "durability", 0, OPT_CHOICE, AT(durability), NULL, "how a file becomes safe", DURABILITY_CHOICES "|none", 0 },
 	{ "ready-file", 0, OPT_STR, AT(ready_file), "FILE", "written with the bound addresses", NULL, OPT_NO_CONFIG },
 	{ "trace", 0, OPT_STR, AT(trace), "FILE", "append events as JSON lines", NULL, 0 },
@@ -65,7 +67,7 @@ static const struct opt table[] = {
 	{ NULL, 0, 0, 0, NULL, NULL, NULL, 0 },
 };
 
-static const struct opt_group groups[] = { { sasl_options, AT(sasl) }, { NULL, 0 } };
+static const struct opt_group groups[] = { { tls_server_options, AT(tls) }, { sasl_options, AT(sasl) }, { NULL, 0 } };
 
 typedef int engine_fn(struct maa_session *x, struct err *err);
 
@@ -74,6 +76,7 @@ struct program {
 	engine_fn *engine;
 	const char *protocol;
 	const struct options *o;
+	struct net_list *proxies;
 };
 
 static int fail(const struct err *err)
@@ -115,6 +118,12 @@ static int reload(void *arg)
 	return 0;
 }
 
+static bool certificate_stale(void *arg, int64_t now)
+{
+	const struct program *p = arg;
+	return tls_server_tend(p->config.tls, now);
+}
+
 static int check_options(const struct options *o, struct err *err)
 {
 	bool tls_listener = false;
@@ -128,8 +137,8 @@ static int check_options(const struct options *o, struct err *err)
 		return err_set(err, ERR_USAGE, "nobody could log in: say --users, --checkpassword or --preauth");
 	if (!o->users && (o->sasl.oauth_command || o->sasl.client_ca || o->sasl.client_users))
 		return err_set(err, ERR_USAGE, "tokens and certificates need --users");
-	if (o->tls_key && !o->tls_cert)
-		return err_set(err, ERR_USAGE, "--tls-key needs --tls-cert");
+	if ((o->tls_key || o->tls.sni.n) && !o->tls_cert)
+		return err_set(err, ERR_USAGE, "--tls-key and --tls-sni need --tls-cert");
 	if (tls_listener && !o->tls_cert)
 		return err_set(err, ERR_USAGE, "a listener with ,tls needs --tls-cert");
 	return 0;
@@ -166,6 +175,8 @@ static int configure(const struct options *o, struct program *p, struct err *err
 	/* Before the workers are forked: they must all make up the same salts for users that don't exist. */
 	sasl_server_secret_file("/etc/machine-id");
 	p->o = o;
+	if (o->proxy && !(p->proxies = net_list_parse(o->proxy, err)))
+		return err_prefix(err, "--proxy");
 	if (sasl_proofs_set_up(&p->config.proofs, &o->sasl, o->tls_cert, err) < 0)
 		return -1;
 	if (!o->tls_cert)
@@ -173,7 +184,8 @@ static int configure(const struct options *o, struct program *p, struct err *err
 	struct tls_server_config tls = { .cert_file = o->tls_cert,
 		.key_file = o->tls_key,
 		.client_ca_file = o->sasl.client_ca,
-		.ask_client = o->sasl.client_users };
+		.ask_client = o->sasl.client_users,
+		.more = &o->tls };
 	tls.alpn = o->imap ? alpn_imap : alpn_pop3;
 	p->config.tls = tls_server_new(&tls, err);
 	return p->config.tls ? 0 : -1;
@@ -195,6 +207,8 @@ static int run(const struct options *o, struct err *err)
 				    : "-ERR [IN-USE] too many connections from your address\r\n",
 		.ready_file = o->ready_file,
 		.reload = reload,
+		.proxies = p.proxies,
+		.stale = p.config.tls ? certificate_stale : NULL,
 	};
 	err_clear(err);
 	/* What a crash left is mended before anything is shown. */
@@ -206,6 +220,7 @@ static int run(const struct options *o, struct err *err)
 	durable_log_close();
 	sasl_proofs_clean_up(&p.config.proofs);
 	tls_ctx_free(p.config.tls);
+	net_list_free(p.proxies);
 	if (p.config.users)
 		users_close(p.config.users);
 	return status;

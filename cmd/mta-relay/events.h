@@ -37,6 +37,7 @@ struct event {
 	const char *net;           /* LOCKOUT: its network */
 	unsigned port, uid;        /* uid: of who injected it */
 	struct span helo, user, mech;
+	struct span orig_client; /* "name[address]", by XFORWARD */
 	const char *proto; /* "ESMTP" */
 	struct span from, to, orig_to, mid;
 	uint64_t size;

@@ -188,6 +188,10 @@ static void came_from(const struct event *e, const char *service, struct buf *b)
 			buf_adds(b, ", sasl_username=");
 			add_clean(b, e->user, ADDRESS);
 		}
+		if (e->orig_client.n) {
+			buf_adds(b, ", orig_client=");
+			add_clean(b, e->orig_client, TEXT);
+		}
 		put(service, LOG_LVL_INFO, b);
 	}
 }

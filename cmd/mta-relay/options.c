@@ -7,7 +7,9 @@
 #include "io/hostname.h"
 #include "mta-relay/guard.h"
 #include "mta-relay/address_options.h"
+#include "io/tls.h"
 #include "mta-relay/relay.h"
+#include "mta-relay/serve_client.h"
 #include "mta-relay/serve_esmtp.h"
 #include "mta-relay/way_options.h"
 #include "sasl/settings.h"
@@ -18,6 +20,8 @@ const struct opt *const relay_tables[] = {
 	guard_options,
 	confine_options,
 	confine_user_options,
+	tls_server_options,
+	client_options,
 	relay_inject_options,
 	relay_run_options,
 	relay_queue_options,

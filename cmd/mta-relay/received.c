@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "msg/date.h"
+#include "mta-relay/serve_client.h"
 
 enum {
 	FOR_MAX = 256 /* a longer address would make a line that is too long; the clause is optional */
@@ -66,6 +67,9 @@ void received_field(
 	buf_addf(out, " id %s", id);
 	if (tls)
 		buf_addf(out, "\r\n\t(%s %s)", tls->version, tls->cipher);
+	struct span forwarded = hidden ? SPAN("") : client_forwarded(x);
+	if (forwarded.n)
+		buf_addf(out, "\r\n\t(on behalf of %.*s)", SPAN_FMT(forwarded));
 	/* RFC 5321 7.2: one recipient only, so that none learns of another. */
 	if (x->env.n_rcpt == 1 && x->env.rcpt[0].text.n <= FOR_MAX)
 		buf_addf(out, "\r\n\tfor <%.*s>", SPAN_FMT(x->env.rcpt[0].text));

@@ -63,6 +63,8 @@ const struct opt relay_serve_options[] = {
 /* Topics with options of their own: { their table, AT(their member) }. Also in relay_tables. */
 const struct opt_group relay_serve_groups[] = {
 	{ serve_esmtp_options, AT(esmtp) },
+	{ tls_server_options, AT(tls) },
+	{ client_options, AT(client) },
 	{ sasl_options, AT(sasl) },
 	{ guard_options, AT(guard) },
 	{ relay_address_options, AT(addresses) },
@@ -137,6 +139,12 @@ static int reload(void *arg)
 	checks_reload(rs);
 	serve_confine_paths(rs);
 	return 0;
+}
+
+static bool certificate_stale(void *arg, int64_t now)
+{
+	const struct relay_server *rs = arg;
+	return tls_server_tend(rs->tls, now);
 }
 
 static int open_for_worker(struct relay_server *rs, struct err *err)
@@ -221,14 +229,20 @@ static int set_up(struct relay_server *rs, struct err *err)
 {
 	const struct serve_settings *o = &rs->o;
 	struct tables t;
+	/* As Exim has it. */
+	static const char *const alpn[] = { "smtp", "esmtp", NULL };
 	struct tls_server_config tls = { .cert_file = o->tls_cert,
 		.key_file = o->tls_key,
 		.client_ca_file = o->sasl.client_ca,
-		.ask_client = o->sasl.client_users };
+		.ask_client = o->sasl.client_users,
+		.alpn = alpn,
+		.more = &o->tls };
 	rs->hostname = relay_hostname(o->hostname);
 	rs->loopback = net_list_parse("127.0.0.0/8, ::1", err);
-	if (!o->tls_cert && (o->tls_key || any_tls_listener(&o->listen)))
+	if (!o->tls_cert && (o->tls_key || o->tls.sni.n || any_tls_listener(&o->listen)))
 		return err_set(err, ERR_USAGE, "TLS needs --tls-cert");
+	if (client_lists_read(&rs->clients, &o->client, err) < 0)
+		return -1;
 	if (o->trust && !(rs->trust = net_list_parse(o->trust, err)))
 		return -1;
 	if (serve_confine_set_up(rs, err) < 0 || (o->mda && set_up_mda(rs, err) < 0))
@@ -280,7 +294,9 @@ static int run(struct relay_server *rs, struct err *err)
 		.exempt = guard_exempts,
 		.too_many = "421 4.7.0 Too many connections from your address\r\n",
 		.ready_file = o->ready_file,
+		.proxies = rs->clients.proxy,
 		.reload = reload,
+		.stale = rs->tls ? certificate_stale : NULL,
 		.tick = tick,
 		.worker_start = worker_start,
 		.worker_stop = worker_stop };
@@ -295,6 +311,7 @@ static void clean_up(struct relay_server *rs)
 	free_tables(&t);
 	spool_close(rs->spool);
 	net_list_free(rs->trust);
+	client_lists_free(&rs->clients);
 	net_list_free(rs->loopback);
 	tls_ctx_free(rs->tls);
 }

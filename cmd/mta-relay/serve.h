@@ -14,6 +14,7 @@
 #include "mta-relay/policy.h"
 #include "mta-relay/serve_esmtp.h"
 #include "mta-relay/serve_change.h"
+#include "mta-relay/serve_client.h"
 #include "mta-relay/serve_talk.h"
 #include "mta-relay/spool.h"
 #include "sasl/settings.h"
@@ -48,6 +49,8 @@ struct serve_settings {
 	struct sasl_settings sasl;
 	struct guard_settings guard;
 	struct confine_settings confine;
+	struct tls_server_settings tls;
+	struct client_settings client;
 };
 
 /* The process. */
@@ -66,6 +69,7 @@ struct relay_server {
 	int mda_index;       /* of its command, at the broker */
 	struct spool *spool; /* opened when the first message needs it */
 	struct dns *dns;
+	struct client_lists clients;
 	struct sasl_proofs proofs;
 	struct sasl_server_ops sasl; /* what there is of it */
 	struct guard *guard;         /* NULL: off */
@@ -82,6 +86,9 @@ struct relay_session {
 	struct relay_server *rs;
 	struct arena *arena; /* for log-ins */
 	struct stream *stream;
+	struct smtp_server_config *config;
+	const struct conn *conn;
+	struct net_addr client; /* the conn's peer, or whom XCLIENT named; len 0: unknown, or no address */
 	const char *peer_ip;
 	bool trusted; /* its address is in --trust */
 	struct serve_talk talk;
@@ -110,6 +117,9 @@ void serve_confine_clean_up(struct relay_server *rs);
 int serve_command(struct relay_server *rs, const char *command, const char *const *env, struct err *err);
 /* serve.c */
 void serve_open_queue(struct relay_server *rs);
+/* The client is another one now: what is asked of it, and its name as the DNS has it both ways ("" for none). */
+void serve_reconfigure(struct relay_session *s);
+const char *serve_reverse_name(const struct relay_session *s);
 
 /* serve_auth.c: NULL when nobody can log in. */
 const struct sasl_server_ops *serve_sasl(const struct relay_server *rs);

@@ -136,7 +136,7 @@ static void on_command(struct smtp_session *x, const struct smtp_command *c)
 static bool early_ok(const struct relay_session *s, const struct conn *c)
 {
 	bool near =
-	    s->trusted || !strcmp(c->peer_ip, "unix") || (c->peer.len && net_list_match(s->rs->loopback, &c->peer));
+	    s->trusted || !strcmp(c->peer_ip, "unix") || (s->client.len && net_list_match(s->rs->loopback, &s->client));
 	return s->rs->o.early_input == EARLY_ACCEPT || (near && s->rs->o.early_input == EARLY_LOCAL);
 }
 
@@ -152,6 +152,9 @@ static struct smtp_server_config config_for(const struct relay_session *s, const
 		.require_tls = rs->o.require_tls || (msa && !s->trusted && !rs->o.auth_without_tls),
 		.require_auth = msa && !s->trusted,
 		.auth_without_tls = rs->o.auth_without_tls,
+		/* By the connection itself, whoever was named on it since. */
+		.xclient = c->peer.len && rs->clients.xclient && net_list_match(rs->clients.xclient, &c->peer),
+		.xforward = c->peer.len && rs->clients.xforward && net_list_match(rs->clients.xforward, &c->peer),
 		.prdr = rs->o.mda != NULL,
 		.binary = true,
 		.max_size = rs->o.max_size,
@@ -163,14 +166,18 @@ static struct smtp_server_config config_for(const struct relay_session *s, const
 	};
 }
 
-/* The client's name as the DNS has it both ways; "" when it has none. */
-static const char *reverse_name(const struct relay_server *rs, struct arena *a, const struct conn *c)
+void serve_reconfigure(struct relay_session *s)
+{
+	*s->config = config_for(s, s->conn);
+}
+
+const char *serve_reverse_name(const struct relay_session *s)
 {
 	struct ptr_result ptr = { .name = SPAN("") };
-	if (!rs->dns || !c->peer.len)
+	if (!s->rs->dns || !s->client.len)
 		return "";
-	dns_fcrdns(rs->dns, a, &c->peer, &ptr);
-	return ptr.confirmed ? arena_str(a, ptr.name) : "";
+	dns_fcrdns(s->rs->dns, s->arena, &s->client, &ptr);
+	return ptr.confirmed ? arena_str(s->arena, ptr.name) : "";
 }
 
 static void refresh_tables(struct relay_server *rs)
@@ -194,11 +201,16 @@ int serve_conversation(struct conn *c, void *relay_server)
 		.done = on_done,
 		.reset = on_reset,
 		.authenticated = on_authenticated,
+		.xclient = client_replaced,
 		.command = on_command };
 	struct relay_server *rs = relay_server;
-	struct relay_session s = {
-		.rs = rs, .arena = arena_new(), .stream = c->s, .peer_ip = c->peer_ip, .talk.port = c->peer_port
-	};
+	struct relay_session s = { .rs = rs,
+		.arena = arena_new(),
+		.stream = c->s,
+		.conn = c,
+		.client = c->peer,
+		.peer_ip = c->peer_ip,
+		.talk.port = c->peer_port };
 	struct smtp_server_ops ops = without_auth;
 	struct err err = { 0 };
 	char peer[80];
@@ -206,8 +218,9 @@ int serve_conversation(struct conn *c, void *relay_server)
 	s.trusted = rs->trust && c->peer.len && net_list_match(rs->trust, &c->peer);
 	refresh_tables(rs);
 	struct smtp_session x = { .s = c->s, .peer_ip = c->peer_ip, .peer = peer, .arg = &s };
-	x.peer_name = reverse_name(rs, s.arena, c);
+	x.peer_name = serve_reverse_name(&s);
 	struct smtp_server_config config = config_for(&s, c);
+	s.config = &config;
 	ops.sasl = serve_sasl(rs);
 	int rc = smtp_server_run(&config, &ops, &x, &err);
 	checks_close(&s, &x);

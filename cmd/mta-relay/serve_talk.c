@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "io/trace.h"
+#include "mta-relay/serve_client.h"
 
 static int64_t now_us(void)
 {
@@ -24,6 +25,7 @@ void talk_fill(const struct smtp_session *x, const struct serve_talk *t, struct 
 	e->helo = x->helo;
 	e->user = x->user;
 	e->mech = span_str(t->mech);
+	e->orig_client = client_forwarded(x);
 	e->proto = x->esmtp ? "ESMTP" : "SMTP";
 }
 

@@ -75,7 +75,7 @@ static int start_heart(struct server *sv, struct err *err)
 
 struct parent {
 	struct server *sv;
-	int64_t backoff, next_start, last_crash;
+	int64_t backoff, next_start, last_crash, next_look;
 	int failed_start; /* the status of a first worker that could not start */
 };
 
@@ -232,7 +232,7 @@ static int64_t patience(const struct parent *p)
 {
 	int64_t wait = p->next_start - server_now(), dog = notify_watchdog_wait();
 	if (wait <= 0)
-		wait = p->sv->heart.fd >= 0 || p->sv->o->tick ? HEARTBEAT_EVERY_MS : IDLE_MS;
+		wait = p->sv->heart.fd >= 0 || p->sv->o->tick || p->sv->o->stale ? HEARTBEAT_EVERY_MS : IDLE_MS;
 	return dog >= 0 && dog < wait ? dog : wait;
 }
 
@@ -261,6 +261,15 @@ static void stop_workers(struct parent *p)
 	tick(p->sv, true);
 }
 
+static bool is_stale(struct parent *p)
+{
+	int64_t now = server_now();
+	if (!p->sv->o->stale || now < p->next_look)
+		return false;
+	p->next_look = now + HEARTBEAT_EVERY_MS;
+	return p->sv->o->stale(p->sv->arg, now);
+}
+
 static int parent_loop(struct parent *p)
 {
 	while (!serve_stopping && !p->failed_start) {
@@ -268,7 +277,7 @@ static int parent_loop(struct parent *p)
 		tick(p->sv, false);
 		pause_parent(patience(p));
 		reap(p);
-		if (got_hup)
+		if (got_hup || is_stale(p))
 			reload(p->sv);
 		if (got_usr1)
 			dump(p->sv->board);

@@ -51,9 +51,14 @@ struct serve_options {
 	unsigned recycle; /* a worker ends after this many conversations; 0: 1000 */
 	const char
 	    *too_many; /* the protocol line for a client over one of these limits, with CRLF; NULL: just closed */
+	/* Connections from there begin with a PROXY header (io/proxy.h), which tells peer and local; NULL: none. */
+	const struct net_list *proxies;
 	const char *ready_file;   /* written with the bound addresses, one a line, when all listen; a heartbeat
 				   * (io/heartbeat.h)   until we stop; NULL: none */
 	int (*reload)(void *arg); /* NULL: nothing to read again */
+	/* In the parent every few seconds: true asks for what SIGHUP does, as files have changed. NULL: nothing to look
+	 * at. */
+	bool (*stale)(void *arg, int64_t now);
 	void (*tick)(void *arg, const struct serve_state *s); /* in the parent every few seconds, and at the end */
 	int (*worker_start)(void *arg); /* in each worker (or the only process) before it reads from the network: open
 					 * children, sandbox; 0, or an exit status */

@@ -200,6 +200,45 @@ static void test_per_client(void **state)
 	assert_int_equal(stop(pid), 0);
 }
 
+/* Behind a proxy the client's address counts, for the limit too; nobody gets in without a header. */
+static void test_proxy(void **state)
+{
+	(void)state;
+	struct net_list *from = net_list_parse("127.0.0.1", NULL);
+	pid_t pid = start((struct serve_options){ .listen = on_v4, .proxies = from, .max_per_client = 1 });
+	struct stream *s = dial(0), *same = dial(0), *other = dial(0), *own = dial(0), *bad = dial(0);
+	struct line l;
+	stream_puts(s, "PROXY TCP4 192.0.2.7 192.0.2.25 40000 25\r\nhello\r\n");
+	expect(s, "220 192.0.2.7 tls=0");
+	expect(s, "hello ");
+	stream_puts(same, "PROXY TCP4 192.0.2.7 192.0.2.25 40001 25\r\n");
+	stream_flush(same);
+	assert_int_equal(stream_line(same, 100, &l), LINE_EOF);
+	stream_puts(other, "PROXY TCP6 2001:db8::7 2001:db8::25 40001 25\r\n");
+	expect(other, "220 2001:db8::7 tls=0");
+	stream_puts(own, "PROXY UNKNOWN\r\n");
+	expect(own, "220 127.0.0.1 tls=0");
+	stream_puts(bad, "hello\r\n");
+	stream_flush(bad);
+	assert_int_not_equal(stream_line(bad, 100, &l), LINE_CRLF);
+	stream_close(s);
+	stream_close(same);
+	stream_close(other);
+	stream_close(own);
+	stream_close(bad);
+	assert_int_equal(stop(pid), 0);
+	net_list_free(from);
+	from = net_list_parse("192.0.2.0/24", NULL);
+	pid = start((struct serve_options){ .listen = on_v4, .proxies = from });
+	s = dial(0);
+	expect(s, "220 127.0.0.1 tls=0");
+	stream_puts(s, "PROXY TCP4 192.0.2.7 192.0.2.25 40000 25\r\n");
+	expect(s, "PROXY TCP4 "); /* a line as any other */
+	stream_close(s);
+	assert_int_equal(stop(pid), 0);
+	net_list_free(from);
+}
+
 static void test_stop_finishes_the_command(void **state)
 {
 	(void)state;
@@ -436,6 +475,7 @@ int main(void)
 		cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_growth),
 		cmocka_unit_test(test_per_client),
+		cmocka_unit_test(test_proxy),
 		cmocka_unit_test(test_stop_finishes_the_command),
 		cmocka_unit_test(test_crash_and_recycle),
 		cmocka_unit_test(test_reload),

@@ -19,11 +19,13 @@
 
 #include "base/log.h"
 #include "io/listen_int.h"
+#include "io/proxy.h"
 
 enum {
 	SPARE_MS = 30 * 1000,     /* an idle worker beyond those wanted ends after this */
 	ACCEPT_PAUSE_US = 100000, /* when the system has no descriptors left */
 	RECYCLE = 1000,
+	PROXY_MS = 10 * 1000, /* for the header */
 	ADDRESS_BITS = 128,
 	STOP = UINT32_MAX, /* epoll's data for the two descriptors that are no listeners */
 	RETIRE = UINT32_MAX - 1,
@@ -100,6 +102,15 @@ static void use_ucspi(struct conn *c)
 	stream_set_local(c->s, false);
 }
 
+static void name_peer(struct conn *c)
+{
+	if (c->peer.len)
+		net_addr_text(&c->peer, c->peer_ip, sizeof c->peer_ip);
+	else
+		snprintf(c->peer_ip, sizeof c->peer_ip, "local");
+	c->peer_port = net_addr_port(&c->peer);
+}
+
 void conn_init(struct conn *c, int rfd, int wfd, const struct listener *l)
 {
 	*c = (struct conn){ .s = stream_from_fds(rfd, wfd), .name = l ? l->name : "", .implicit_tls = l && l->tls };
@@ -110,18 +121,33 @@ void conn_init(struct conn *c, int rfd, int wfd, const struct listener *l)
 		c->local.len = 0;
 	if (!c->peer.len && stream_is_local(c->s))
 		use_ucspi(c);
-	if (c->peer.len)
-		net_addr_text(&c->peer, c->peer_ip, sizeof c->peer_ip);
-	else
-		snprintf(c->peer_ip, sizeof c->peer_ip, "local");
-	c->peer_port = net_addr_port(&c->peer);
+	name_peer(c);
+}
+
+/* Who is there really. False: a proxy that does not say it as agreed; nothing is said to it. */
+static bool meet_proxy(const struct serve_options *o, struct conn *c)
+{
+	struct proxy_header h;
+	struct err err = { 0 };
+	if (!o->proxies || !c->peer.len || !net_list_match(o->proxies, &c->peer))
+		return true;
+	if (proxy_accept(stream_fd(c->s), PROXY_MS, &h, &err)) {
+		log_warn("proxy client=%s error=%s", c->peer_ip, log_quote(span_str(err.text)));
+		return false;
+	}
+	if (h.own)
+		return true;
+	c->peer = h.src;
+	c->local = h.dst;
+	name_peer(c);
+	return true;
 }
 
 int server_single(const struct serve_options *o, struct conn *c, conn_fn *fn, void *arg)
 {
 	int status = o->worker_start ? o->worker_start(arg) : 0;
 	if (status == 0) {
-		status = fn(c, arg);
+		status = meet_proxy(o, c) ? fn(c, arg) : EX_PROTOCOL;
 		stream_close(c->s);
 		if (o->worker_stop)
 			o->worker_stop(arg);
@@ -235,8 +261,11 @@ static void serve_one(struct worker *w, int fd, const struct listener *l)
 	conn_init(&c, fd, fd, l);
 	c.worker = (int)w->index;
 	begin_busy(w);
-	unsigned limit = limit_met(w->sv, w->slot, &c);
-	if (!limit) {
+	bool known = meet_proxy(w->sv->o, &c);
+	unsigned limit = known ? limit_met(w->sv, w->slot, &c) : 0;
+	if (!known) {
+		stream_abandon(c.s);
+	} else if (!limit) {
 		w->sv->fn(&c, w->sv->arg);
 		stream_close(c.s);
 		log_session(NULL);

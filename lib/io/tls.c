@@ -16,6 +16,7 @@
 
 #include "base/limits.h"
 #include "base/xalloc.h"
+#include "io/net.h"
 #include "io/stream_int.h"
 #include "io/tls_int.h"
 
@@ -389,12 +390,24 @@ static int shake(struct tls *t, const char *host, struct err *err)
 	return 0;
 }
 
+/* A session that began at one port is not resumed at another (RFC 8446 8.1 leaves that to us): what was checked there
+ * may be less. */
+static void set_service(struct tls *t, int fd)
+{
+	struct net_addr local = { .len = sizeof local.sa };
+	char name[SSL_MAX_SID_CTX_LENGTH];
+	if (fd < 0 || getsockname(fd, (struct sockaddr *)&local.sa, &local.len))
+		local.len = 0;
+	int n = snprintf(name, sizeof name, "waypost %u", local.len ? (unsigned)net_addr_port(&local) : 0);
+	SSL_set_session_id_context(t->ssl, (const unsigned char *)name, (unsigned)n);
+}
+
 int tls_accept(struct stream *s, struct tls_ctx *ctx, struct err *err)
 {
-	tls_server_refresh(ctx, stream_now());
 	struct tls *t = push(s, ctx, err);
 	if (!t)
 		return -1;
+	set_service(t, stream_fd(s));
 	SSL_set_accept_state(t->ssl);
 	return shake(t, NULL, err);
 }

@@ -16,12 +16,20 @@
 
 struct tls_ctx;
 
+/* What servers let their administrator say beyond one certificate and its key. */
+struct tls_server_settings {
+	struct opt_list sni; /* "NAME=CERT[,KEY]": for clients that ask for NAME, also "*.example.org" */
+	int min;             /* the oldest version: 0 TLS 1.2, 1 TLS 1.3 */
+};
+extern const struct opt tls_server_options[];
+
 struct tls_server_config {
 	const char *cert_file;      /* PEM, leaf first, chain after; may hold the key too */
 	const char *key_file;       /* NULL: in cert_file */
 	const char *client_ca_file; /* ask clients for a certificate, and verify it by these; NULL: no authorities */
 	bool ask_client;            /* ask also without client_ca_file. Whatever is shown, the conversation goes on */
 	const char *const *alpn;    /* "imap", "pop3" (RFC 7301); NULL-terminated; NULL: none */
+	const struct tls_server_settings *more; /* outlives the context; NULL: nothing more */
 };
 enum tls_verify {
 	TLS_VERIFY_NONE, /* opportunistic: any certificate will do */
@@ -43,9 +51,13 @@ int tls_fingerprint_check(const char *text, struct err *err);
 struct tls_ctx *tls_server_new(const struct tls_server_config *c, struct err *err);
 struct tls_ctx *tls_client_new(const struct tls_client_config *c, struct err *err);
 void tls_ctx_free(struct tls_ctx *ctx);
-/* Reads the files again if they have changed; keeps the old certificate and returns -1 when the new one is bad.
- * tls_accept does it by itself about once a second. */
+/* Reads the files again if they have changed; keeps all old certificates and returns -1 when a new one is bad.
+ * Conversations go on with what they began with. */
 int tls_server_reload(struct tls_ctx *ctx, struct err *err);
+/* For the parent of a server's workers, every few seconds (now: ms of a clock that only goes forward). Makes new keys
+ * for session tickets when it is time; processes that were forked after tls_server_new share them. True when the files
+ * are others than those in use, and rest since the last call: time for tls_server_reload, and for new workers. */
+bool tls_server_tend(struct tls_ctx *ctx, int64_t now);
 
 /* Handshake, then all of the stream's bytes go through TLS. -1: the stream must be closed. host is for SNI and
  * verification; an IP address is verified as one and not sent as SNI. */

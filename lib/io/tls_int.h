@@ -22,24 +22,47 @@ struct tls_session {
 	SSL_SESSION *session;
 	int64_t used; /* the order of their keeping */
 };
-struct tls_ctx {
+/* A server's certificate. */
+struct tls_cert {
+	char *name; /* that clients ask for, "*.example.org"; NULL: the first one's, which all others get */
+	char *cert_file, *key_file;
 	SSL_CTX *ssl;
+	struct stat seen[2];   /* of the files in use, or of those that could not be */
+	struct stat looked[2]; /* when tls_server_tend looked last */
+};
+struct ticket_ring;
+struct tls_ctx {
+	SSL_CTX *ssl; /* a server's: that of its first certificate */
 	enum tls_verify verify;
 	unsigned char (*pin)[TLS_PIN_LEN]; /* SHA-256 of a leaf or of its public key */
 	size_t n_pin;
 	struct tls_session *session; /* TLS_SESSIONS of them, NULL: none are kept */
 	int64_t kept;
-	/* A server's files, to read them again. */
-	char *cert_file, *key_file, *client_ca_file;
+	/* A server's */
+	struct tls_cert *cert;
+	size_t n_cert;
+	struct tls_cert client_ca; /* cert_file only */
 	bool ask_client;
-	struct stat seen[3];
-	int64_t looked;      /* when, in ms */
+	int min_version;
+	struct ticket_ring *tickets;
 	unsigned char *alpn; /* in wire form: lengths and names */
 	unsigned alpn_len;
 };
 
-/* tls_server_reload, but not more often than makes sense; errors are told by the trace. */
-void tls_server_refresh(struct tls_ctx *ctx, int64_t now);
+/* What both sides' contexts have in common. NULL with OpenSSL's error queued. */
+SSL_CTX *tls_new_ssl_ctx(const SSL_METHOD *method);
+/* key NULL: in the same file. */
+int tls_load_cert(SSL_CTX *c, const char *cert, const char *key, struct err *err);
+int tls_alpn_encode(struct tls_ctx *ctx, const char *const *names, struct err *err);
+void tls_server_free(struct tls_ctx *ctx);
+
+/* A server's session tickets: keys in memory that all processes share. */
+struct ticket_ring *ticket_ring_new(struct err *err);
+void ticket_ring_free(struct ticket_ring *r);
+/* A new key when it is time. */
+void ticket_ring_turn(struct ticket_ring *r, int64_t now);
+/* Makes a context use it; its app data is the struct tls_ctx. */
+void ticket_ring_use(SSL_CTX *c);
 
 /* "[SHA256:]HEX[,...]" into ctx->pin. */
 int tls_pin_parse(struct tls_ctx *ctx, const char *text, struct err *err);

@@ -53,6 +53,8 @@ static const struct command commands[] = {
 	{ "QUIT", NULL, cmd_quit, ARG_NONE, ANY, CLEAR_OK },
 	{ "STARTTLS", NULL, cmd_starttls, ARG_NONE, IN(ST_READY), BARRIER | CLEAR_OK },
 	{ "AUTH", NULL, cmd_auth, ARG_ONE, IN(ST_READY), BARRIER },
+	{ "XCLIENT", NULL, cmd_xclient, ARG_ONE, ANY, BARRIER | CLEAR_OK | ONLY_SMTP },
+	{ "XFORWARD", NULL, cmd_xforward, ARG_ONE, IN(ST_READY), CLEAR_OK | ONLY_SMTP },
 	{ "VRFY", NULL, cmd_vrfy, ARG_ONE, ANY, BARRIER | JUNK | NEED_AUTH },
 	{ "EXPN", NULL, cmd_expn, ARG_ONE, ANY, BARRIER | JUNK | NEED_AUTH },
 	{ "HELP", NULL, cmd_help, ARG_ANY, ANY, CLEAR_OK | JUNK },
@@ -130,6 +132,7 @@ static bool greeted(struct server *sv, struct span arg, bool esmtp)
 		return false;
 	}
 	server_reset(sv);
+	sv->handed_over |= sv->introduced;
 	sv->x->helo = arena_span(sv->session, arg);
 	sv->x->esmtp = esmtp;
 	if (sv->ops->helo)
@@ -164,6 +167,10 @@ static void capabilities(struct server *sv)
 	if (mechs.len)
 		server_more(sv, 250, "AUTH %s", mechs.p);
 	buf_free(&mechs);
+	if (server_may_xclient(sv) && !sv->c->lmtp)
+		server_more(sv, 250, "XCLIENT " XCLIENT_NAMES);
+	if (server_may_xforward(sv) && !sv->c->lmtp)
+		server_more(sv, 250, "XFORWARD " XFORWARD_NAMES);
 	if (sv->c->prdr && !sv->c->lmtp)
 		server_more(sv, 250, "PRDR");
 	if (sv->c->binary)
@@ -220,6 +227,10 @@ static void cmd_expn(struct server *sv, struct span arg)
 
 static bool offered(const struct server *sv, const struct command *cmd)
 {
+	if (cmd->run == cmd_xclient && !server_may_xclient(sv))
+		return false;
+	if (cmd->run == cmd_xforward && !server_may_xforward(sv))
+		return false;
 	return !(cmd->flags & (sv->c->lmtp ? ONLY_SMTP : ONLY_LMTP));
 }
 
@@ -436,7 +447,7 @@ static void one_command(struct server *sv)
 }
 
 /* 220, or the refusal to talk; RFC 5321 3.1: 554 then, and QUIT is all that may follow. We close. */
-static void greet(struct server *sv)
+void server_greet(struct server *sv)
 {
 	struct smtp_answer a = { 0 };
 	if (sv->ops->connect)
@@ -477,7 +488,7 @@ int smtp_server_run(
 	if (c->implicit_tls && server_tls(&sv) < 0)
 		sv.closing = true;
 	else
-		greet(&sv);
+		server_greet(&sv);
 	while (!sv.closing)
 		one_command(&sv);
 	stream_flush(x->s);

@@ -18,6 +18,7 @@
 #include "io/tls.h"
 #include "msg/addr.h"
 #include "sasl/sasl.h"
+#include "smtp/xclient.h"
 
 /* A reply that an op gives. code 0 means "all is well": the engine says its usual words. */
 struct smtp_answer {
@@ -42,8 +43,9 @@ struct smtp_env {
 	struct addr from_addr;
 	struct span ret, envid; /* DSN */
 	bool utf8, eightbit, binary, requiretls;
-	bool prdr;     /* asked for, and there is more than one recipient: each is answered for */
-	uint64_t size; /* declared, 0 when not */
+	bool prdr;                     /* asked for, and there is more than one recipient: each is answered for */
+	uint64_t size;                 /* declared, 0 when not */
+	const struct xclient *forward; /* whose message it is, by XFORWARD; NULL: not told */
 	struct smtp_env_rcpt *rcpt;
 	size_t n_rcpt;
 };
@@ -95,6 +97,9 @@ struct smtp_server_ops {
 	const struct sasl_server_ops *sasl; /* NULL: no AUTH offered; its arg is x->arg */
 	/* AUTH is about to begin: may this client try? */
 	void (*auth)(struct smtp_session *x, struct span mech, struct smtp_answer *a);
+	/* A proxy tells whose the conversation is: takes over peer_ip, peer_name and peer (kept by the ops); helo and
+	 * user are taken by the engine. The greeting follows, with `connect` before it. NULL: not to be had. */
+	void (*xclient)(struct smtp_session *x, const struct xclient *c, struct smtp_answer *a);
 	/* An authentication ended; why is NULL when it went well. Also of one that the client broke off after it was
 	 * refused. For logging and counting; NULL: not told. */
 	void (*authenticated)(struct smtp_session *x, struct span mech, const struct err *why);
@@ -108,7 +113,8 @@ struct smtp_server_config {
 	struct tls_ctx *tls;  /* NULL: no STARTTLS */
 	bool implicit_tls;
 	bool require_tls, require_auth, auth_without_tls;
-	bool prdr;   /* offered (SMTP only); done knows env.prdr */
+	bool xclient, xforward; /* this client may say so */
+	bool prdr;              /* offered (SMTP only); done knows env.prdr */
 	bool binary; /* BINARYMIME offered; chunk then gets any bytes after the header when env.binary is set */
 	uint64_t max_size;
 	unsigned max_rcpt;

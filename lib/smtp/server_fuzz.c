@@ -24,6 +24,17 @@ static void on_rcpt(struct smtp_session *x, struct smtp_env_rcpt *r, struct smtp
 		smtp_answer(a, 550, "5.1.1", "%.*s", SPAN_FMT(r->text));
 }
 
+static void on_xclient(struct smtp_session *x, const struct xclient *c, struct smtp_answer *a)
+{
+	for (int i = 0; i < XCLIENT_ATTRS; i++)
+		if (span_has_ctl(c->v[i]))
+			abort();
+	if (x->env.n_rcpt || x->env.from.n)
+		abort();
+	if (span_starts(c->v[XCLIENT_NAME], "no"))
+		smtp_answer(a, 550, "5.7.0", "no");
+}
+
 static void on_data(struct smtp_session *x, struct smtp_answer *a)
 {
 	struct seen *seen = x->arg;
@@ -80,9 +91,12 @@ static void check_output(struct span out)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct smtp_server_ops ops = {
-		.rcpt = on_rcpt, .data = on_data, .chunk = on_chunk, .done = on_done, .reset = on_reset
-	};
+	static const struct smtp_server_ops ops = { .rcpt = on_rcpt,
+		.xclient = on_xclient,
+		.data = on_data,
+		.chunk = on_chunk,
+		.done = on_done,
+		.reset = on_reset };
 	if (size < 1)
 		return 0;
 	unsigned o = data[0];
@@ -92,6 +106,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.early_input_ok = !(o & 4),
 		.max_size = o & 8 ? 100 : 0,
 		.prdr = true,
+		.xclient = true,
+		.xforward = true,
 		.binary = true,
 		.max_rcpt = 3 };
 	struct seen seen = { 0 };

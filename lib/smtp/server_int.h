@@ -40,6 +40,9 @@ struct server {
 	bool rcpt_refused; /* some recipient of this transaction was */
 	bool prdr;         /* MAIL asked for it */
 	unsigned errors, junk, auth_tries;
+	struct xclient xclient;     /* all that was told so far */
+	bool introduced;            /* XCLIENT was said, */
+	bool handed_over;           /* and EHLO after it: the conversation is the client's */
 	unsigned put_off;           /* recipients that were told to come back */
 	bool closing;               /* the conversation ends after this command */
 	int last_code;              /* of the command in hand */
@@ -60,6 +63,8 @@ struct server {
 /* The one way back to idle: forgets the transaction, tells the ops. */
 void server_reset(struct server *sv);
 void server_enter(struct server *sv, enum server_state state);
+/* 220, or the refusal to talk. */
+void server_greet(struct server *sv);
 /* A line of the client's; false when none came (closing then) or after the reply that it is a bad one. */
 bool server_line(struct server *sv, size_t max, struct line *line);
 
@@ -100,6 +105,12 @@ void cmd_data(struct server *sv, struct span arg);
 void cmd_bdat(struct server *sv, struct span arg);
 /* Reads and drops the bytes of a BDAT that is refused. */
 void server_skip_bdat(struct server *sv, struct span arg);
+
+/* server_xclient.c */
+void cmd_xclient(struct server *sv, struct span arg);
+void cmd_xforward(struct server *sv, struct span arg);
+bool server_may_xclient(const struct server *sv);
+bool server_may_xforward(const struct server *sv);
 
 /* server_auth.c */
 void cmd_starttls(struct server *sv, struct span arg);
