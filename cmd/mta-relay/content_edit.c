@@ -62,6 +62,7 @@ void content_edit_end(struct content_edit *e)
 	}
 	e->new = NULL;
 	buf_free(&e->above);
+	buf_init(&e->above, ABOVE_MAX);
 	free(e->field);
 	e->field = NULL;
 	e->n = e->cap = 0;

@@ -8,6 +8,7 @@
 #include "mta-relay/address_options.h"
 #include "mta-relay/relay.h"
 #include "mta-relay/serve_esmtp.h"
+#include "mta-relay/serve_hooks.h"
 #include "mta-relay/way_options.h"
 #include "sasl/settings.h"
 
@@ -15,6 +16,7 @@ const struct opt *const relay_tables[] = {
 	relay_serve_options,
 	sasl_options,
 	guard_options,
+	relay_hook_options,
 	relay_inject_options,
 	relay_run_options,
 	relay_queue_options,

@@ -14,6 +14,7 @@
 #include "mta-relay/policy.h"
 #include "mta-relay/serve_esmtp.h"
 #include "mta-relay/serve_change.h"
+#include "mta-relay/serve_hooks.h"
 #include "mta-relay/serve_talk.h"
 #include "mta-relay/spool.h"
 #include "sasl/settings.h"
@@ -47,6 +48,7 @@ struct serve_settings {
 	struct esmtp_settings esmtp;
 	struct sasl_settings sasl;
 	struct guard_settings guard;
+	struct hook_settings hooks;
 };
 
 /* The process. */
@@ -67,7 +69,8 @@ struct relay_server {
 	struct sasl_proofs proofs;
 	struct sasl_server_ops sasl; /* what there is of it */
 	struct content content;      /* one conversation at a time, one message at a time */
-	struct guard *guard; /* NULL: off */
+	struct guard *guard;         /* NULL: off */
+	struct hooks hooks;
 };
 
 /* One conversation. */
@@ -77,6 +80,7 @@ struct relay_session {
 	struct stream *stream;
 	const char *peer_ip;
 	bool trusted; /* its address is in --trust */
+	const struct conn *conn;
 	struct serve_talk talk;
 	struct guard_session *guard;
 	struct content_facts facts; /* of the message whose end was reached */

@@ -13,6 +13,8 @@ const struct serve_check *const serve_checks[] = {
 	&esmtp_check,
 	&submit_check,
 	&grey_check,
+	&policyd_check,
+	&milter_check,
 	NULL,
 };
 

@@ -59,6 +59,7 @@ static int on_chunk(struct smtp_session *x, struct span piece)
 static bool content_passes(struct relay_session *s, struct smtp_session *x, struct smtp_answer *a)
 {
 	struct content *c = &s->rs->content;
+	change_begin_end(s, x);
 	if (s->change.discard)
 		return true;
 	if (c->err.class != ERR_NONE) {
@@ -196,9 +197,12 @@ int serve_conversation(struct conn *c, void *relay_server)
 		.authenticated = on_authenticated,
 		.command = on_command };
 	struct relay_server *rs = relay_server;
-	struct relay_session s = {
-		.rs = rs, .arena = arena_new(), .stream = c->s, .peer_ip = c->peer_ip, .talk.port = c->peer_port
-	};
+	struct relay_session s = { .rs = rs,
+		.arena = arena_new(),
+		.stream = c->s,
+		.conn = c,
+		.peer_ip = c->peer_ip,
+		.talk.port = c->peer_port };
 	struct smtp_server_ops ops = without_auth;
 	struct err err = { 0 };
 	char peer[80];

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: ISC */
+#include "mta-relay/serve_hooks.h"
+
+#define AT(member) offsetof(struct hook_settings, member)
+
+const struct opt relay_hook_options[] = {
+	{ "milter", 0, OPT_LIST, AT(milters), "WHERE", "ask this milter, inet:HOST:PORT or unix:PATH; repeatable", NULL,
+	    0 },
+	{ "policy", 0, OPT_LIST, AT(policies), "WHERE", "ask this policy service, as Postfix does; repeatable", NULL,
+	    0 },
+	{ 0 },
+};
