@@ -14,6 +14,7 @@ const struct serve_check *const serve_checks[] = {
 	&submit_check,
 	&grey_check,
 	&policyd_check,
+	&filter_check,
 	&milter_check,
 	NULL,
 };

@@ -8,5 +8,7 @@ const struct opt relay_hook_options[] = {
 	    0 },
 	{ "policy", 0, OPT_LIST, AT(policies), "WHERE", "ask this policy service, as Postfix does; repeatable", NULL,
 	    0 },
+	{ "filter", 0, OPT_LIST, AT(filters), "COMMAND", "pipe messages through this; repeatable", NULL, 0 },
+	{ "filter-timeout", 0, OPT_DURATION, AT(filter_timeout), "TIME", "how long it may take", NULL, 0 },
 	{ 0 },
 };

@@ -6,10 +6,16 @@
 #ifndef MTA_RELAY_SERVE_HOOKS_H
 #define MTA_RELAY_SERVE_HOOKS_H
 
+#include <stdint.h>
+
 #include "base/opts.h"
 
 struct hook_settings {
-	struct opt_list milters, policies;
+	struct opt_list milters, policies, filters;
+	int64_t filter_timeout;
+};
+enum {
+	HOOK_FILTER_TIMEOUT = 5 * 60 * 1000
 };
 extern const struct opt relay_hook_options[];
 

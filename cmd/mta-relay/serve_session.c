@@ -154,7 +154,7 @@ static struct smtp_server_config config_for(const struct relay_session *s, const
 		.require_auth = msa && !s->trusted,
 		.auth_without_tls = rs->o.auth_without_tls,
 		.prdr = rs->o.mda != NULL,
-		.binary = true,
+		.binary = !rs->o.hooks.filters.n,
 		.max_size = rs->o.max_size,
 		.max_rcpt = rs->o.max_recipients,
 		.bare_lf_ok = stream_is_local(c->s),
