@@ -146,6 +146,19 @@ int content_read(void *content, struct span *out, struct err *err)
 	return c->fd < 0 ? 0 : read_file(c, out, err);
 }
 
+void content_swap(struct content *a, struct content *b)
+{
+	struct content was = *a;
+	a->mem = b->mem;
+	a->fd = b->fd;
+	a->spilled = b->spilled;
+	b->mem = was.mem;
+	b->fd = was.fd;
+	b->spilled = was.spilled;
+	content_rewind(a);
+	content_rewind(b);
+}
+
 void content_take_file(struct content *c, struct content *from)
 {
 	if (c->fd >= 0)

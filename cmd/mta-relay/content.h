@@ -50,6 +50,9 @@ uint64_t content_size(const struct content *c); /* with the prefix */
 void content_rewind(void *content);
 int content_read(void *content, struct span *out, struct err *err);
 
+/* Each gets the other's message, without what is put before it. */
+void content_swap(struct content *a, struct content *b);
+
 /* For content_edit.h. The file of `from` becomes c's, which loses its own; a text goes on top of c->above. */
 void content_take_file(struct content *c, struct content *from);
 void content_put_above(struct content *c, struct span text);

@@ -62,6 +62,7 @@ void content_edit_end(struct content_edit *e)
 	}
 	e->new = NULL;
 	buf_free(&e->above);
+	buf_init(&e->above, ABOVE_MAX);
 	free(e->field);
 	e->field = NULL;
 	e->n = e->cap = 0;
@@ -166,34 +167,41 @@ int content_edit_above(struct content_edit *e, struct span name, struct span val
 	return e->above.bad ? err_set(err, ERR_LIMIT, "too much is added to the header") : 0;
 }
 
-static int end_line(struct content_edit *e)
+int content_text_end(struct content_text *t)
 {
-	e->mid_line = false;
-	return content_add(e->new, SPAN("\r\n"));
+	if (!t->mid_line)
+		return 0;
+	t->mid_line = false;
+	return content_add(t->to, SPAN("\r\n"));
 }
 
-/* CRLF, CR and LF all end a line; NUL is left out. */
-static int add_body(struct content_edit *e, struct span piece)
+/* What stands between pieces of text. */
+static int special(struct content_text *t, char c)
+{
+	bool ends = c && !(c == '\n' && t->after_cr);
+	t->after_cr = c == '\r';
+	t->mid_line |= ends; /* an empty line has an end as well */
+	return ends ? content_text_end(t) : 0;
+}
+
+int content_text_add(struct content_text *t, struct span piece)
 {
 	size_t from = 0;
 	int rc = 0;
 	for (size_t i = 0; i < piece.n && rc == 0; i++) {
 		char c = piece.p[i];
-		bool plain = c != '\n' && c != '\r' && c;
-		if (plain) {
-			e->mid_line = true;
-			e->after_cr = false;
+		if (c != '\n' && c != '\r' && c) {
+			t->mid_line = true;
+			t->after_cr = false;
 			continue;
 		}
 		if (i > from)
-			rc = content_add(e->new, span_slice(piece, from, i));
+			rc = content_add(t->to, span_slice(piece, from, i));
 		from = i + 1;
-		if (c && !(c == '\n' && e->after_cr))
-			rc |= end_line(e);
-		e->after_cr = c == '\r';
+		rc = rc < 0 ? rc : special(t, c);
 	}
 	if (rc == 0 && from < piece.n)
-		rc = content_add(e->new, span_from(piece, from));
+		rc = content_add(t->to, span_from(piece, from));
 	return rc;
 }
 
@@ -202,8 +210,9 @@ int content_edit_body(struct content_edit *e, struct span piece, struct err *err
 	if (!e->new) {
 		e->new = xcalloc(1, sizeof *e->new);
 		content_init(e->new);
+		e->text = (struct content_text){ .to = e->new };
 	}
-	if (add_body(e, piece) == 0)
+	if (content_text_add(&e->text, piece) == 0)
 		return 0;
 	if (err)
 		*err = e->new->err;
@@ -247,7 +256,7 @@ int content_edit_commit(struct content_edit *e, struct err *err)
 {
 	struct content *c = e->c;
 	struct buf mem;
-	if (e->new && e->mid_line && end_line(e) < 0) {
+	if (e->new &&content_text_end(&e->text) < 0) {
 		*err = e->new->err;
 		content_edit_end(e);
 		return -1;

@@ -19,6 +19,16 @@
 #include "mta-relay/content.h"
 #include "msg/header.h"
 
+/* Text from another program, line by line into a content. */
+struct content_text {
+	struct content *to;
+	bool after_cr, mid_line;
+};
+/* A piece, cut anywhere: CRLF, CR and LF all become CRLF, NUL is left out. -1 as content_add. */
+int content_text_add(struct content_text *t, struct span piece);
+/* The last line gets its end. */
+int content_text_end(struct content_text *t);
+
 struct content_edit {
 	struct content *c;
 	struct arena *arena;
@@ -29,7 +39,7 @@ struct content_edit {
 	struct buf above;
 	size_t added;        /* bytes of new fields */
 	struct content *new; /* NULL: the body stays */
-	bool after_cr, mid_line;
+	struct content_text text;
 	bool reading; /* content_edit_read has begun */
 };
 

@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#include "mta-relay/hook_reply.h"
+
 size_t milter_begin(struct buf *b, char command)
 {
 	size_t at = b->len;
@@ -155,22 +157,6 @@ bool milter_macro_listed(struct span list, const char *name)
 	return false;
 }
 
-/* RFC 3463 2: class, subject and detail; false when the word is none. */
-static bool take_enhanced(struct span *rest, int code, char enh[12])
-{
-	struct span after = *rest, word = span_word(&after), parts = word;
-	for (int i = 0; i < 3; i++) {
-		uint64_t n;
-		if (!span_u64(span_cut(&parts, '.'), 999, &n) || (i == 0 && n != (uint64_t)code / 100))
-			return false;
-	}
-	if (parts.n || span_ends(word, ".") || word.n > 11)
-		return false;
-	snprintf(enh, 12, "%.*s", SPAN_FMT(word));
-	*rest = after;
-	return true;
-}
-
 /* The code and, where there is one, what separates it from more lines. */
 static bool take_code(struct span *line, int *code)
 {
@@ -204,7 +190,7 @@ bool milter_reply_code(struct span s, int *code, char enh[12], struct buf *text)
 		struct span line = span_cut(&s, '\n');
 		if (!take_code(&line, code))
 			return false;
-		if (take_enhanced(&line, *code, own) && first)
+		if (hook_take_enhanced(&line, *code, own) && first)
 			snprintf(enh, 12, "%s", own);
 		if (!first)
 			buf_addc(text, '\n');

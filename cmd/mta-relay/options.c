@@ -11,6 +11,7 @@
 #include "mta-relay/relay.h"
 #include "mta-relay/serve_client.h"
 #include "mta-relay/serve_esmtp.h"
+#include "mta-relay/serve_hooks.h"
 #include "mta-relay/way_options.h"
 #include "sasl/settings.h"
 
@@ -22,6 +23,7 @@ const struct opt *const relay_tables[] = {
 	confine_user_options,
 	tls_server_options,
 	client_options,
+	relay_hook_options,
 	relay_inject_options,
 	relay_run_options,
 	relay_queue_options,

@@ -70,6 +70,7 @@ const struct opt_group relay_serve_groups[] = {
 	{ relay_address_options, AT(addresses) },
 	{ confine_options, AT(confine) },
 	{ confine_user_options, AT(confine) },
+	{ relay_hook_options, AT(hooks) },
 	{ 0 },
 };
 
@@ -317,7 +318,8 @@ static void clean_up(struct relay_server *rs)
 }
 
 /* For as long as the process lives: so do the strings of options. */
-static struct relay_server server = { .o = { .early_input = EARLY_LOCAL,
+static struct relay_server server = { .o = { .hooks = { .filter_timeout = HOOK_FILTER_TIMEOUT },
+					  .early_input = EARLY_LOCAL,
 					  .durability = DURABILITY_AUTO,
 					  .queue = RELAY_DEFAULT_QUEUE,
 					  .delimiter = "+",

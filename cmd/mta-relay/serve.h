@@ -15,6 +15,7 @@
 #include "mta-relay/serve_esmtp.h"
 #include "mta-relay/serve_change.h"
 #include "mta-relay/serve_client.h"
+#include "mta-relay/serve_hooks.h"
 #include "mta-relay/serve_talk.h"
 #include "mta-relay/spool.h"
 #include "sasl/settings.h"
@@ -51,6 +52,7 @@ struct serve_settings {
 	struct confine_settings confine;
 	struct tls_server_settings tls;
 	struct client_settings client;
+	struct hook_settings hooks;
 };
 
 /* The process. */
@@ -73,6 +75,7 @@ struct relay_server {
 	struct sasl_proofs proofs;
 	struct sasl_server_ops sasl; /* what there is of it */
 	struct guard *guard;         /* NULL: off */
+	struct hooks hooks;
 	/* What a worker may do, to be added to in set_up and reload (confine_allow_path, ...), and who starts commands
 	 * for it: serve_command registers them in set_up. */
 	struct confine_rules *rules;

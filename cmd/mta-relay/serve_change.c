@@ -90,31 +90,59 @@ static struct relay_target *new_target(struct serve_change *c, struct arena *a)
 	return &c->extra[c->n_extra++];
 }
 
-int change_add_rcpt(
-    struct relay_session *s, struct smtp_session *x, struct span address, struct span args, struct err *err)
+/* Where mail for the address goes. Who takes part in our decisions may send anywhere. */
+static int resolve(struct relay_session *s, struct smtp_session *x, struct span address, struct span args,
+    struct relay_targets *to, struct err *err)
 {
 	struct arena *a = x->env.arena;
 	struct smtp_args parsed;
 	struct smtp_rcpt_params p;
 	struct smtp_env_rcpt r = { 0 };
-	struct relay_targets to = { 0 };
 	struct smtp_answer answer = { 0 };
-	if (s->change.n_extra >= LIMIT_SMTP_RCPT)
-		return err_set(err, ERR_LIMIT, "too many recipients are added");
+	const struct relay_client who = { .may_relay = true, .sender = x->env.from.n ? &x->env.from_addr : NULL };
 	if (!parse_args(a, address, args, &parsed, err) || smtp_rcpt_params(&parsed, x->env.utf8, &p, err) < 0 ||
 	    !parse_address(x, parsed.path, &r.addr, err))
 		return -1;
 	r.text = arena_span(a, parsed.path);
 	r.notify = arena_span(a, p.notify);
 	r.orcpt = arena_span(a, p.orcpt);
-	/* Who takes part in our decisions may send anywhere. */
-	const struct relay_client who = { true, x->env.from.n ? &x->env.from_addr : NULL };
-	policy_rcpt(&s->rs->policy, a, &who, &r, &to, &answer);
-	if (answer.code)
-		return err_reply(err, answer.code, answer.enh, "%s", answer.text);
+	policy_rcpt(&s->rs->policy, a, &who, &r, to, &answer);
+	return answer.code ? err_reply(err, answer.code, answer.enh, "%s", answer.text) : 0;
+}
+
+int change_add_rcpt(
+    struct relay_session *s, struct smtp_session *x, struct span address, struct span args, struct err *err)
+{
+	struct relay_targets to = { 0 };
+	if (s->change.n_extra >= LIMIT_SMTP_RCPT)
+		return err_set(err, ERR_LIMIT, "too many recipients are added");
+	if (resolve(s, x, address, args, &to, err) < 0)
+		return -1;
 	for (size_t i = 0; i < to.n; i++)
-		*new_target(&s->change, a) = to.v[i];
+		*new_target(&s->change, x->env.arena) = to.v[i];
 	return 0;
+}
+
+int change_redirect(struct relay_session *s, struct smtp_session *x, struct span address, struct err *err)
+{
+	struct relay_targets *to = arena_alloc(x->env.arena, sizeof *to);
+	if (resolve(s, x, address, SPAN(""), to, err) < 0)
+		return -1;
+	s->change.redirect = to;
+	return 0;
+}
+
+void change_begin_end(struct relay_session *s, struct smtp_session *x)
+{
+	const struct relay_targets *to = s->change.redirect;
+	if (!to)
+		return;
+	for (size_t i = 0; i < x->env.n_rcpt; i++)
+		((struct relay_targets *)x->env.rcpt[i].op)->n = 0;
+	s->change.n_extra = 0;
+	for (size_t i = 0; i < to->n; i++)
+		*new_target(&s->change, x->env.arena) = to->v[i];
+	s->change.redirect = NULL;
 }
 
 static bool drop_target(struct relay_target *v, size_t *n, struct span address)
@@ -144,13 +172,6 @@ bool change_delete_rcpt(struct relay_session *s, struct smtp_session *x, struct 
 			found |= drop_target(t->v, &t->n, address);
 	}
 	return drop_target(s->change.extra, &s->change.n_extra, address) || found;
-}
-
-void change_delete_all(struct relay_session *s, struct smtp_session *x)
-{
-	for (size_t i = 0; i < x->env.n_rcpt; i++)
-		((struct relay_targets *)x->env.rcpt[i].op)->n = 0;
-	s->change.n_extra = 0;
 }
 
 bool change_nobody_left(const struct relay_session *s, const struct smtp_session *x)

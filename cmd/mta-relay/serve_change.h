@@ -14,9 +14,10 @@ struct relay_session;
 struct smtp_session;
 
 struct serve_change {
-	bool hold;                  /* into the queue, where it waits for somebody who lets it go on */
-	bool discard;               /* said yes to, and dropped */
-	struct relay_target *extra; /* recipients besides those of RCPT; arena */
+	bool hold;                            /* into the queue, where it waits for somebody who lets it go on */
+	bool discard;                         /* said yes to, and dropped */
+	const struct relay_targets *redirect; /* instead of all recipients; NULL: none */
+	struct relay_target *extra;           /* recipients besides those of RCPT; arena */
 	size_t n_extra, cap;
 };
 
@@ -31,8 +32,10 @@ int change_add_rcpt(
     struct relay_session *s, struct smtp_session *x, struct span address, struct span args, struct err *err);
 /* The recipient as RCPT said it, or what an alias made of it; false when there is none such. */
 bool change_delete_rcpt(struct relay_session *s, struct smtp_session *x, struct span address);
-/* All of them. */
-void change_delete_all(struct relay_session *s, struct smtp_session *x);
+/* All mail of the transaction goes there, whatever else RCPT says. -1 with err, as change_add_rcpt. */
+int change_redirect(struct relay_session *s, struct smtp_session *x, struct span address, struct err *err);
+/* The content is complete: what was redirected has no other recipients from now on. */
+void change_begin_end(struct relay_session *s, struct smtp_session *x);
 /* Has nobody been left to send it to? */
 bool change_nobody_left(const struct relay_session *s, const struct smtp_session *x);
 

@@ -13,6 +13,9 @@ const struct serve_check *const serve_checks[] = {
 	&esmtp_check,
 	&submit_check,
 	&grey_check,
+	&policyd_check,
+	&filter_check,
+	&milter_check,
 	NULL,
 };
 

@@ -59,6 +59,7 @@ static int on_chunk(struct smtp_session *x, struct span piece)
 static bool content_passes(struct relay_session *s, struct smtp_session *x, struct smtp_answer *a)
 {
 	struct content *c = &s->rs->content;
+	change_begin_end(s, x);
 	if (s->change.discard)
 		return true;
 	if (c->err.class != ERR_NONE) {
@@ -156,7 +157,7 @@ static struct smtp_server_config config_for(const struct relay_session *s, const
 		.xclient = c->peer.len && rs->clients.xclient && net_list_match(rs->clients.xclient, &c->peer),
 		.xforward = c->peer.len && rs->clients.xforward && net_list_match(rs->clients.xforward, &c->peer),
 		.prdr = rs->o.mda != NULL,
-		.binary = true,
+		.binary = !rs->o.hooks.filters.n,
 		.max_size = rs->o.max_size,
 		.max_rcpt = rs->o.max_recipients,
 		.bare_lf_ok = stream_is_local(c->s),

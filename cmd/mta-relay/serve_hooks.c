@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: ISC */
+#include "mta-relay/serve_hooks.h"
+
+#define AT(member) offsetof(struct hook_settings, member)
+
+const struct opt relay_hook_options[] = {
+	{ "milter", 0, OPT_LIST, AT(milters), "WHERE", "ask this milter, inet:HOST:PORT or unix:PATH; repeatable", NULL,
+	    0 },
+	{ "policy", 0, OPT_LIST, AT(policies), "WHERE", "ask this policy service, as Postfix does; repeatable", NULL,
+	    0 },
+	{ "filter", 0, OPT_LIST, AT(filters), "COMMAND", "pipe messages through this; repeatable", NULL, 0 },
+	{ "filter-timeout", 0, OPT_DURATION, AT(filter_timeout), "TIME", "how long it may take", NULL, 0 },
+	{ 0 },
+};
