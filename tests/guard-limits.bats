@@ -128,12 +128,35 @@ teardown() { guard_teardown; }
 	has "$(session </dev/null | from 127.1.1.1)" '421 4.7.0'
 }
 
+@test "mta-relay state lists it, and forgets it" {
+	state() { "$RELAY" state --state="$T/state" "$@"; }
+	run state list
+	[ "$status" -ne 0 ]
+	[ ! -e "$T/state" ]
+	listen --auth-failures=1/1h --connections=9/1h --auth-without-tls
+	login alice@here.example wrong | session | from 127.1.1.1 >/dev/null
+	has "$(session </dev/null | from 127.1.1.1)" '421 4.7.0'
+	state list lock | grep -q "^lock 127.1.1.0/24	1	[0-9]*$"
+	[ "$(state | wc -l)" -eq 3 ]
+	state forget 'lock 127.1.1.0/24' 'connections 127.1.1.0/24'
+	has "$(session </dev/null | from 127.1.1.1)" '220 '
+	[ -z "$(state list lock)" ]
+	files=$(ls "$T/state")
+	run state forget 'lock 127.1.1.0/24'
+	[ "$status" -eq 65 ]
+	[ "$(ls "$T/state")" = "$files" ]
+	run state list a b
+	[ "$status" -eq 64 ]
+	run state nonsense
+	[ "$status" -eq 64 ]
+}
+
 @test "two servers share a Redis server, and each goes on with its files when that dies" {
 	command -v redis-server >/dev/null || skip "needs redis-server"
 	redis-server --port 0 --unixsocket "$T/redis.sock" --save '' --appendonly no --dir "$T" --requirepass 'top secret' \
 		>/dev/null 2>&1 3>&- &
 	redis=$!
-	PIDS+=($redis)
+	PIDS+=("$redis")
 	wait_for 20 test -S "$T/redis.sock"
 	echo 'top secret' >"$T/password"
 	shared=(--shared-state="redis+unix:$T/redis.sock" --shared-state-password="$T/password" --connections=2/1h)
@@ -142,10 +165,11 @@ teardown() { guard_teardown; }
 	listen "${shared[@]}" --state="$T/state2"
 	has "$(session </dev/null | from 127.1.1.1)" '220 '
 	PORT=$first
+	"$RELAY" state "${shared[@]:0:2}" --state="$T/state" | grep -q "^connections 127.1.1.0/24	1	"
 	has "$(session </dev/null | from 127.1.1.1)" '220 '
 	has "$(session </dev/null | from 127.1.1.1)" '421 4.7.0'
-	kill -KILL $redis
-	wait $redis || true
+	kill -KILL "$redis"
+	wait "$redis" || true
 	has "$(session </dev/null | from 127.1.1.1)" '220 '
 	has "$(session </dev/null | from 127.1.1.1)" '220 '
 	has "$(session </dev/null | from 127.1.1.1)" '421 4.7.0'

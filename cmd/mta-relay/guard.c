@@ -43,6 +43,16 @@ const struct opt guard_options[] = {
 	{ "greylist-auto", 0, OPT_UINT, AT(greylist_auto), "N", "a network passes that did so often; 0: never", NULL,
 	    0 },
 	{ "greylist-exempt", 0, OPT_STR, AT(greylist_exempt), "LIST|FILE", "networks, domains, addresses", NULL, 0 },
+	{ "greet-delay", 0, OPT_DURATION, AT(greet_delay), "TIME", "before the greeting; who does not wait is refused",
+	    NULL, 0 },
+	{ "greet-keep", 0, OPT_DURATION, AT(greet_keep), "TIME", "how long who waited need not again", NULL, 0 },
+	{ "dnsbl", 0, OPT_LIST, AT(dnsbl), "ZONE[=CODES][*WEIGHT]", "DNS list of clients; repeatable", NULL, 0 },
+	{ "rhsbl", 0, OPT_LIST, AT(rhsbl), "ZONE[=CODES][*WEIGHT]", "DNS list of sender domains; repeatable", NULL, 0 },
+	{ "dnsbl-threshold", 0, OPT_UINT, AT(dnsbl_threshold), "N", "the weight that refuses", NULL, 0 },
+	{ "dnsbl-cache", 0, OPT_DURATION, AT(dnsbl_cache), "TIME", "how long answers are remembered", NULL, 0 },
+	{ "dns-time", 0, OPT_DURATION, AT(dns_time), "TIME", "for all that is looked up for one command", NULL, 0 },
+	{ "check", 0, OPT_STR, AT(check), "LIST", "of what clients say: helo-fqdn, client-ptr, sender-domain, ...",
+	    NULL, 0 },
 	{ 0 },
 };
 
@@ -218,8 +228,21 @@ static int read_user_rates(const struct guard_settings *o, struct guard *g, stru
 
 static bool needs_state(const struct guard_settings *o, const struct guard *g)
 {
-	return o->greylist || g->connections.n || g->messages.n || g->recipients.n || g->errors.n ||
-	       g->auth_failures.n || g->users;
+	return o->greylist || o->greet_delay || (o->dnsbl_cache && (g->clients.n || g->domains.n)) ||
+	       g->connections.n || g->messages.n || g->recipients.n || g->errors.n || g->auth_failures.n || g->users;
+}
+
+static void guard_clean_up(struct relay_server *rs)
+{
+	if (!rs->guard)
+		return;
+	state_close(rs->guard->state);
+	net_list_free(rs->guard->exempt);
+	guard_list_free(rs->guard->grey_exempt);
+	free(rs->guard->clients.v);
+	free(rs->guard->domains.v);
+	free(rs->guard);
+	rs->guard = NULL;
 }
 
 static int guard_set_up(struct relay_server *rs, struct err *err)
@@ -230,29 +253,17 @@ static int guard_set_up(struct relay_server *rs, struct err *err)
 		.dir = o->state, .url = o->shared_state, .password_file = o->shared_state_password, .told = told
 	};
 	rs->guard = g;
-	if (read_exempt(o->exempt, g, err) < 0 || read_rates(o, g, err) < 0 || read_user_rates(o, g, err) < 0)
+	if (read_exempt(o->exempt, g, err) < 0 || read_rates(o, g, err) < 0 || read_user_rates(o, g, err) < 0 ||
+	    guard_dns_read(o, g, err) < 0)
 		return -1;
 	if (needs_state(o, g))
 		state_rules(&c, rs->rules);
 	if (needs_state(o, g))
 		return (g->state = state_open(&c, err)) ? 0 : err_prefix(err, "--state");
-	if (o->tarpit || o->max_per_network)
+	if (o->tarpit || o->max_per_network || guard_dns_wanted(g))
 		return 0;
-	net_list_free(g->exempt);
-	free(g);
-	rs->guard = NULL;
+	guard_clean_up(rs);
 	return 0;
-}
-
-static void guard_clean_up(struct relay_server *rs)
-{
-	if (!rs->guard)
-		return;
-	state_close(rs->guard->state);
-	net_list_free(rs->guard->exempt);
-	guard_list_free(rs->guard->grey_exempt);
-	free(rs->guard);
-	rs->guard = NULL;
 }
 
 const struct serve_check guard_check = {

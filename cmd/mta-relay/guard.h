@@ -29,6 +29,11 @@ struct guard_settings {
 	int64_t greylist, greylist_window, greylist_keep;
 	unsigned greylist_auto;
 	const char *greylist_exempt;
+	int64_t greet_delay, greet_keep;
+	struct opt_list dnsbl, rhsbl;
+	unsigned dnsbl_threshold;
+	int64_t dnsbl_cache, dns_time;
+	const char *check;
 };
 enum guard_beyond_do {
 	BEYOND_REFUSE,
@@ -39,7 +44,8 @@ enum guard_beyond_do {
 	{                                                                                                              \
 		.state = GUARD_STATE_DIR, .exempt = "loopback, trust", .prefix4 = 24, .prefix6 = 64,                   \
 		.lockout = 10 * 60 * 1000, .greylist_window = 2 * GUARD_DAY, .greylist_keep = 36 * GUARD_DAY,          \
-		.greylist_auto = 5                                                                                     \
+		.greylist_auto = 5, .greet_keep = 7 * GUARD_DAY, .dnsbl_threshold = 1, .dnsbl_cache = 10 * 60 * 1000,  \
+		.dns_time = 5000                                                                                       \
 	}
 extern const struct opt guard_options[];
 

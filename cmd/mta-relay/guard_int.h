@@ -9,6 +9,7 @@
 #include "io/net.h"
 #include "io/state.h"
 #include "mta-relay/guard.h"
+#include "mta-relay/guard_dnsbl.h"
 #include "mta-relay/guard_list.h"
 #include "mta-relay/guard_rate.h"
 #include "mta-relay/serve_check.h"
@@ -34,7 +35,17 @@ struct user_rates {
 	size_t n;
 };
 
+struct guard_lists {
+	struct dnsbl *v;
+	size_t n;
+	const char *class; /* of the keys of what they said */
+	char hash[9];      /* of what they are */
+};
+
 struct guard {
+	struct guard_lists clients, domains; /* DNS lists of addresses, and of names */
+	unsigned checks;                     /* --check's, as bits of guard_dns.c */
+	struct dns *dns;                     /* of the worker; NULL: nothing of it is wanted */
 	struct user_rates user[USER_COUNTS];
 	bool users; /* any of them */
 	struct guard_list *grey_exempt;
@@ -51,9 +62,21 @@ struct guard_client {
 	char net[GUARD_NET_TEXT]; /* "192.0.2.0/24" */
 	bool exempt;
 };
+/* guard_dns.c: what was found out, and for whom. */
+struct guard_dns_memo {
+	bool client_known, sender_known;
+	char ip[64];
+	const char *helo;
+	struct list_score {
+		int score;
+		uint32_t by;               /* bits of the lists that have it */
+	} score;                           /* the client's */
+	struct smtp_answer client, sender; /* code 0: nothing against him */
+};
 struct guard_session {
 	struct guard_client client;
 	unsigned errors; /* refused commands */
+	struct guard_dns_memo *dns;
 };
 
 /* The conversation's, filled; NULL when no guard is on. */
@@ -77,5 +100,10 @@ extern const struct serve_check guard_check; /* first: what the others need */
 extern const struct serve_check limit_check; /* guard_limit.c */
 extern const struct serve_check user_check;  /* guard_user.c */
 extern const struct serve_check grey_check;  /* guard_grey.c */
+extern const struct serve_check greet_check; /* guard_greet.c */
+extern const struct serve_check dns_check;   /* guard_dns.c */
+/* guard_dns.c: its options, and whether it has work. */
+int guard_dns_read(const struct guard_settings *o, struct guard *g, struct err *err);
+bool guard_dns_wanted(const struct guard *g);
 
 #endif

@@ -5,6 +5,9 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <arpa/nameser.h>
+
+#include "mta-relay/guard_dnsbl.h"
 #include "mta-relay/guard_int.h"
 
 static const struct {
@@ -102,12 +105,63 @@ static void test_list(void **state)
 	guard_list_free(l);
 }
 
+static const struct {
+	const char *text, *zone, *in, *out; /* NULL zone: refused; addresses that count and that do not */
+	int weight;
+} lists[] = {
+	{ "Zen.example", "zen.example", "127.0.0.2", "127.255.255.254", 1 },
+	{ "zen.example", "zen.example", "127.255.1.1", "192.0.2.1", 1 },
+	{ "a.b*-5", "a.b", "127.0.0.2", "128.0.0.1", -5 },
+	{ "a.b=127.0.0.[2;4..11]*3", "a.b", "127.0.0.2", "127.0.0.3", 3 },
+	{ "a.b=127.0.0.[2;4..11]", "a.b", "127.0.0.11", "127.0.0.12", 1 },
+	{ "a.b=127.0.[0..255].3*1", "a.b", "127.0.255.3", "127.1.0.3", 1 },
+	{ "a.b=127.255.255.254", "a.b", "127.255.255.254", "127.0.0.2", 1 },
+	{ "", NULL, NULL, NULL, 0 },
+	{ "*3", NULL, NULL, NULL, 0 },
+	{ "a.b*0", NULL, NULL, NULL, 0 },
+	{ "a.b*x", NULL, NULL, NULL, 0 },
+	{ "a.b*", NULL, NULL, NULL, 0 },
+	{ "a..b", NULL, NULL, NULL, 0 },
+	{ "a b", NULL, NULL, NULL, 0 },
+	{ "a.b.", NULL, NULL, NULL, 0 },
+	{ "a.b=", NULL, NULL, NULL, 0 },
+	{ "a.b=127.0.0", NULL, NULL, NULL, 0 },
+	{ "a.b=127.0.0.2.3", NULL, NULL, NULL, 0 },
+	{ "a.b=127.0.0.[2", NULL, NULL, NULL, 0 },
+	{ "a.b=127.0.0.[]", NULL, NULL, NULL, 0 },
+	{ "a.b=127.0.0.[9..2]", NULL, NULL, NULL, 0 },
+	{ "a.b=127.0.0.256", NULL, NULL, NULL, 0 },
+};
+
+static void test_dnsbl(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+		struct dnsbl b;
+		struct err err = { 0 };
+		struct dns_rr rr = { .type = ns_t_a };
+		struct dns_answer a = { .status = DNS_OK, .rr = &rr, .n = 1 };
+		assert_int_equal(dnsbl_parse(lists[i].text, &b, &err), lists[i].zone ? 0 : -1);
+		if (!lists[i].zone)
+			continue;
+		assert_string_equal(b.zone, lists[i].zone);
+		assert_int_equal(b.weight, lists[i].weight);
+		assert_true(net_addr_parse(lists[i].in, 0, &rr.addr));
+		assert_true(dnsbl_listed(&b, &a));
+		assert_true(net_addr_parse(lists[i].out, 0, &rr.addr));
+		assert_false(dnsbl_listed(&b, &a));
+		a = (struct dns_answer){ .status = DNS_NXDOMAIN };
+		assert_false(dnsbl_listed(&b, &a));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rate),
 		cmocka_unit_test(test_network),
 		cmocka_unit_test(test_list),
+		cmocka_unit_test(test_dnsbl),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -20,6 +20,7 @@ static const struct subcommand {
 	{ "inject", "mta-relay inject", relay_inject, "accepts a message on stdin" },
 	{ "run", "mta-relay run", relay_run, "delivers the queue" },
 	{ "queue", "mta-relay queue", relay_queue, "lists and changes the queue" },
+	{ "state", "mta-relay state", relay_state, "lists and changes what serve remembers" },
 	{ "explain", "mta-relay explain", relay_explain, "tells where mail for an address would go" },
 	{ NULL, NULL, NULL, NULL },
 };

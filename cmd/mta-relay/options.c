@@ -27,6 +27,7 @@ const struct opt *const relay_tables[] = {
 	relay_inject_options,
 	relay_run_options,
 	relay_queue_options,
+	relay_state_options,
 	relay_explain_options,
 	relay_way_options,
 	serve_esmtp_options,

@@ -18,6 +18,7 @@ int relay_serve(int argc, char **argv);
 int relay_inject(int argc, char **argv);
 int relay_run(int argc, char **argv);
 int relay_queue(int argc, char **argv);
+int relay_state(int argc, char **argv);
 int relay_explain(int argc, char **argv);
 
 /* Every subcommand's table, NULL-terminated: for struct opts.also. */
@@ -26,6 +27,7 @@ extern const struct opt relay_serve_options[];
 extern const struct opt relay_inject_options[];
 extern const struct opt relay_run_options[];
 extern const struct opt relay_queue_options[];
+extern const struct opt relay_state_options[];
 extern const struct opt relay_explain_options[];
 
 /* Parses argv with a subcommand's table as one should: fills opts from these and calls opts_parse. On an error it is

@@ -7,11 +7,13 @@
 const struct serve_check *const serve_checks[] = {
 	&guard_check,
 	&limit_check,
+	&greet_check,
 	&auth_check,
 	&policy_check,
 	&user_check,
 	&esmtp_check,
 	&submit_check,
+	&dns_check,
 	&grey_check,
 	&policyd_check,
 	&filter_check,

@@ -4,13 +4,13 @@
 #include <arpa/nameser.h>
 #include <errno.h>
 #include <netdb.h>
-#include <resolv.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/limits.h"
 #include "base/xalloc.h"
 #include "dns/answer.h"
+#include "dns/dns_int.h"
 #include "io/trace.h"
 
 enum {
@@ -18,12 +18,6 @@ enum {
 	DNS_TRY_MS = 5000,
 	DNS_TRIES = 2,
 	NAME_TEXT_MAX = 253, /* RFC 1035 2.3.4's 255 octets, written as text */
-};
-
-struct dns {
-	struct __res_state res;
-	bool trusted;
-	unsigned char answer[LIMIT_DNS_ANSWER];
 };
 
 const char *dns_status_text(enum dns_status st)

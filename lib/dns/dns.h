@@ -54,6 +54,17 @@ struct dns_answer {
 /* type: T_A, T_AAAA, T_MX, T_TXT, T_PTR, T_TLSA (52), T_SRV... name: A-labels. */
 void dns_query(struct dns *d, struct arena *a, struct span name, int type, struct dns_answer *out);
 
+/* Several questions at once, all answered or given up within `ms` milliseconds: DNS_TIMEOUT then. */
+struct dns_question {
+	struct span name;
+	int type;
+	struct dns_answer answer;
+};
+enum {
+	DNS_MANY = 64
+};
+void dns_query_many(struct dns *d, struct arena *a, struct dns_question *q, size_t n, int64_t ms);
+
 /* U-labels to A-labels by libidn2 (UTS 46 non-transitional), lower case; false when not a domain name. */
 bool dns_to_ascii(struct span domain, struct buf *out);
 /* And back, for display; copies what it can't convert. */

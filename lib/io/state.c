@@ -66,7 +66,7 @@ struct state *state_open(const struct state_config *c, struct err *err)
 		err_sys(err, "shared memory");
 		goto fail;
 	}
-	if (state_files_open(&s->files, c->dir, err) == 0)
+	if (state_files_open(&s->files, c->dir, !c->existing, err) == 0)
 		return s;
 fail:
 	state_close(s);

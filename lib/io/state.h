@@ -26,7 +26,8 @@ enum {
 
 struct state;
 struct state_config {
-	const char *dir;           /* made when it is missing */
+	const char *dir;           /* made when it is missing, unless: */
+	bool existing;             /* it is only looked into */
 	const char *url;           /* redis://[[USER]:PASSWORD@]HOST[:PORT][/DB], redis+unix:PATH; NULL: files only */
 	const char *password_file; /* its first line is the password; NULL: the URL's, if any */
 	int64_t retry_ms;          /* until a server that failed is asked again; 0: STATE_RETRY_MS */

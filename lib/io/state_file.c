@@ -53,15 +53,15 @@ bool state_record_parse(struct span text, struct state_record *out)
 	return out->key.n > 0;
 }
 
-int state_files_open(struct state_files *f, const char *dir, struct err *err)
+int state_files_open(struct state_files *f, const char *dir, bool make, struct err *err)
 {
 	buf_init(&f->text, SHARD_MAX);
-	if (mkdir(dir, 0750) < 0 && errno != EEXIST)
+	if (make && mkdir(dir, 0750) < 0 && errno != EEXIST)
 		return err_sys(err, "%s", dir);
 	f->dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (f->dir < 0)
 		return err_sys(err, "%s", dir);
-	if (faccessat(f->dir, ".", W_OK | X_OK, AT_EACCESS) < 0)
+	if (make && faccessat(f->dir, ".", W_OK | X_OK, AT_EACCESS) < 0)
 		return err_sys(err, "%s", dir);
 	return 0;
 }
@@ -112,13 +112,16 @@ static int read_all(struct state_files *f, int fd)
 	}
 }
 
-/* The shard locked and read; its descriptor. ENOENT when it is not there and may not be made. */
-static int open_shard(struct state_files *f, unsigned which, bool change, struct err *err)
+/* The shard locked and read; its descriptor. ENOENT when it is not there and is not made. */
+static int open_shard(struct state_files *f, unsigned which, enum state_op op, struct err *err)
 {
 	char name[4];
 	struct stat st;
 	snprintf(name, sizeof name, "%02x", which % SHARDS);
-	int fd = openat(f->dir, name, (change ? O_RDWR | O_CREAT : O_RDONLY) | O_CLOEXEC | O_NOFOLLOW, 0640);
+	bool change = op != STATE_GET;
+	/* Who only drops, root perhaps, makes no file that the servers might not be able to open. */
+	int how = !change ? O_RDONLY : op == STATE_DROP ? O_RDWR : O_RDWR | O_CREAT;
+	int fd = openat(f->dir, name, how | O_CLOEXEC | O_NOFOLLOW, 0640);
 	if (fd < 0)
 		return err_sys(err, "state file %s", name);
 	/* fstat: on a shared file system what another node wrote under its lock is seen only after that. */
@@ -225,9 +228,9 @@ int state_files_do(struct state_files *f, const struct state_request *q, struct 
 {
 	struct err why = { 0 };
 	*out = (struct state_value){ 0 };
-	int fd = open_shard(f, shard_of(q->key), q->op != STATE_GET, &why);
+	int fd = open_shard(f, shard_of(q->key), q->op, &why);
 	if (fd < 0) {
-		if (why.sys == ENOENT && q->op == STATE_GET)
+		if (why.sys == ENOENT && (q->op == STATE_GET || q->op == STATE_DROP))
 			return 0;
 		*err = why;
 		return -1;
@@ -261,7 +264,7 @@ int state_files_list(struct state_files *f, const char *prefix, state_fn *fn, vo
 	int rc = 0;
 	for (unsigned i = 0; i < SHARDS && rc == 0; i++) {
 		struct err why = { 0 };
-		int fd = open_shard(f, i, false, &why);
+		int fd = open_shard(f, i, STATE_GET, &why);
 		if (fd < 0 && why.sys == ENOENT)
 			continue;
 		if (fd < 0) {

@@ -27,7 +27,7 @@ struct state_files {
 	int dir;
 	struct buf text; /* of the shard in hand */
 };
-int state_files_open(struct state_files *f, const char *dir, struct err *err);
+int state_files_open(struct state_files *f, const char *dir, bool make, struct err *err);
 void state_files_close(struct state_files *f);
 int state_files_do(struct state_files *f, const struct state_request *r, struct state_value *out, struct err *err);
 int state_files_list(struct state_files *f, const char *prefix, state_fn *fn, void *arg, struct err *err);

@@ -51,9 +51,10 @@ static bool take_sender(struct server *sv, struct span path, const struct smtp_m
 	env->binary = p->binary;
 	env->size = p->size;
 	sv->prdr = p->prdr;
-	if (path.n && !address_ok(sv, path, false, &env->from_addr))
-		return false;
+	/* The copy is what the parts point into: the line's bytes go with the next read. */
 	env->from = arena_span(env->arena, path);
+	if (path.n && !address_ok(sv, env->from, false, &env->from_addr))
+		return false;
 	env->ret = p->ret; /* static text */
 	env->envid = arena_span(env->arena, p->envid);
 	if (env->envid.n)
@@ -113,9 +114,9 @@ static bool rcpt_args(struct server *sv, struct span arg, struct smtp_env_rcpt *
 		return false;
 	}
 	/* RFC 5321 4.1.1.3: Postmaster may stand alone. */
-	if (!address_ok(sv, args.path, true, &r->addr))
-		return false;
 	r->text = arena_span(a, args.path);
+	if (!address_ok(sv, r->text, true, &r->addr))
+		return false;
 	r->notify = arena_span(a, p.notify);
 	r->orcpt = arena_span(a, p.orcpt);
 	return true;
