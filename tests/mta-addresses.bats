@@ -179,3 +179,41 @@ socketmap_server() {
 	[[ $output == *'its sender becomes SRS0='* ]]
 	[[ $output == *'from a stranger it is refused: 550 5.1.1'* ]]
 }
+
+@test "--verify-recipients=lmtp: a mailbox that is unknown or full at the MDA is refused at RCPT" {
+	run rcpts --mda="lmtp:|$PWD/tests/lmtp-sink $T/mail" --verify-recipients=lmtp -- alice@here.example \
+		alice@here.example postmaster@here.example
+	echo "$output"
+	[[ ${lines[0]} == '250 '* && ${lines[1]} == '250 '* && ${lines[2]} == '250 '* ]]
+	# Asked once, and remembered.
+	[ "$(grep -c '^RCPT' "$T/mail.commands")" -eq 1 ]
+	printf '%s\n' r452@here.example r550@here.example >>"$T/users"
+	run rcpts --mda="lmtp:|$PWD/tests/lmtp-sink $T/mail" --verify-recipients=lmtp -- r452@here.example \
+		r550@here.example r550@here.example
+	[[ ${lines[0]} == '452 '* ]]
+	[[ ${lines[1]} == '550 '* ]]
+	[[ ${lines[2]} == '550 '* ]]
+	[ "$(grep -c '^RCPT TO:<r550' "$T/mail.commands")" -eq 1 ]
+	# An MDA that is away says nothing of anybody.
+	run rcpts --mda="lmtp:unix:$T/nothing" --verify-recipients=lmtp -- alice@here.example
+	[[ ${lines[0]} == '250 '* ]]
+	run "$RELAY" serve --verify-recipients=lmtp </dev/null
+	[ "$status" -eq 64 ]
+}
+
+@test "--verify-recipients=lmtp: over quota at RCPT, with our own MDA, by the size that is declared" {
+	printf '%s\n' 'alice@here.example:::::::quota=2k' >"$T/users"
+	mda="lmtp:|$BIN/mda-deliver --lmtp --users=$T/users --mail=maildir:$T/mail/%u"
+	printf '%s\n' 'EHLO c.example' 'MAIL FROM:<e@x.example> SIZE=100' 'RCPT TO:<alice@here.example>' RSET \
+		'MAIL FROM:<e@x.example> SIZE=5000' 'RCPT TO:<alice@here.example>' QUIT |
+		serve --users="$T/users" --mda="$mda" --verify-recipients=lmtp >"$T/out"
+	cat "$T/out"
+	grep -q '^250 2.1.5' "$T/out"
+	grep -qE '^(452 4|552 5).2.2' "$T/out"
+}
+
+@test "--no-mail: 521, and that is all" {
+	run serve --no-mail <<<'EHLO c.example'
+	[ "${lines[0]}" = '521 5.3.2 mx.here.example does not accept mail' ] || [ "${lines[0]}" = '521 mx.here.example does not accept mail' ]
+	[ "${#lines[@]}" -eq 1 ]
+}

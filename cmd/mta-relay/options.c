@@ -7,6 +7,7 @@
 #include "mta-relay/guard.h"
 #include "mta-relay/address_options.h"
 #include "mta-relay/relay.h"
+#include "mta-relay/serve_address.h"
 #include "mta-relay/serve_esmtp.h"
 #include "mta-relay/way_options.h"
 #include "sasl/settings.h"
@@ -22,6 +23,7 @@ const struct opt *const relay_tables[] = {
 	relay_way_options,
 	serve_esmtp_options,
 	relay_address_options,
+	serve_address_options,
 	NULL,
 };
 

@@ -65,6 +65,7 @@ static const struct opt_group relay_serve_groups[] = {
 	{ sasl_options, AT(sasl) },
 	{ guard_options, AT(guard) },
 	{ relay_address_options, AT(addresses) },
+	{ serve_address_options, AT(address) },
 	{ 0 },
 };
 
