@@ -217,3 +217,52 @@ socketmap_server() {
 	[ "${lines[0]}" = '521 5.3.2 mx.here.example does not accept mail' ] || [ "${lines[0]}" = '521 mx.here.example does not accept mail' ]
 	[ "${#lines[@]}" -eq 1 ]
 }
+
+# As alice: send OPTIONS... -- SENDER HEADER
+submit() {
+	local options=()
+	while [ "$1" != -- ]; do options+=("$1") && shift; done
+	printf '%s\n' 'EHLO x' 'AUTH PLAIN AGFsaWNlQGhlcmUuZXhhbXBsZQBzZWNyZXQ=' "MAIL FROM:<$2>" 'RCPT TO:<x@far.example>' DATA \
+		"$3" '' text . QUIT |
+		serve --role=msa --users="$T/users" --aliases="$T/aliases" --auth-without-tls --own-sender "${options[@]}"
+}
+
+@test "--own-sender: every field that names who speaks" {
+	local good bad
+	for good in 'From: Alice <alice@here.example>' $'From: alice@here.example\nSender: alice+x@here.example' \
+		'From: team: alice@here.example, alice+x@here.example;' 'From: =?utf-8?q?b=40x=2Eexample?= <alice@here.example>' \
+		$'Resent-From: alice@here.example\nFrom: alice@here.example' $'From\t: alice@here.example'; do
+		submit -- alice@here.example "$good" | grep -q 'queued as' || { echo "$good" && return 1; }
+	done
+	for bad in 'From: bob@here.example' $'From: alice@here.example\nSender: bob@here.example' \
+		'From: team: alice@here.example, bob@here.example;' 'From: =?utf-8?q?alice=40here=2Eexample?=' \
+		'From: <bob@here.example>, alice@here.example' $'From: alice@here.example\nFrom: alice@here.example' \
+		$'From: alice@here.example\nFrom : bob@here.example' $'From: alice@here.example\nfrom\t: bob@here.example' \
+		$'From: alice@here.example,\n bob@here.example' $'Resent-From: bob@here.example\nFrom: alice@here.example' \
+		$'From: alice@here.example\nResent-Sender: bob@here.example' 'From: "alice@here.example" <bob@here.example>' \
+		'From: alice@here.example <bob@here.example>' 'From: (alice@here.example) bob@here.example' 'From: x:;' 'From:' \
+		'From: bob@here.example <alice@here.example> <bob@here.example>'; do
+		submit -- alice@here.example "$bad" | grep -q '^550 5.7.1 The address in' || { echo "$bad" && return 1; }
+	done
+}
+
+@test "--sender-owners: a table of who may send as whom" {
+	owners='inline:{sales@shop.example={alice@here.example, bob@here.example}, alice@here.example=bob@here.example}'
+	submit --sender-owners="$owners" -- sales@shop.example 'From: sales@shop.example' | grep -q 'queued as'
+	submit --sender-owners="$owners" -- alice@here.example 'From: sales@shop.example' | grep -q '^550 5.7.1 This address'
+	submit --sender-owners="socketmap:unix:$T/none:x" -- alice@here.example 'From: alice@here.example' |
+		grep -q '^451 4.3.0 Whose address'
+	run "$RELAY" serve --sender-owners=list:a </dev/null
+	[ "$status" -eq 64 ]
+}
+
+@test "--rewrite-sender: who speaks for another speaks for himself" {
+	submit --rewrite-sender -- bob@here.example $'Subject: x\nFrom: The Boss <boss@far.example>\nSender: boss@far.example\nTo: x@far.example' |
+		grep -q 'queued as'
+	id=$("$RELAY" queue list --queue="$T/queue" --json | grep -oE '"id":"[^"]*"' | head -n 1 | cut -d'"' -f4)
+	"$RELAY" queue show --queue="$T/queue" "$id" >"$T/shown" || "$RELAY" queue cat --queue="$T/queue" "$id" >"$T/shown"
+	cat "$T/shown"
+	grep -q '^From: "The Boss" <alice@here.example>' "$T/shown"
+	if grep -qE 'boss@far.example|^Sender:' "$T/shown"; then return 1; fi
+	"$RELAY" queue list --queue="$T/queue" --json | grep -q '"alice@here.example"'
+}

@@ -7,6 +7,8 @@ const struct opt relay_address_options[] = {
 	{ "virtual", 0, OPT_STR, AT(virtual), "TABLE", "addresses and domains that lead to other addresses", NULL, 0 },
 	{ "relay-recipients", 0, OPT_STR, AT(relay_recipients), "TABLE", "who exists in the domains of --relay-to",
 	    NULL, 0 },
+	{ "sender-owners", 0, OPT_STR, AT(sender_owners), "TABLE", "which users may send as an address or @domain",
+	    NULL, 0 },
 	{ "srs-domain", 0, OPT_STR, AT(srs_domain), "DOMAIN", "rewrites senders of mail that is sent on", NULL, 0 },
 	{ "srs-secret", 0, OPT_STR, AT(srs_secret), "FILE", "what such addresses are signed with", NULL, 0 },
 	{ 0 },
@@ -18,6 +20,7 @@ static const struct place {
 } places[] = {
 	{ AT(virtual), offsetof(struct address_tables, virtual) },
 	{ AT(relay_recipients), offsetof(struct address_tables, relay_recipients) },
+	{ AT(sender_owners), offsetof(struct address_tables, sender_owners) },
 };
 enum {
 	PLACES = sizeof places / sizeof *places

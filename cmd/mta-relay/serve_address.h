@@ -10,7 +10,7 @@
 
 struct serve_address_options {
 	int verify; /* enum address_verify */
-	bool no_mail;
+	bool no_mail, rewrite_sender;
 };
 enum address_verify {
 	VERIFY_NO,
@@ -20,6 +20,7 @@ extern const struct opt serve_address_options[];
 
 struct serve_check;
 extern const struct serve_check no_mail_check; /* before all others */
+extern const struct serve_check owner_check;   /* serve_owner.c */
 extern const struct serve_check verify_check;  /* behind policy_check */
 
 #endif

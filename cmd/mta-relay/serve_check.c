@@ -10,6 +10,7 @@ const struct serve_check *const serve_checks[] = {
 	&limit_check,
 	&auth_check,
 	&policy_check,
+	&owner_check,
 	&user_check,
 	&verify_check,
 	&esmtp_check,

@@ -18,6 +18,8 @@ const struct opt serve_address_options[] = {
 	{ "verify-recipients", 0, OPT_CHOICE, AT(verify), NULL,
 	    "ask the MDA for a local mailbox before the 250 to RCPT", "no|lmtp", 0 },
 	{ "no-mail", 0, OPT_FLAG, AT(no_mail), NULL, "answer 521: this host takes no mail", NULL, 0 },
+	{ "rewrite-sender", 0, OPT_FLAG, AT(rewrite_sender), NULL, "--own-sender corrects instead of refusing", NULL,
+	    0 },
 	{ 0 },
 };
 
