@@ -266,3 +266,60 @@ submit() {
 	if grep -qE 'boss@far.example|^Sender:' "$T/shown"; then return 1; fi
 	"$RELAY" queue list --queue="$T/queue" --json | grep -q '"alice@here.example"'
 }
+
+@test "commands and files of aliases: done by the MDA, never named by a peer" {
+	mkdir "$T/out"
+	cat >"$T/aliases" <<-E
+		list: "|cat >$T/out/list; echo \$SENDER \$RECIPIENT >$T/out/env", alice
+		box: $T/out/box, $T/out/dir/
+		none: /dev/null
+		no: "|echo not for you, sorry; exit 69"
+		later: "|exit 75"
+		gone: |/nonexistent/command
+	E
+	chmod 600 "$T/aliases"
+	# The MDA does not run as root here, but for the owner of the file.
+	if [ "$(id -u)" -eq 0 ]; then
+		chmod 711 "$T"
+		chown nobody "$T/aliases" "$T/out"
+		for d in "$BATS_RUN_TMPDIR" "$(dirname "$T")" "$(dirname "$(dirname "$T")")"; do chmod a+x "$d"; done
+	fi
+	flags=(--aliases="$T/aliases" --alias-commands --alias-files)
+	mda="lmtp:|$BIN/mda-deliver --lmtp --users=$T/users --mail=maildir:$T/mail/%u ${flags[*]}"
+	to() {
+		printf '%s\n' 'EHLO c.example' 'MAIL FROM:<eve@else.example>' "RCPT TO:<$1@here.example>" DATA 'Subject: x' '' \
+			'From here' . QUIT | serve --users="$T/users" "${flags[@]}" --mda="$mda" | tail -n 2 | head -n 1
+	}
+	[[ $(to list) == '250 '* ]]
+	grep -q '^From eve@else.example ' "$T/out/list"
+	grep -q '^Delivered-To: list@here.example$' "$T/out/list"
+	grep -q '^From here$' "$T/out/list"
+	[ "$(cat "$T/out/env")" = 'eve@else.example list@here.example' ]
+	[ "$(find "$T/mail/alice@here.example/new" -type f | wc -l)" -eq 1 ]
+	if [ "$(id -u)" -eq 0 ]; then [ "$(stat -c %U "$T/out/list")" = nobody ]; fi
+	[[ $(to box) == '250 '* ]]
+	grep -q '^>From here$' "$T/out/box"
+	[ "$(find "$T/out/dir/new" -type f | wc -l)" -eq 1 ]
+	[[ $(to none) == '250 '* ]]
+	[[ $(to no) == '554 5.3.0 '*'not for you, sorry'* ]]
+	[[ $(to later) == '451 4.3.0 '* ]]
+	[[ $(to gone) == '451 4.3.5 '* ]]
+	# The address that stands for it is no way in.
+	run "$RELAY" explain --domains=here.example --users="$T/users" "${flags[@]}" --mda="$mda" list@here.example
+	action=$(printf '%s\n' "$output" | grep -oE '\|list=[0-9a-f]{16}@here.example' | head -n 1)
+	[ -n "$action" ]
+	run rcpts "${flags[@]}" --mda="$mda" -- "$action"
+	[[ ${lines[0]} == '550 5.1.1 '* ]]
+	# What the aliases don't have is not run.
+	printf '%s\r\n' 'LHLO x' 'MAIL FROM:<>' 'RCPT TO:<|list=0000000000000000@here.example>' "RCPT TO:<$action>" QUIT |
+		"$BIN/mda-deliver" --lmtp --users="$T/users" "${flags[@]}" >"$T/lmtp"
+	grep -q '^550 5.1.1' "$T/lmtp"
+	# Who did not ask for it has none of it.
+	run "$RELAY" serve --aliases="$T/aliases" --alias-files </dev/null
+	[ "$status" -eq 78 ]
+	run "$BIN/mda-deliver" --lmtp --aliases="$T/aliases" </dev/null
+	[ "$status" -eq 78 ]
+	chmod 666 "$T/aliases"
+	run "$RELAY" serve "${flags[@]}" </dev/null
+	[ "$status" -eq 78 ]
+}

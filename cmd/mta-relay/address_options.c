@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 #include "mta-relay/address_options.h"
 
+#include "users/aliases.h"
+
 #define AT(member) offsetof(struct address_options, member)
 
 const struct opt relay_address_options[] = {
@@ -9,6 +11,10 @@ const struct opt relay_address_options[] = {
 	    NULL, 0 },
 	{ "sender-owners", 0, OPT_STR, AT(sender_owners), "TABLE", "which users may send as an address or @domain",
 	    NULL, 0 },
+	{ "alias-commands", 0, OPT_FLAG, AT(alias_commands), NULL, "aliases may name commands, which the MDA runs",
+	    NULL, 0 },
+	{ "alias-files", 0, OPT_FLAG, AT(alias_files), NULL, "aliases may name files, which the MDA appends to", NULL,
+	    0 },
 	{ "srs-domain", 0, OPT_STR, AT(srs_domain), "DOMAIN", "rewrites senders of mail that is sent on", NULL, 0 },
 	{ "srs-secret", 0, OPT_STR, AT(srs_secret), "FILE", "what such addresses are signed with", NULL, 0 },
 	{ 0 },
@@ -36,6 +42,11 @@ static struct table **table_of(struct address_tables *t, size_t i)
 {
 	/* UNSAFE: as above. */
 	return (struct table **)(void *)((char *)t + places[i].table);
+}
+
+unsigned address_aliases_allow(const struct address_options *o)
+{
+	return (o->alias_commands ? (unsigned)ALIASES_COMMANDS : 0) | (o->alias_files ? (unsigned)ALIASES_FILES : 0);
 }
 
 int address_tables_open(struct address_tables *t, const struct address_options *o, struct err *err)

@@ -13,8 +13,12 @@
 struct address_options {
 	const char *virtual, *relay_recipients, *sender_owners; /* tables */
 	const char *srs_domain, *srs_secret;
+	bool alias_commands, alias_files;
 };
 extern const struct opt relay_address_options[];
+
+/* What aliases_open_allowing may allow. */
+unsigned address_aliases_allow(const struct address_options *o);
 
 struct address_tables {
 	struct table *virtual, *relay_recipients, *sender_owners; /* NULL: none */

@@ -70,7 +70,7 @@ struct relay_server {
 	struct sasl_proofs proofs;
 	struct sasl_server_ops sasl; /* what there is of it */
 	struct content content;      /* one conversation at a time, one message at a time */
-	struct guard *guard; /* NULL: off */
+	struct guard *guard;         /* NULL: off */
 };
 
 /* One conversation. */
