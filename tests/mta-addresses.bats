@@ -179,3 +179,147 @@ socketmap_server() {
 	[[ $output == *'its sender becomes SRS0='* ]]
 	[[ $output == *'from a stranger it is refused: 550 5.1.1'* ]]
 }
+
+@test "--verify-recipients=lmtp: a mailbox that is unknown or full at the MDA is refused at RCPT" {
+	run rcpts --mda="lmtp:|$PWD/tests/lmtp-sink $T/mail" --verify-recipients=lmtp -- alice@here.example \
+		alice@here.example postmaster@here.example
+	echo "$output"
+	[[ ${lines[0]} == '250 '* && ${lines[1]} == '250 '* && ${lines[2]} == '250 '* ]]
+	# Asked once, and remembered.
+	[ "$(grep -c '^RCPT' "$T/mail.commands")" -eq 1 ]
+	printf '%s\n' r452@here.example r550@here.example >>"$T/users"
+	run rcpts --mda="lmtp:|$PWD/tests/lmtp-sink $T/mail" --verify-recipients=lmtp -- r452@here.example \
+		r550@here.example r550@here.example
+	[[ ${lines[0]} == '452 '* ]]
+	[[ ${lines[1]} == '550 '* ]]
+	[[ ${lines[2]} == '550 '* ]]
+	[ "$(grep -c '^RCPT TO:<r550' "$T/mail.commands")" -eq 1 ]
+	# An MDA that is away says nothing of anybody.
+	run rcpts --mda="lmtp:unix:$T/nothing" --verify-recipients=lmtp -- alice@here.example
+	[[ ${lines[0]} == '250 '* ]]
+	run "$RELAY" serve --verify-recipients=lmtp </dev/null
+	[ "$status" -eq 64 ]
+}
+
+@test "--verify-recipients=lmtp: over quota at RCPT, with our own MDA, by the size that is declared" {
+	printf '%s\n' 'alice@here.example:::::::quota=2k' >"$T/users"
+	mda="lmtp:|$BIN/mda-deliver --lmtp --users=$T/users --mail=maildir:$T/mail/%u"
+	printf '%s\n' 'EHLO c.example' 'MAIL FROM:<e@x.example> SIZE=100' 'RCPT TO:<alice@here.example>' RSET \
+		'MAIL FROM:<e@x.example> SIZE=5000' 'RCPT TO:<alice@here.example>' QUIT |
+		serve --users="$T/users" --mda="$mda" --verify-recipients=lmtp >"$T/out"
+	cat "$T/out"
+	grep -q '^250 2.1.5' "$T/out"
+	grep -qE '^(452 4|552 5).2.2' "$T/out"
+}
+
+@test "--no-mail: 521, and that is all" {
+	run serve --no-mail <<<'EHLO c.example'
+	[ "${lines[0]}" = '521 5.3.2 mx.here.example does not accept mail' ] || [ "${lines[0]}" = '521 mx.here.example does not accept mail' ]
+	[ "${#lines[@]}" -eq 1 ]
+}
+
+# As alice: send OPTIONS... -- SENDER HEADER
+submit() {
+	local options=()
+	while [ "$1" != -- ]; do options+=("$1") && shift; done
+	printf '%s\n' 'EHLO x' 'AUTH PLAIN AGFsaWNlQGhlcmUuZXhhbXBsZQBzZWNyZXQ=' "MAIL FROM:<$2>" 'RCPT TO:<x@far.example>' DATA \
+		"$3" '' text . QUIT |
+		serve --role=msa --users="$T/users" --aliases="$T/aliases" --auth-without-tls --own-sender "${options[@]}"
+}
+
+@test "--own-sender: every field that names who speaks" {
+	local good bad
+	for good in 'From: Alice <alice@here.example>' $'From: alice@here.example\nSender: alice+x@here.example' \
+		'From: team: alice@here.example, alice+x@here.example;' 'From: =?utf-8?q?b=40x=2Eexample?= <alice@here.example>' \
+		$'Resent-From: alice@here.example\nFrom: alice@here.example' $'From\t: alice@here.example'; do
+		submit -- alice@here.example "$good" | grep -q 'queued as' || { echo "$good" && return 1; }
+	done
+	for bad in 'From: bob@here.example' $'From: alice@here.example\nSender: bob@here.example' \
+		'From: team: alice@here.example, bob@here.example;' 'From: =?utf-8?q?alice=40here=2Eexample?=' \
+		'From: <bob@here.example>, alice@here.example' $'From: alice@here.example\nFrom: alice@here.example' \
+		$'From: alice@here.example\nFrom : bob@here.example' $'From: alice@here.example\nfrom\t: bob@here.example' \
+		$'From: alice@here.example,\n bob@here.example' $'Resent-From: bob@here.example\nFrom: alice@here.example' \
+		$'From: alice@here.example\nResent-Sender: bob@here.example' 'From: "alice@here.example" <bob@here.example>' \
+		'From: alice@here.example <bob@here.example>' 'From: (alice@here.example) bob@here.example' 'From: x:;' 'From:' \
+		'From: bob@here.example <alice@here.example> <bob@here.example>'; do
+		submit -- alice@here.example "$bad" | grep -q '^550 5.7.1 The address in' || { echo "$bad" && return 1; }
+	done
+}
+
+@test "--sender-owners: a table of who may send as whom" {
+	owners='inline:{sales@shop.example={alice@here.example, bob@here.example}, alice@here.example=bob@here.example}'
+	submit --sender-owners="$owners" -- sales@shop.example 'From: sales@shop.example' | grep -q 'queued as'
+	submit --sender-owners="$owners" -- alice@here.example 'From: sales@shop.example' | grep -q '^550 5.7.1 This address'
+	submit --sender-owners="socketmap:unix:$T/none:x" -- alice@here.example 'From: alice@here.example' |
+		grep -q '^451 4.3.0 Whose address'
+	run "$RELAY" serve --sender-owners=list:a </dev/null
+	[ "$status" -eq 64 ]
+}
+
+@test "--rewrite-sender: who speaks for another speaks for himself" {
+	submit --rewrite-sender -- bob@here.example $'Subject: x\nFrom: The Boss <boss@far.example>\nSender: boss@far.example\nTo: x@far.example' |
+		grep -q 'queued as'
+	id=$("$RELAY" queue list --queue="$T/queue" --json | grep -oE '"id":"[^"]*"' | head -n 1 | cut -d'"' -f4)
+	"$RELAY" queue show --queue="$T/queue" "$id" >"$T/shown" || "$RELAY" queue cat --queue="$T/queue" "$id" >"$T/shown"
+	cat "$T/shown"
+	grep -q '^From: "The Boss" <alice@here.example>' "$T/shown"
+	if grep -qE 'boss@far.example|^Sender:' "$T/shown"; then return 1; fi
+	"$RELAY" queue list --queue="$T/queue" --json | grep -q '"alice@here.example"'
+}
+
+@test "commands and files of aliases: done by the MDA, never named by a peer" {
+	mkdir "$T/out"
+	cat >"$T/aliases" <<-E
+		list: "|cat >$T/out/list; echo \$SENDER \$RECIPIENT >$T/out/env", alice
+		box: $T/out/box, $T/out/dir/
+		none: /dev/null
+		no: "|echo not for you, sorry; exit 69"
+		later: "|exit 75"
+		gone: |/nonexistent/command
+	E
+	chmod 600 "$T/aliases"
+	# The MDA does not run as root here, but for the owner of the file.
+	if [ "$(id -u)" -eq 0 ]; then
+		chmod 711 "$T"
+		chown nobody "$T/aliases" "$T/out"
+		for d in "$BATS_RUN_TMPDIR" "$(dirname "$T")" "$(dirname "$(dirname "$T")")"; do chmod a+x "$d"; done
+	fi
+	flags=(--aliases="$T/aliases" --alias-commands --alias-files)
+	mda="lmtp:|$BIN/mda-deliver --lmtp --users=$T/users --mail=maildir:$T/mail/%u ${flags[*]}"
+	to() {
+		printf '%s\n' 'EHLO c.example' 'MAIL FROM:<eve@else.example>' "RCPT TO:<$1@here.example>" DATA 'Subject: x' '' \
+			'From here' . QUIT | serve --users="$T/users" "${flags[@]}" --mda="$mda" | tail -n 2 | head -n 1
+	}
+	[[ $(to list) == '250 '* ]]
+	grep -q '^From eve@else.example ' "$T/out/list"
+	grep -q '^Delivered-To: list@here.example$' "$T/out/list"
+	grep -q '^From here$' "$T/out/list"
+	[ "$(cat "$T/out/env")" = 'eve@else.example list@here.example' ]
+	[ "$(find "$T/mail/alice@here.example/new" -type f | wc -l)" -eq 1 ]
+	if [ "$(id -u)" -eq 0 ]; then [ "$(stat -c %U "$T/out/list")" = nobody ]; fi
+	[[ $(to box) == '250 '* ]]
+	grep -q '^>From here$' "$T/out/box"
+	[ "$(find "$T/out/dir/new" -type f | wc -l)" -eq 1 ]
+	[[ $(to none) == '250 '* ]]
+	[[ $(to no) == '554 5.3.0 '*'not for you, sorry'* ]]
+	[[ $(to later) == '451 4.3.0 '* ]]
+	[[ $(to gone) == '451 4.3.5 '* ]]
+	# The address that stands for it is no way in.
+	run "$RELAY" explain --domains=here.example --users="$T/users" "${flags[@]}" --mda="$mda" list@here.example
+	action=$(printf '%s\n' "$output" | grep -oE '\|list=[0-9a-f]{16}@here.example' | head -n 1)
+	[ -n "$action" ]
+	run rcpts "${flags[@]}" --mda="$mda" -- "$action"
+	[[ ${lines[0]} == '550 5.1.1 '* ]]
+	# What the aliases don't have is not run.
+	printf '%s\r\n' 'LHLO x' 'MAIL FROM:<>' 'RCPT TO:<|list=0000000000000000@here.example>' "RCPT TO:<$action>" QUIT |
+		"$BIN/mda-deliver" --lmtp --users="$T/users" "${flags[@]}" >"$T/lmtp"
+	grep -q '^550 5.1.1' "$T/lmtp"
+	# Who did not ask for it has none of it.
+	run "$RELAY" serve --aliases="$T/aliases" --alias-files </dev/null
+	[ "$status" -eq 78 ]
+	run "$BIN/mda-deliver" --lmtp --aliases="$T/aliases" </dev/null
+	[ "$status" -eq 78 ]
+	chmod 666 "$T/aliases"
+	run "$RELAY" serve "${flags[@]}" </dev/null
+	[ "$status" -eq 78 ]
+}

@@ -44,6 +44,11 @@ struct boxes *boxes_new(const struct mda_options *o)
 	return b;
 }
 
+void boxes_elsewhere(struct boxes *b)
+{
+	b->logged = true;
+}
+
 static void remove_at(struct boxes *b, size_t i)
 {
 	maildir_close(b->box[i].m);

@@ -32,6 +32,19 @@ static bool pending(const struct target *t, uid_t uid)
 	return t->err.class == ERR_NONE && !*t->place && t->uid == uid;
 }
 
+static void act(struct filing *f, struct target *t)
+{
+	struct buf top;
+	if (t->discard) {
+		t->place = t->path;
+		return;
+	}
+	buf_init(&top, TOP_MAX);
+	top_fields(f, t, &top);
+	action_run(f, t, buf_span(&top));
+	buf_free(&top);
+}
+
 static void file_mbox(struct filing *f, struct target *t)
 {
 	struct buf text;
@@ -145,6 +158,10 @@ static void file_for(struct filing *f, uid_t uid)
 		struct target *t = &f->target[i];
 		if (!pending(t, uid))
 			continue;
+		if (t->command || t->discard) {
+			act(f, t);
+			continue;
+		}
 		if (t->kind == LOCATION_MBOX) {
 			file_mbox(f, t);
 			continue;
@@ -186,6 +203,8 @@ static void child_main(struct filing *f, const struct target *first, int fd)
 	/* Stores that root has opened are not this user's to use. */
 	f->m->o.durability = DURABILITY_FILE;
 	f->m->boxes = boxes_new(&f->m->o);
+	if (first->action)
+		boxes_elsewhere(f->m->boxes);
 	for (size_t i = 0; i < f->n && rc < 0; i++)
 		if (pending(&f->target[i], uid))
 			f->target[i].err = err;

@@ -59,7 +59,7 @@ static void op_rcpt(struct smtp_session *x, struct smtp_env_rcpt *r, struct smtp
 	struct target *t = arena_alloc(x->env.arena, sizeof *t);
 	int rc = target_find(l->m, x->env.arena, r->text, t, &err);
 	/* Full already, or with what MAIL's SIZE declares: told before the content is sent. */
-	if (rc == 0 && t->kind == LOCATION_MAILDIR && t->uid == (uid_t)-1) {
+	if (rc == 0 && t->kind == LOCATION_MAILDIR && t->uid == (uid_t)-1 && !t->command) {
 		struct maildir *box = boxes_get(l->m->boxes, t->path, &err);
 		if (box) {
 			maildir_limit(box, t->user.quota);

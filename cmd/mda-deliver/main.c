@@ -35,6 +35,12 @@ static const struct opt table[] = {
 	{ "store-id", 0, OPT_STR, AT(store_id), "FILE", "deliver only while this file is there: the store is mounted",
 	    NULL, 0 },
 	{ "users", 0, OPT_STR, AT(users), "FILE", "who has a mailbox here", NULL, 0 },
+	{ "aliases", 0, OPT_STR, AT(aliases), "FILE", "where the relay's commands and files stand", NULL, 0 },
+	{ "alias-commands", 0, OPT_FLAG, AT(alias_commands), NULL, "run commands of aliases", NULL, 0 },
+	{ "alias-files", 0, OPT_FLAG, AT(alias_files), NULL, "append to files of aliases", NULL, 0 },
+	{ "alias-user", 0, OPT_STR, AT(alias_user), "USER",
+	    "who does that when root owns the aliases, nobody by default", NULL, 0 },
+	{ "alias-timeout", 0, OPT_DURATION, AT(alias_timeout), "TIME", "for a command, 30s by default", NULL, 0 },
 	{ "delimiter", 0, OPT_STR, AT(delimiters), "CHARS", "what separates user and detail, + by default", NULL, 0 },
 	{ "detail-mailbox", 0, OPT_FLAG, AT(detail_mailbox), NULL, "user+detail goes to the folder 'detail'", NULL, 0 },
 	{ "quota", 0, OPT_SIZE, AT(quota), "SIZE", "of users whose row gives none", NULL, 0 },
@@ -145,6 +151,8 @@ static int run(struct mda *m, struct err *err)
 		return err_exit_status(err);
 	if (m->o.users && !(m->users = users_open(m->o.users, err)))
 		return err_exit_status(err);
+	if (action_open(m, err) < 0)
+		return err_exit_status(err);
 	/* What a crash left is mended before the first letter. */
 	if (m->o.sync && boxes_log(&m->o, err) < 0)
 		return err_exit_status(err);
@@ -153,6 +161,7 @@ static int run(struct mda *m, struct err *err)
 	boxes_free(m->boxes);
 	durable_log_close();
 	users_close(m->users);
+	aliases_free(m->aliases);
 	return status;
 }
 
@@ -161,6 +170,8 @@ int main(int argc, char **argv)
 	/* What options give lives as long as the process. */
 	static struct mda m = { .o = { .sender = "",
 				    .delimiters = "+",
+				    .alias_user = "nobody",
+				    .alias_timeout = 30 * 1000,
 				    .tmp = "/var/tmp",
 				    .sync = true,
 				    .durability = DURABILITY_AUTO,

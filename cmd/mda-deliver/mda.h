@@ -15,11 +15,15 @@
 #include "base/span.h"
 #include "io/durable.h"
 #include "mda-deliver/letter.h"
+#include "users/aliases.h"
 #include "users/users.h"
 
 struct mda_options {
 	const char *sender, *original, *user, *mailbox; /* one delivery's */
 	const char *mail, *users, *delimiters, *hostname, *tmp, *trace, *ready_file, *store_id;
+	const char *aliases, *alias_user;
+	bool alias_commands, alias_files;
+	int64_t alias_timeout;
 	bool detail_mailbox, create, lmtp, explain, sync;
 	int durability; /* enum durability */
 	uint64_t quota, max_size;
@@ -28,7 +32,8 @@ struct mda_options {
 };
 struct mda {
 	struct mda_options o;
-	struct users *users; /* NULL: no users file */
+	struct users *users;     /* NULL: no users file */
+	struct aliases *aliases; /* NULL: none that ask for a command or a file */
 	struct boxes *boxes;
 };
 
@@ -41,6 +46,9 @@ struct target {
 	enum location_kind kind;
 	const char *path;
 	struct span mailbox; /* the folder, "INBOX" */
+	const char *command; /* NULL: it is filed at path */
+	bool action;         /* what an alias asks for */
+	bool discard;        /* /dev/null */
 	/* out */
 	struct err err;    /* class ERR_NONE: it is filed */
 	const char *place; /* "new/NAME" below the mailbox, "" for an mbox */
@@ -63,6 +71,14 @@ struct filing {
 };
 void filing_run(struct filing *f);
 
+/* action.c: what aliases ask for. 0, or -1 with err. */
+int action_open(struct mda *m, struct err *err);
+/* Does the address stand for such a thing? */
+bool action_is(const struct mda *m, struct span address);
+int action_find(struct mda *m, struct arena *a, struct span address, struct target *t, struct err *err);
+/* Runs its command, with these fields on top; sets err or place. */
+void action_run(struct filing *f, struct target *t, struct span top);
+
 /* Becomes the target's user for good; for the process that delivers one message. */
 int become_user(const struct target *t, struct err *err);
 
@@ -72,6 +88,8 @@ struct boxes;
 int boxes_log(const struct mda_options *o, struct err *err);
 struct boxes *boxes_new(const struct mda_options *o);
 void boxes_free(struct boxes *b);
+/* None of these lies where the users' mail does: no log is looked for there, where we may not be let in. */
+void boxes_elsewhere(struct boxes *b);
 struct maildir;
 /* Opened and created if needed; borrowed until drop or the next get. */
 struct maildir *boxes_get(struct boxes *b, const char *path, struct err *err);

@@ -144,6 +144,8 @@ int target_find(struct mda *m, struct arena *a, struct span address, struct targ
 		.gid = (gid_t)-1 };
 	if (check_store(m, err) < 0)
 		return -1;
+	if (action_is(m, address))
+		return action_find(m, a, address, t, err);
 	int rc = !address.n ? from_self(a, t, err)
 		 : m->users ? from_file(m, a, address, t, err)
 			    : from_system(m, a, address, t, err);

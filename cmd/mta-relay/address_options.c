@@ -1,12 +1,20 @@
 /* SPDX-License-Identifier: ISC */
 #include "mta-relay/address_options.h"
 
+#include "users/aliases.h"
+
 #define AT(member) offsetof(struct address_options, member)
 
 const struct opt relay_address_options[] = {
 	{ "virtual", 0, OPT_STR, AT(virtual), "TABLE", "addresses and domains that lead to other addresses", NULL, 0 },
 	{ "relay-recipients", 0, OPT_STR, AT(relay_recipients), "TABLE", "who exists in the domains of --relay-to",
 	    NULL, 0 },
+	{ "sender-owners", 0, OPT_STR, AT(sender_owners), "TABLE", "which users may send as an address or @domain",
+	    NULL, 0 },
+	{ "alias-commands", 0, OPT_FLAG, AT(alias_commands), NULL, "aliases may name commands, which the MDA runs",
+	    NULL, 0 },
+	{ "alias-files", 0, OPT_FLAG, AT(alias_files), NULL, "aliases may name files, which the MDA appends to", NULL,
+	    0 },
 	{ "srs-domain", 0, OPT_STR, AT(srs_domain), "DOMAIN", "rewrites senders of mail that is sent on", NULL, 0 },
 	{ "srs-secret", 0, OPT_STR, AT(srs_secret), "FILE", "what such addresses are signed with", NULL, 0 },
 	{ 0 },
@@ -18,6 +26,7 @@ static const struct place {
 } places[] = {
 	{ AT(virtual), offsetof(struct address_tables, virtual) },
 	{ AT(relay_recipients), offsetof(struct address_tables, relay_recipients) },
+	{ AT(sender_owners), offsetof(struct address_tables, sender_owners) },
 };
 enum {
 	PLACES = sizeof places / sizeof *places
@@ -33,6 +42,11 @@ static struct table **table_of(struct address_tables *t, size_t i)
 {
 	/* UNSAFE: as above. */
 	return (struct table **)(void *)((char *)t + places[i].table);
+}
+
+unsigned address_aliases_allow(const struct address_options *o)
+{
+	return (o->alias_commands ? (unsigned)ALIASES_COMMANDS : 0) | (o->alias_files ? (unsigned)ALIASES_FILES : 0);
 }
 
 int address_tables_open(struct address_tables *t, const struct address_options *o, struct err *err)

@@ -11,14 +11,18 @@
 #include "users/table.h"
 
 struct address_options {
-	const char *virtual, *relay_recipients; /* tables */
+	const char *virtual, *relay_recipients, *sender_owners; /* tables */
 	const char *srs_domain, *srs_secret;
+	bool alias_commands, alias_files;
 };
 extern const struct opt relay_address_options[];
 
+/* What aliases_open_allowing may allow. */
+unsigned address_aliases_allow(const struct address_options *o);
+
 struct address_tables {
-	struct table *virtual, *relay_recipients; /* NULL: none */
-	struct srs *srs;                          /* NULL: senders stay as they are */
+	struct table *virtual, *relay_recipients, *sender_owners; /* NULL: none */
+	struct srs *srs;                                          /* NULL: senders stay as they are */
 };
 /* 0, or -1 with err and nothing open. */
 int address_tables_open(struct address_tables *t, const struct address_options *o, struct err *err);

@@ -47,7 +47,8 @@ static int open_tables(struct explain *x, struct err *err)
 	if ((o->way.domains && !(x->domains = domains_open(o->way.domains, err))) ||
 	    (o->relay_to && !(x->relay_to = domains_open(o->relay_to, err))) ||
 	    (o->users && !(x->users = users_open(o->users, err))) ||
-	    (o->aliases && !(x->aliases = aliases_open_allowing(o->aliases, ALIASES_COMMANDS | ALIASES_FILES, err))) ||
+	    (o->aliases &&
+		!(x->aliases = aliases_open_allowing(o->aliases, address_aliases_allow(&o->addresses), err))) ||
 	    address_tables_open(&x->tables, &o->addresses, err) < 0)
 		return -1;
 	x->policy = (struct relay_policy){ .domains = x->domains,
@@ -100,6 +101,10 @@ static void tell_local(const struct explain *x, const struct relay_target *t)
 {
 	if (!t->local)
 		return;
+	if (aliases_is_action(span_str(t->addr))) {
+		printf("  %s stands for a command or a file of %s: the MDA does it\n", t->addr, x->o.aliases);
+		return;
+	}
 	if (x->users)
 		printf("  %s is in %s\n", t->addr, x->o.users);
 	else

@@ -396,3 +396,32 @@ int mda_send(struct mda *m, struct smtp_message *msg, void (*rewind)(void *arg),
 		err->class = ERR_TEMP;
 	return rc;
 }
+
+static int ask_once(struct mda *m, const struct smtp_question *q, struct err *result, struct err *err)
+{
+	if (!m->client && begin(m, err) < 0)
+		return -1;
+	m->used = true;
+	trace_enter(m->talk);
+	smtp_client_budget(m->client, m->end ? patience(m) : 0);
+	int rc = smtp_client_ask(m->client, q, result, err);
+	smtp_client_budget(m->client, 0);
+	m->talk = trace_leave();
+	if (rc < 0 || !smtp_client_alive(m->client))
+		hang_up(m, false);
+	return rc;
+}
+
+int mda_ask(struct mda *m, const struct smtp_question *q, struct err *result, struct err *err)
+{
+	if (m->client && !smtp_client_alive(m->client))
+		hang_up(m, false);
+	m->end = m->limits.budget ? now_ms() + m->limits.budget : 0;
+	bool reused = m->client && m->used;
+	int rc = ask_once(m, q, result, err);
+	if (rc < 0 && reused && err->sys != ETIMEDOUT)
+		rc = ask_once(m, q, result, err);
+	m->end = 0;
+	note_health(m, rc == 0);
+	return rc;
+}

@@ -49,4 +49,7 @@ const char *mda_name(const struct mda *m);
  * after m->arg was rewound). */
 int mda_send(struct mda *m, struct smtp_message *msg, void (*rewind)(void *arg), struct err *err);
 
+/* Would it take mail for the recipient? 0: result says; -1 with err: it can't be asked now. */
+int mda_ask(struct mda *m, const struct smtp_question *q, struct err *result, struct err *err);
+
 #endif

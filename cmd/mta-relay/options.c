@@ -10,6 +10,7 @@
 #include "io/tls.h"
 #include "mta-relay/relay.h"
 #include "mta-relay/serve_client.h"
+#include "mta-relay/serve_address.h"
 #include "mta-relay/serve_esmtp.h"
 #include "mta-relay/serve_hooks.h"
 #include "mta-relay/way_options.h"
@@ -32,6 +33,7 @@ const struct opt *const relay_tables[] = {
 	relay_way_options,
 	serve_esmtp_options,
 	relay_address_options,
+	serve_address_options,
 	NULL,
 };
 

@@ -310,19 +310,46 @@ static bool is_row_of(struct judge *j, struct span user, struct span local, stru
 	       span_ieq(row.name, user);
 }
 
-bool policy_owns(const struct relay_policy *p, struct arena *a, struct span user, const struct addr *sender)
+/* Login names, separated by commas or blanks. */
+static bool names_user(struct span list, struct span user)
 {
-	struct judge j = { .p = p, .arena = a };
+	while (list.n) {
+		struct span part = span_cut(&list, ',');
+		for (struct span name; (name = span_word(&part)).n;)
+			if (span_ieq(name, user))
+				return true;
+	}
+	return false;
+}
+
+static bool owns(struct judge *j, struct span user, const struct addr *sender)
+{
+	const struct relay_policy *p = j->p;
 	struct judge_found l;
 	struct smtp_answer answer = { 0 };
-	if (!p->users || !judge_domain(&j, p->domains, sender->domain))
+	struct span owners;
+	if (p->tables && judge_row(j, p->tables->sender_owners, sender->local, sender->domain, &owners) != ROW_NONE)
+		return names_user(owners, user);
+	if (!p->users || !judge_domain(j, p->domains, sender->domain))
 		return false;
-	if (is_row_of(&j, user, sender->local, sender->domain))
+	if (is_row_of(j, user, sender->local, sender->domain))
 		return true;
-	if (!judge_expand(&j, sender->local, sender->domain, &l, &answer) || answer.code)
+	if (!judge_expand(j, sender->local, sender->domain, &l, &answer) || answer.code)
 		return false;
 	for (size_t i = 0; i < l.n; i++)
-		if (is_row_of(&j, user, l.v[i].local, l.v[i].domain))
+		if (is_row_of(j, user, l.v[i].local, l.v[i].domain))
 			return true;
 	return false;
+}
+
+enum policy_owner policy_owns(
+    const struct relay_policy *p, struct arena *a, struct span user, const struct addr *sender)
+{
+	struct judge j = { .p = p, .arena = a };
+	bool yes = owns(&j, user, sender);
+	if (j.trouble.class == ERR_NONE)
+		return yes ? OWNER_YES : OWNER_NO;
+	log_err("table sender=%s error=%s", log_quote(span_str(judge_address(a, sender->local, sender->domain))),
+	    log_quote(span_str(j.trouble.text)));
+	return OWNER_UNKNOWN;
 }

@@ -62,7 +62,14 @@ void policy_rcpt(const struct relay_policy *p, struct arena *a, const struct rel
 /* Why anybody may send there, in words: "its domain is ours". For an address that was taken. */
 const char *policy_standing(const struct relay_policy *p, struct arena *a, const struct smtp_env_rcpt *r);
 
-/* Is the address one of the user's: the row that it finds in the users file, or an alias that leads there? */
-bool policy_owns(const struct relay_policy *p, struct arena *a, struct span user, const struct addr *sender);
+/* May the user send as this address? When the table of owners has it (or its @domain) its row names them; otherwise it
+ * is his when it finds his row in the users file, or an alias leads there. */
+enum policy_owner {
+	OWNER_NO,
+	OWNER_YES,
+	OWNER_UNKNOWN /* a table can't be asked now */
+};
+enum policy_owner policy_owns(
+    const struct relay_policy *p, struct arena *a, struct span user, const struct addr *sender);
 
 #endif

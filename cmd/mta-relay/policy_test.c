@@ -247,6 +247,66 @@ static void test_tables(void **state)
 	arena_free(arena);
 }
 
+static void test_owners(void **state)
+{
+	static const struct {
+		const char *user, *sender;
+		enum policy_owner want;
+	} t[] = {
+		{ "alice@here.example", "alice@here.example", OWNER_YES },
+		{ "alice@here.example", "alice+x@here.example", OWNER_YES },
+		{ "alice@here.example", "bob@here.example", OWNER_NO },
+		{ "alice@here.example", "team@here.example", OWNER_YES },
+		{ "bob@here.example", "team@here.example", OWNER_NO },
+		{ "alice@here.example", "info@virt.example", OWNER_YES },
+		{ "alice@here.example", "x@far.example", OWNER_NO },
+		/* The table decides alone. */
+		{ "bob@here.example", "sales@far.example", OWNER_YES },
+		{ "ALICE@here.example", "Sales@FAR.example", OWNER_YES },
+		{ "carol@here.example", "sales@far.example", OWNER_NO },
+		{ "bob@here.example", "any@part.example", OWNER_YES },
+		{ "carol@here.example", "carol@here.example", OWNER_NO },
+	};
+	char users[] = "/tmp/users-XXXXXX", aliases[] = "/tmp/aliases-XXXXXX";
+	struct err err = { 0 };
+	struct arena *arena = arena_new();
+	struct address_tables tables = { 0 };
+	(void)state;
+	write_file(users, "alice@here.example\nbob@here.example\ncarol@here.example\n");
+	write_file(aliases, "team: alice\n");
+	assert_int_equal(address_tables_open(&tables,
+			     &(struct address_options){ .virtual = "inline:{info@virt.example=alice@here.example}",
+				 .sender_owners = "inline:{sales@far.example={bob@here.example, "
+						  "alice@here.example}, @part.example=bob@here.example,"
+						  "carol@here.example=bob@here.example}" },
+			     &err),
+	    0);
+	struct relay_policy p = { .domains = domains_open("here.example,virt.example", &err),
+		.users = users_open(users, &err),
+		.aliases = aliases_open(aliases, &err),
+		.tables = &tables,
+		.delimiters = "+" };
+	for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
+		struct addr sender;
+		assert_true(addr_parse_mailbox(span_str(t[i].sender), true, false, &sender, arena));
+		if (policy_owns(&p, arena, span_str(t[i].user), &sender) != t[i].want)
+			fail_msg("%s as %s", t[i].user, t[i].sender);
+	}
+	address_tables_close(&tables);
+	assert_int_equal(address_tables_open(&tables,
+			     &(struct address_options){ .sender_owners = "socketmap:unix:/nonexistent/s:x" }, &err),
+	    0);
+	const struct addr sender = { .local = SPAN("alice"), .domain = SPAN("here.example") };
+	assert_int_equal(policy_owns(&p, arena, SPAN("alice@here.example"), &sender), OWNER_UNKNOWN);
+	address_tables_close(&tables);
+	unlink(users);
+	unlink(aliases);
+	users_close(p.users);
+	aliases_free((struct aliases *)p.aliases);
+	domains_free((struct domains *)p.domains);
+	arena_free(arena);
+}
+
 /* A table that can't be asked: never "no such address", whoever asks and whichever it is. */
 static void test_out_of_reach(void **state)
 {
@@ -368,6 +428,7 @@ static void test_nothing(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_matrix), cmocka_unit_test(test_reports),
-		cmocka_unit_test(test_nothing), cmocka_unit_test(test_tables), cmocka_unit_test(test_out_of_reach) };
+		cmocka_unit_test(test_nothing), cmocka_unit_test(test_tables), cmocka_unit_test(test_owners),
+		cmocka_unit_test(test_out_of_reach) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -71,6 +71,7 @@ const struct opt_group relay_serve_groups[] = {
 	{ confine_options, AT(confine) },
 	{ confine_user_options, AT(confine) },
 	{ relay_hook_options, AT(hooks) },
+	{ serve_address_options, AT(address) },
 	{ 0 },
 };
 
@@ -97,7 +98,8 @@ static int read_tables(const struct serve_settings *o, struct tables *t, struct 
 	if ((!o->domains || (t->domains = domains_open(o->domains, err))) &&
 	    (!o->relay_to || (t->relay_to = domains_open(o->relay_to, err))) &&
 	    (!o->users || (t->users = users_open(o->users, err))) &&
-	    (!o->aliases || (t->aliases = aliases_open(o->aliases, err))) &&
+	    (!o->aliases ||
+		(t->aliases = aliases_open_allowing(o->aliases, address_aliases_allow(&o->addresses), err))) &&
 	    address_tables_open(&t->addresses, &o->addresses, err) == 0)
 		return 0;
 	free_tables(t);

@@ -12,6 +12,7 @@
 #include "mta-relay/guard.h"
 #include "mta-relay/handoff.h"
 #include "mta-relay/policy.h"
+#include "mta-relay/serve_address.h"
 #include "mta-relay/serve_esmtp.h"
 #include "mta-relay/serve_change.h"
 #include "mta-relay/serve_client.h"
@@ -38,6 +39,7 @@ enum {
 
 struct serve_settings {
 	struct address_options addresses;
+	struct serve_address_options address;
 	int role, early_input, log, durability; /* enum durability */
 	struct opt_list listen;
 	const char *tls_cert, *tls_key, *hostname, *domains, *relay_to, *users, *aliases, *trust, *delimiter;
@@ -64,6 +66,7 @@ struct relay_server {
 	struct users *users;
 	struct aliases *aliases;
 	struct address_tables tables;
+	struct serve_verify *verify; /* of this worker; NULL: nobody asks */
 	struct net_list *trust, *loopback;
 	struct tls_ctx *tls;
 	struct mda *mda; /* of this worker; NULL: local mail is queued */

@@ -5,12 +5,15 @@
 #include "mta-relay/guard_int.h"
 
 const struct serve_check *const serve_checks[] = {
+	&no_mail_check,
 	&guard_check,
 	&limit_check,
 	&greet_check,
 	&auth_check,
 	&policy_check,
+	&owner_check,
 	&user_check,
+	&verify_check,
 	&esmtp_check,
 	&submit_check,
 	&dns_check,

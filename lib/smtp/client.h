@@ -108,4 +108,13 @@ struct smtp_message {
  * before anything is sent. */
 int smtp_client_send(struct smtp_client *c, struct smtp_message *m, struct err *err);
 
+/* Would the server take mail for this recipient? MAIL and RCPT, no content. 0: result says, class ERR_NONE for yes;
+ * -1: err is the session's failure, and nothing was said. */
+struct smtp_question {
+	const char *from, *rcpt; /* without <> */
+	bool utf8;
+	uint64_t size; /* 0 when unknown */
+};
+int smtp_client_ask(struct smtp_client *c, const struct smtp_question *q, struct err *result, struct err *err);
+
 #endif

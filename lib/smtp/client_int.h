@@ -38,6 +38,11 @@ static inline bool client_positive(const struct smtp_client *c)
 /* How long to wait where RFC 5321 4.5.3.2 says ms. */
 int64_t client_patience(const struct smtp_client *c, int64_t ms);
 
+/* May the path stand between '<' and '>'? */
+bool client_path_ok(const char *path, bool utf8);
+/* RSET where a transaction was left open. */
+int client_clean_up(struct smtp_client *c, struct err *err);
+
 int client_auth(struct smtp_client *c, struct err *err);
 
 #endif

@@ -79,7 +79,7 @@ static void decide_rest(struct txn *t, const struct err *why)
 }
 
 /* Outside a quoted local part: nothing that could end the path, the parameter or the line. */
-static bool path_ok(const char *path, bool utf8)
+bool client_path_ok(const char *path, bool utf8)
 {
 	bool quoted = false;
 	size_t n = strlen(path);
@@ -114,13 +114,13 @@ static bool param_ok(const char *value, bool blanks)
 static int check_envelope(struct txn *t, struct err *err)
 {
 	const struct smtp_message *m = t->m;
-	if (!path_ok(m->from, m->utf8) || !param_ok(m->ret, false) || !param_ok(m->envid, false) ||
+	if (!client_path_ok(m->from, m->utf8) || !param_ok(m->ret, false) || !param_ok(m->envid, false) ||
 	    !param_ok(m->extra, true))
 		return err_reply(err, 501, "5.1.7", "the sender or a parameter cannot be sent");
 	for (size_t i = 0; i < m->n_rcpt; i++) {
 		const struct smtp_rcpt *r = &m->rcpt[i];
 		struct err why = { 0 };
-		if (*r->address && path_ok(r->address, m->utf8) && param_ok(r->notify, false) &&
+		if (*r->address && client_path_ok(r->address, m->utf8) && param_ok(r->notify, false) &&
 		    param_ok(r->orcpt, false))
 			continue;
 		err_reply(&why, 501, "5.1.3", "the recipient's address cannot be sent");
@@ -529,7 +529,7 @@ static int deliver(struct txn *t, struct err *err)
 }
 
 /* Back to idle after a transaction that ended before its final dot. */
-static int clean_up(struct smtp_client *c, struct err *err)
+int client_clean_up(struct smtp_client *c, struct err *err)
 {
 	if (!c->unfinished)
 		return 0;
@@ -553,7 +553,7 @@ static int run(struct txn *t, struct err *err)
 		decide_rest(t, &refusal);
 		return 0;
 	}
-	if (client_quiet(c, err) < 0 || clean_up(c, err) < 0)
+	if (client_quiet(c, err) < 0 || client_clean_up(c, err) < 0)
 		return -1;
 	c->unfinished = true;
 	t->bdat = may_bdat(t);

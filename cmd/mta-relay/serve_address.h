@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: ISC
+ *
+ * What serve alone does about addresses, besides address_options.h: asking the delivery agent at RCPT, and answering
+ * that no mail is taken here at all.
+ */
+#ifndef MTA_RELAY_SERVE_ADDRESS_H
+#define MTA_RELAY_SERVE_ADDRESS_H
+
+#include "base/opts.h"
+
+struct serve_address_options {
+	int verify; /* enum address_verify */
+	bool no_mail, rewrite_sender;
+};
+enum address_verify {
+	VERIFY_NO,
+	VERIFY_LMTP
+};
+extern const struct opt serve_address_options[];
+
+struct serve_check;
+extern const struct serve_check no_mail_check; /* before all others */
+extern const struct serve_check owner_check;   /* serve_owner.c */
+extern const struct serve_check verify_check;  /* behind policy_check */
+
+#endif
