@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "io/trace.h"
+#include "mta-relay/serve_ask.h"
 #include "mta-relay/serve_check.h"
 
 #define STAGE(member) offsetof(struct serve_check, member)
@@ -154,6 +155,12 @@ static struct smtp_server_config config_for(const struct relay_session *s, const
 		.auth_without_tls = rs->o.auth_without_tls,
 		.prdr = rs->o.mda != NULL,
 		.binary = true,
+		.requiretls = true,
+		.deliver_by = true,
+		.priority = true,
+		.priority_trusted = s->trusted,
+		/* RFC 4865 4.2 2: for submission. */
+		.hold_max = msa || s->trusted ? rs->o.esmtp.hold_max / 1000 : 0,
 		.max_size = rs->o.max_size,
 		.max_rcpt = rs->o.max_recipients,
 		.bare_lf_ok = stream_is_local(c->s),
@@ -194,6 +201,9 @@ int serve_conversation(struct conn *c, void *relay_server)
 		.done = on_done,
 		.reset = on_reset,
 		.authenticated = on_authenticated,
+		.vrfy = ask_vrfy,
+		.expn = ask_expn,
+		.etrn = ask_etrn,
 		.command = on_command };
 	struct relay_server *rs = relay_server;
 	struct relay_session s = {
@@ -209,6 +219,10 @@ int serve_conversation(struct conn *c, void *relay_server)
 	x.peer_name = reverse_name(rs, s.arena, c);
 	struct smtp_server_config config = config_for(&s, c);
 	ops.sasl = serve_sasl(rs);
+	if (rs->o.esmtp.vrfy == VRFY_NO)
+		ops.expn = NULL;
+	if (!rs->o.esmtp.etrn)
+		ops.etrn = NULL;
 	int rc = smtp_server_run(&config, &ops, &x, &err);
 	checks_close(&s, &x);
 	s.talk.quit |= serve_stopping;
