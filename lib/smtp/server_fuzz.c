@@ -59,6 +59,31 @@ static void on_done(struct smtp_session *x, struct smtp_answer *answers, size_t 
 	answers[n - 1] = (struct smtp_answer){ .code = seen->content.len % 3 ? 0 : 452, .text = "a\nb" };
 }
 
+/* What MAIL says of times is in its range, and what is kept of it is plain text. */
+static void on_mail(struct smtp_session *x, struct smtp_answer *a)
+{
+	const struct smtp_env *e = &x->env;
+	(void)a;
+	if (e->priority < -9 || e->priority > 9 || (e->by.mode == 'R' && e->by.seconds <= 0) || e->requiretls)
+		abort();
+	if (e->hold && span_has_ctl(span_str(e->hold)))
+		abort();
+}
+
+static void on_expn(struct smtp_session *x, struct span what, struct buf *lines, struct smtp_answer *a)
+{
+	(void)x, (void)a;
+	buf_addf(lines, "<%.*s>\n", SPAN_FMT(what));
+}
+
+static void on_etrn(struct smtp_session *x, struct span node, struct smtp_answer *a)
+{
+	struct seen *seen = x->arg;
+	if (seen->started)
+		abort();
+	smtp_answer(a, 253, "2.0.0", "%.*s", SPAN_FMT(node));
+}
+
 static void on_reset(struct smtp_session *x)
 {
 	struct seen *seen = x->arg;
@@ -80,9 +105,14 @@ static void check_output(struct span out)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct smtp_server_ops ops = {
-		.rcpt = on_rcpt, .data = on_data, .chunk = on_chunk, .done = on_done, .reset = on_reset
-	};
+	static const struct smtp_server_ops ops = { .mail = on_mail,
+		.expn = on_expn,
+		.etrn = on_etrn,
+		.rcpt = on_rcpt,
+		.data = on_data,
+		.chunk = on_chunk,
+		.done = on_done,
+		.reset = on_reset };
 	if (size < 1)
 		return 0;
 	unsigned o = data[0];
@@ -93,6 +123,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.max_size = o & 8 ? 100 : 0,
 		.prdr = true,
 		.binary = true,
+		.deliver_by = true,
+		.priority = true,
+		.priority_trusted = o & 16,
+		.requiretls = true,
+		.hold_max = 86400,
 		.max_rcpt = 3 };
 	struct seen seen = { 0 };
 	buf_init(&seen.content, 1 << 24);
