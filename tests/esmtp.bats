@@ -3,6 +3,7 @@
 # shellcheck disable=SC2154,SC2016,SC2153
 
 load queue
+bats_require_minimum_version 1.5.0
 
 setup() {
 	queue_setup
@@ -405,4 +406,25 @@ queued_at() { find "$1" -path '*/msg/*' -type f 2>/dev/null; }
 	printf 'Subject: x\n\nx\n' | inject ü@client.example u@far.example
 	run_queue
 	grep -q '^X-From: <ü@client.example> SMTPUTF8' "$SINK/0001"
+}
+
+@test "mua-send asks a server, or the queue, for the same" {
+	SEND=${RELAY%/*}/mua-send
+	sink --ext='FUTURERELEASE 999999 2099-01-01T00:00:00Z' --ext='DELIVERBY' --ext=MT-PRIORITY
+	message | "$SEND" --server="smtp://127.0.0.1:$PORT" --starttls=never -f me@us.example --hold-for=10m '--by=3600;R' --priority=-2 u@far.example
+	grep -q '^X-From: <me@us.example> SIZE=[0-9]* BY=3600;R MT-PRIORITY=-2 HOLDFOR=600$\|^X-From: <me@us.example> BY=3600;R MT-PRIORITY=-2 HOLDFOR=600$' "$SINK/0001"
+	message | "$SEND" --server="smtp://127.0.0.1:$PORT" --starttls=never -f me@us.example --hold-until=2098-01-01T00:00:00Z u@far.example
+	grep -q 'HOLDUNTIL=2098-01-01T00:00:00Z$' "$SINK/0002"
+	sink
+	run -69 "$SEND" --server="smtp://127.0.0.1:$PORT" --starttls=never -f me@us.example --hold-for=10m u@far.example < <(message)
+	[[ $output == *'holds no messages'* ]]
+	run -64 "$SEND" --server="smtp://127.0.0.1:$PORT" --by=x u@far.example < <(message)
+	# No server: this host's queue.
+	ln -s "$(readlink -f "$SEND")" "$T/sendmail"
+	printf '[mta-relay]\nqueue = %s\n' "$Q" >"$T/conf"
+	message | "$T/sendmail" -C "$T/conf" -f me@us.example --requiretls --hold-for=10m '--by=3600;NT' --priority=4 u@far.example
+	grep -q '^flags: requiretls$' "$(queued_at "$Q")"
+	grep -q '^priority: 4$' "$(queued_at "$Q")"
+	grep -qE '^hold: [0-9]+ for;600$' "$(queued_at "$Q")"
+	grep -qE '^by: [0-9]+ NT$' "$(queued_at "$Q")"
 }

@@ -29,7 +29,8 @@ enum {
 
 struct inject_options {
 	const char *from, *queue, *hostname, *ret, *envid, *notify, *trace, *log_file;
-	const char *hold_for, *hold_until, *by, *priority;
+	int64_t hold_for; /* ms */
+	const char *hold_until, *by, *priority;
 	bool requiretls;
 	int log;
 	uint64_t max_size;
@@ -50,7 +51,7 @@ const struct opt relay_inject_options[] = {
 	{ "notify", 0, OPT_STR, AT(notify), "LIST", "NEVER, or some of SUCCESS,FAILURE,DELAY", NULL, OPT_NO_CONFIG },
 	{ "requiretls", 0, OPT_FLAG, AT(requiretls), NULL, "only over TLS, on all hops (RFC 8689)", NULL,
 	    OPT_NO_CONFIG },
-	{ "hold-for", 0, OPT_STR, AT(hold_for), "SECONDS", "not to be sent before that", NULL, OPT_NO_CONFIG },
+	{ "hold-for", 0, OPT_DURATION, AT(hold_for), "TIME", "not to be sent before that", NULL, OPT_NO_CONFIG },
 	{ "hold-until", 0, OPT_STR, AT(hold_until), "DATE", "the same, as 2026-11-30T08:00:00Z", NULL, OPT_NO_CONFIG },
 	{ "by", 0, OPT_STR, AT(by), "SECONDS;R|N", "else return it, or notify (RFC 2852)", NULL, OPT_NO_CONFIG },
 	{ "priority", 0, OPT_STR, AT(priority), "N", "-9 to 9: before or after others (RFC 6710)", NULL,
@@ -112,7 +113,8 @@ static int check_params(const struct inject_options *o, struct arena *a, struct 
 	struct smtp_mail_params mail;
 	struct smtp_rcpt_params rcpt;
 	struct buf xtext;
-	add_param(&args, "HOLDFOR", o->hold_for);
+	if (o->hold_for)
+		add_param(&args, "HOLDFOR", arena_printf(a, "%lld", (long long)(o->hold_for + 999) / 1000));
 	add_param(&args, "HOLDUNTIL", o->hold_until);
 	add_param(&args, "BY", o->by);
 	add_param(&args, "MT-PRIORITY", o->priority);
