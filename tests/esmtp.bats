@@ -62,7 +62,7 @@ reports() { grep -l '^X-From: <>' "$SINK"/0* 2>/dev/null || true; }
 reported() { # TO LINE...
 	local file to=$1
 	shift
-	file=$(grep -l "^X-Rcpt: <$to>" $(reports))
+	file=$(reports | xargs -r grep -l "^X-Rcpt: <$to>")
 	"$TOP/report-parse" "$file" >"$T/report" || return 1
 	for line; do grep -qx "$line" "$T/report" || { echo "no '$line'"; cat "$T/report"; return 1; }; done
 }
