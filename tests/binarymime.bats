@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # BINARYMIME (RFC 3030) all the way: taken by BDAT, kept, passed on as it is, and re-encoded for who takes lines only.
-# shellcheck disable=SC2154,SC2016
+# shellcheck disable=SC2154,SC2016,SC2034,SC2059,SC2001
 
 load queue
 

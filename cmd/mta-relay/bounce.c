@@ -28,6 +28,13 @@ bool bounce_wants_success(struct span notify)
 	return notify_has(notify, "SUCCESS");
 }
 
+/* Is it time to tell of a delay? RFC 2852 4.1.3: at the time that the sender gave, too. */
+static bool late(const struct spool_envelope *env, const struct bounce_config *c, int64_t now)
+{
+	return (env->by_mode == 'N' && now >= env->by_time) ||
+	       (c->warn_after && now - spool_began(env) >= c->warn_after);
+}
+
 static enum bounce_kind kind_of(const struct spool_msg *m, size_t rcpt, const struct bounce_config *c, int64_t now)
 {
 	const struct spool_rcpt_state *st = &m->file.state[rcpt];
@@ -36,13 +43,15 @@ static enum bounce_kind kind_of(const struct spool_msg *m, size_t rcpt, const st
 	case SPOOL_FAILED:
 		return !notify.n || notify_has(notify, "FAILURE") ? BOUNCE_FAILED : BOUNCE_NOTHING;
 	case SPOOL_DEFERRED:
-		if (st->warned || !c->warn_after || now - m->file.env.arrived / 1000000 < c->warn_after)
+		if (st->warned || !late(&m->file.env, c, now))
 			return BOUNCE_NOTHING;
 		return !notify.n || notify_has(notify, "DELAY") ? BOUNCE_DELAYED : BOUNCE_NOTHING;
 	case SPOOL_DELIVERED:
 		return notify_has(notify, "SUCCESS") ? BOUNCE_DELIVERED : BOUNCE_NOTHING;
 	case SPOOL_RELAYED:
-		return notify_has(notify, "SUCCESS") ? BOUNCE_RELAYED : BOUNCE_NOTHING;
+		return notify_has(notify, "SUCCESS") || (m->file.env.by_mode && !notify_has(notify, "NEVER"))
+			   ? BOUNCE_RELAYED
+			   : BOUNCE_NOTHING;
 	case SPOOL_EXPANDED:
 		return notify_has(notify, "SUCCESS") ? BOUNCE_EXPANDED : BOUNCE_NOTHING;
 	default:
@@ -88,7 +97,8 @@ static bool needs_utf8(const struct bounce_text *t)
 static bool wants_full(const struct spool_msg *m, const struct bounce_config *c, const enum bounce_kind *kind)
 {
 	bool failed = false;
-	if (m->file.env.binary || (c->return_max && m->file.size > c->return_max))
+	/* RFC 8689 5: a report that may go in the clear does not show what must not. */
+	if (m->file.env.binary || m->file.env.requiretls || (c->return_max && m->file.size > c->return_max))
 		return false;
 	for (size_t i = 0; i < m->file.env.n_rcpt; i++)
 		failed |= kind[i] == BOUNCE_FAILED;
@@ -141,6 +151,10 @@ static int queue_it(struct bounce_text *t, struct spool_msg *m, char id[SPOOL_ID
 	struct spool_envelope env = { .from = none,
 		.ret = none,
 		.envid = none,
+		.requiretls = m->file.env.requiretls,
+		.has_priority = m->file.env.has_priority, /* RFC 6710 4.6 */
+		.priority = m->file.env.priority,
+		.hold = none,
 		.client = SPAN("local"),
 		.helo = none,
 		.user = none,

@@ -89,6 +89,11 @@ static void add_header(const struct bounce_text *t, struct buf *out)
 	buf_adds(out, "\r\nThis is a delivery status notification in MIME format (RFC 3464).\r\n");
 }
 
+static int64_t retry_until(const struct bounce_text *t)
+{
+	return spool_began(&t->m->file.env) + t->c->expire;
+}
+
 static void add_part(const struct bounce_text *t, const char *type, const char *description, struct buf *out)
 {
 	buf_addf(out, "\r\n--=_%s\r\nContent-Type: %s\r\nContent-Description: %s\r\n", t->id, type, description);
@@ -149,7 +154,7 @@ static void add_explanation(const struct bounce_text *t, struct buf *out)
 			      "No further attempt will be made. The reasons are below.\r\n");
 	} else if (any(t, BOUNCE_DELAYED)) {
 		buf_adds(out, "Your message is delayed. It is still in the queue and will be tried\r\nagain until ");
-		date_format(t->m->file.env.arrived / 1000000 + t->c->expire, 0, out);
+		date_format(retry_until(t), 0, out);
 		buf_adds(out, ".\r\nYou need not send it again.\r\n");
 	} else {
 		buf_adds(out, "Your message was delivered, or passed on to a system or to several addresses,\r\n"
@@ -210,12 +215,13 @@ static void add_recipient(const struct bounce_text *t, size_t rcpt, struct buf *
 	add_original(t, r, out);
 	add_field("Final-Recipient", addr_needs_utf8(r->addr) ? "utf-8; " : "rfc822; ", r->addr, t, out);
 	buf_addf(out, "Action: %s\r\n", actions[kind]);
-	add_status(kind, o->enh, out);
+	bool by_over = kind == BOUNCE_DELAYED && t->m->file.env.by_mode && t->now >= t->m->file.env.by_time;
+	add_status(kind, by_over ? "4.4.7" : o->enh, out);
 	add_diagnostic(t, o, out);
 	if (o->when)
 		add_date("Last-Attempt-Date", o->when, out);
 	if (kind == BOUNCE_DELAYED)
-		add_date("Will-Retry-Until", t->m->file.env.arrived / 1000000 + t->c->expire, out);
+		add_date("Will-Retry-Until", retry_until(t), out);
 }
 
 static void add_report(const struct bounce_text *t, struct buf *out)
@@ -230,6 +236,11 @@ static void add_report(const struct bounce_text *t, struct buf *out)
 	buf_free(&envid);
 	buf_addf(out, "X-Queue-Id: %s\r\n", t->m->id);
 	add_date("Arrival-Date", env->arrived / 1000000, out);
+	/* RFC 2852 5; RFC 4865 5.1.2 */
+	if (env->by_mode)
+		add_date("Deliver-By-Date", env->by_time, out);
+	if (env->hold.n)
+		add_field("Future-Release-Request", "", env->hold, t, out);
 	for (size_t i = 0; i < env->n_rcpt; i++)
 		if (t->kind[i] != BOUNCE_NOTHING)
 			add_recipient(t, i, out);

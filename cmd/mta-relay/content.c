@@ -181,6 +181,21 @@ void content_put_above(struct content *c, struct span text)
 	c->above = b;
 }
 
+void content_look_field(const struct header_field *h, struct content_facts *f)
+{
+	struct span value = span_trim(h->value);
+	bool minus = span_starts(value, "-");
+	if (span_ieqs(h->name, "TLS-Required")) {
+		f->tls_optional |= span_ieqs(value, "No");
+	} else if (span_ieqs(h->name, "MT-Priority")) {
+		value = span_word(&value);
+		if (minus || span_starts(value, "+"))
+			value = span_from(value, 1);
+		f->has_priority = value.n == 1 && ascii_isdigit(value.p[0]);
+		f->priority = !f->has_priority ? 0 : minus ? '0' - value.p[0] : value.p[0] - '0';
+	}
+}
+
 void content_look(const struct content *c, struct content_facts *f)
 {
 	struct span rest = buf_span(&c->mem);
@@ -197,6 +212,7 @@ void content_look(const struct content *c, struct content_facts *f)
 			f->froms++;
 			f->from_value = h.value;
 		}
+		content_look_field(&h, f);
 		f->date |= span_ieqs(h.name, "Date");
 		f->bcc |= span_ieqs(h.name, "Bcc") || span_ieqs(h.name, "Resent-Bcc");
 	}

@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "msg/header.h"
 
 enum {
 	CONTENT_MEMORY = 1 << 20,
@@ -61,12 +62,17 @@ void content_put_above(struct content *c, struct span text);
 struct content_facts {
 	unsigned received;
 	bool date, message_id, bcc;
+	bool tls_optional; /* "TLS-Required: No" (RFC 8689 3) */
+	bool has_priority; /* MT-Priority (RFC 6758 3) */
+	int priority;
 	bool headless; /* its first line is no header field */
 	struct span mid;
 	struct span from_value; /* of the last From field */
 	unsigned froms;
 };
 void content_look(const struct content *c, struct content_facts *f);
+/* What one field asks of the transport, for whoever has no struct content. */
+void content_look_field(const struct header_field *h, struct content_facts *f);
 /* Removes Bcc and Resent-Bcc (RFC 5322 3.6.3: those are for the sender's eyes). */
 void content_drop_bcc(struct content *c);
 

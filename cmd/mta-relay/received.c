@@ -73,5 +73,8 @@ void received_field(
 	/* RFC 5321 7.2: one recipient only, so that none learns of another. */
 	if (x->env.n_rcpt == 1 && x->env.rcpt[0].text.n <= FOR_MAX)
 		buf_addf(out, "\r\n\tfor <%.*s>", SPAN_FMT(x->env.rcpt[0].text));
+	/* RFC 6710 4.1 */
+	if (x->env.has_priority)
+		buf_addf(out, "\r\n\tPRIORITY %d", x->env.priority);
 	buf_addf(out, ";\r\n\t%s\r\n", received_date(when));
 }

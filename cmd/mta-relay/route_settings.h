@@ -31,6 +31,9 @@ struct route_settings {
 	const char *helo, *password_file;
 	const char *auth;               /* the mechanism; NULL: the strongest */
 	const char *tls_cert, *tls_key; /* ours; key NULL: in the same file */
+	/* Of one message, not of the configuration: the server must offer REQUIRETLS and its certificate be verified.
+	 */
+	bool requiretls;
 };
 
 /* One NAME=VALUE. -1 with ERR_CONFIG: unknown, malformed, or a file that is not there. */

@@ -10,7 +10,7 @@
 #include "msg/addr.h"
 #include "msg/header.h"
 #include "mta-relay/events.h"
-#include "smtp/orcpt.h"
+#include "mta-relay/run_wishes.h"
 
 enum {
 	BATCH = 100,  /* recipients of one transaction: RFC 5321 4.5.3.1.8 promises no more */
@@ -75,18 +75,13 @@ static bool content_has_eightbit(void *arg)
 	return found;
 }
 
-/* RFC 6531 3.1: the parameter is needed when an address or the header is not ASCII. */
-static bool needs_utf8(struct attempt *x)
+/* RFC 6531 3.1: the parameter is needed when an address of the transaction or the header is not ASCII. */
+static bool header_needs_utf8(struct attempt *x)
 {
-	const struct spool_envelope *env = &x->m->file.env;
 	struct span head, body;
 	struct err err;
-	bool yes = has_eightbit(env->from);
-	for (size_t i = 0; i < env->n_rcpt && !yes; i++)
-		yes = has_eightbit(env->rcpt[i].addr);
-	if (!yes && env->utf8 && spool_read_head(x->m, HEADER_LOOK, &head, &err) == 0)
-		yes = has_eightbit(header_of(head, &body));
-	return yes;
+	return x->m->file.env.utf8 && spool_read_head(x->m, HEADER_LOOK, &head, &err) == 0 &&
+	       has_eightbit(header_of(head, &body));
 }
 
 static const char *text_or_null(struct arena *a, struct span s)
@@ -100,24 +95,39 @@ static void fill_message(struct attempt *x, struct hop_message *msg)
 	struct arena *a = x->m->arena;
 	*msg =
 	    (struct hop_message){ .rewind = content_rewind, .has_eightbit = content_has_eightbit, .begun = &x->begun };
-	msg->m = (struct smtp_message){ .from = arena_str(a, env->from),
+	msg->m = (struct smtp_message){ .from = wishes_address(a, env->from),
 		.ret = text_or_null(a, env->ret),
 		.envid = text_or_null(a, env->envid),
-		.utf8 = needs_utf8(x),
+		.utf8 = header_needs_utf8(x) || has_eightbit(span_str(wishes_address(a, env->from))),
 		.eightbit = env->eightbit,
 		.binary = env->binary,
+		.has_priority = env->has_priority,
+		.priority = env->priority,
+		.by = { .seconds = env->by_time - x->now, .mode = env->by_mode, .trace = env->by_trace },
 		.size = x->m->file.size,
 		.read = content_read,
 		.arg = x };
 }
 
-static enum spool_state state_of(const struct err *result, const struct hop_result *hop)
+/* RFC 2852 4.1.4: who wants to know how far it came, or that the promise ends here. */
+static bool tells_relay(const struct spool_envelope *env, const struct hop_result *hop)
 {
+	return env->by_mode && (env->by_trace || !hop->deliver_by);
+}
+
+static enum spool_state state_of(const struct attempt *x, const struct err *result, const struct hop_result *hop)
+{
+	const struct spool_envelope *env = &x->m->file.env;
 	if (result->class == ERR_PERM)
 		return SPOOL_FAILED;
 	if (result->class != ERR_NONE)
 		return SPOOL_DEFERRED;
-	return hop->final ? SPOOL_DELIVERED : hop->dsn ? SPOOL_HANDED : SPOOL_RELAYED;
+	if (hop->final)
+		return SPOOL_DELIVERED;
+	if (tells_relay(env, hop))
+		return SPOOL_RELAYED;
+	/* With BY "relayed" is told to all who did not forbid it. */
+	return hop->dsn || env->by_mode ? SPOOL_HANDED : SPOOL_RELAYED;
 }
 
 static void tell(const struct attempt *x, size_t rcpt, const struct spool_outcome *o)
@@ -166,7 +176,7 @@ static bool settles_all(const struct attempt *x, const struct spool_outcome *o, 
 	for (size_t i = 0; i < f->env.n_rcpt; i++) {
 		if (!spool_state_final(f->state[i].last.state)) {
 			open++;
-			if (bounce_wants_success(f->env.rcpt[i].notify))
+			if (bounce_wants_success(f->env.rcpt[i].notify) || f->env.by_mode)
 				return false;
 		} else if (bounce_due(x->m, i, &x->d->bounce, x->now)) {
 			return false;
@@ -217,7 +227,7 @@ static void outcome(const struct attempt *x, const struct err *result, const cha
 {
 	struct span text = span_str(*reply ? reply : result->text), word = text;
 	uint64_t code;
-	*o = (struct spool_outcome){ .state = state_of(result, hop), .when = x->now, .code = result->code };
+	*o = (struct spool_outcome){ .state = state_of(x, result, hop), .when = x->now, .code = result->code };
 	memcpy(o->enh, result->enh, sizeof o->enh);
 	/* The code and the status are fields of their own. */
 	struct span first = span_word(&word);
@@ -230,50 +240,67 @@ static void outcome(const struct attempt *x, const struct err *result, const cha
 	o->relay = span_str(hop->relay);
 }
 
-/* RFC 3461 5.2.1 d: as it came; where an alias led here, the address that was written to. RFC 6533 3: in ASCII for who
- * has no SMTPUTF8. NULL: none. */
-static const char *orcpt_of(const struct attempt *x, const struct spool_rcpt *r, bool utf8)
+/* Recipients of one transaction, rows of the envelope. */
+struct rcpt_batch {
+	size_t *v, n;
+	size_t left; /* of them, at the end: for another transaction */
+};
+
+static bool too_many(const struct smtp_rcpt *to)
 {
-	struct buf b;
-	const char *text = NULL;
-	buf_init(&b, 8 * LIMIT_SMTP_PATH);
-	if (!r->orcpt.n && !r->original.n)
-		return NULL;
-	bool good = true;
-	if (!r->orcpt.n)
-		good = orcpt_from_address(r->original, &b);
-	else if (utf8)
-		buf_addspan(&b, r->orcpt);
-	else
-		good = orcpt_to_ascii(r->orcpt, &b);
-	if (good && !b.bad)
-		text = arena_str(x->m->arena, buf_span(&b));
-	buf_free(&b);
-	return text;
+	return to->result.code == 452 && (!*to->result.enh || !strcmp(to->result.enh, "4.5.3"));
+}
+
+/* RFC 5321 4.5.3.1.10: those for whom there was no room in this transaction come to the end, for the next. How many;
+ * none when there was room for nobody. */
+static size_t left_over(struct smtp_rcpt *to, size_t *rcpt, size_t n)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < n; i++) {
+		struct smtp_rcpt one = to[i];
+		size_t row = rcpt[i];
+		if (too_many(&one))
+			continue;
+		to[i] = to[kept];
+		rcpt[i] = rcpt[kept];
+		to[kept] = one;
+		rcpt[kept++] = row;
+	}
+	return kept ? n - kept : 0;
 }
 
 /* At most BATCH recipients in one transaction. */
-static int send_batch(struct attempt *x, const struct route *r, struct hop_message *msg, const size_t *rcpt, size_t n)
+static int send_batch(struct attempt *x, const struct route *r, struct hop_message *msg, struct rcpt_batch *batch)
 {
+	size_t *rcpt = batch->v, n = batch->n;
 	struct smtp_rcpt to[BATCH] = { 0 };
 	struct spool_outcome o[BATCH];
 	struct hop_result hop;
 	struct err err = { 0 };
 	struct arena *a = x->m->arena;
+	bool utf8 = msg->m.utf8;
+	for (size_t i = 0; i < n; i++) {
+		to[i].address = wishes_address(a, x->m->file.env.rcpt[rcpt[i]].addr);
+		msg->m.utf8 |= has_eightbit(span_str(to[i].address));
+	}
 	for (size_t i = 0; i < n; i++) {
 		const struct spool_rcpt *e = &x->m->file.env.rcpt[rcpt[i]];
-		to[i] = (struct smtp_rcpt){ .address = arena_str(a, e->addr),
-			.notify = text_or_null(a, e->notify),
-			.orcpt = orcpt_of(x, e, msg->m.utf8) };
+		to[i].notify = text_or_null(a, e->notify);
+		to[i].orcpt = wishes_orcpt(a, e, msg->m.utf8);
 	}
 	msg->m.rcpt = to;
 	msg->m.n_rcpt = n;
 	content_rewind(x);
 	int rc = hop_send(x->d->hop, r, msg, &hop, &err);
+	msg->m.utf8 = utf8;
+	batch->left = rc < 0 ? 0 : left_over(to, rcpt, n);
+	n -= batch->left;
 	for (size_t i = 0; i < n; i++) {
 		/* The conversation failed before this one was answered, or it never began. */
 		bool unanswered = rc < 0 && !*to[i].reply;
 		outcome(x, unanswered ? &err : &to[i].result, to[i].reply, &hop, &o[i]);
+		if (o[i].state == SPOOL_HANDED && !hop.dsn && bounce_wants_success(x->m->file.env.rcpt[rcpt[i]].notify))
+			o[i].state = SPOOL_RELAYED;
 	}
 	x->tls = hop.tls;
 	record(x, rcpt, o, n);
@@ -297,7 +324,7 @@ static void settle_all(struct attempt *x, const struct err *result, const size_t
 }
 
 /* finish: the last of these recipients are the last of the message. */
-static void send_all(struct attempt *x, const struct route *r, const size_t *rcpt, size_t n, bool finish)
+static void send_all(struct attempt *x, const struct route *r, size_t *rcpt, size_t n, bool finish)
 {
 	struct hop_message msg;
 	struct err err = { 0 };
@@ -309,11 +336,13 @@ static void send_all(struct attempt *x, const struct route *r, const size_t *rcp
 		return;
 	}
 	fill_message(x, &msg);
+	r = wishes_route(x->m->arena, &x->m->file.env, r);
+	msg.m.requiretls = r->s.requiretls;
 	while (done < n) {
-		size_t batch = n - done < BATCH ? n - done : BATCH;
-		x->ends = finish && done + batch == n;
-		int rc = send_batch(x, r, &msg, rcpt + done, batch);
-		done += batch;
+		struct rcpt_batch batch = { .v = rcpt + done, .n = n - done < BATCH ? n - done : BATCH };
+		x->ends = finish && done + batch.n == n;
+		int rc = send_batch(x, r, &msg, &batch);
+		done += batch.n - batch.left;
 		if (rc < 0)
 			break;
 	}
@@ -347,31 +376,39 @@ static size_t select_rcpts(
 	return n;
 }
 
-/* RFC 5321 4.5.4.1: a message older than the limit is given up. */
+static void expire_one(struct attempt *x, size_t rcpt)
+{
+	const struct spool_envelope *env = &x->m->file.env;
+	const struct spool_outcome *last = &x->m->file.state[rcpt].last;
+	struct spool_outcome o = *last;
+	char text[SPOOL_TEXT_MAX], how_long[60];
+	int64_t limit = wishes_by_over(env, x->now) ? env->by_time - env->arrived / 1000000 : x->d->bounce.expire;
+	if (limit % 3600)
+		snprintf(how_long, sizeof how_long, "%lld seconds", (long long)limit);
+	else
+		snprintf(how_long, sizeof how_long, "%lld hours", (long long)(limit / 3600));
+	snprintf(text, sizeof text, "not delivered within %s%s%.*s", how_long,
+	    last->text.n ? "; the last reason was: " : "", (int)(last->text.n < 800 ? last->text.n : 800),
+	    last->text.n ? last->text.p : "");
+	o.state = SPOOL_FAILED;
+	o.when = x->now;
+	o.text = span_str(text);
+	memcpy(o.enh, "5.4.7", 6);
+	struct event expired = { .kind = EVENT_EXPIRE, .qid = x->m->id, .from = env->from, .to = env->rcpt[rcpt].addr };
+	event(&expired);
+	record(x, &rcpt, &o, 1);
+}
+
+/* With BY those too that were never tried. */
 static void expire(struct attempt *x)
 {
-	int64_t age = x->now - x->m->file.env.arrived / 1000000;
-	if (age < x->d->bounce.expire)
+	const struct spool_envelope *env = &x->m->file.env;
+	if (!deliver_expired(x->d, env, x->now))
 		return;
-	for (size_t i = 0; i < x->m->file.env.n_rcpt; i++) {
-		const struct spool_outcome *last = &x->m->file.state[i].last;
-		struct spool_outcome o = *last;
-		char text[SPOOL_TEXT_MAX];
-		if (last->state != SPOOL_DEFERRED)
-			continue;
-		snprintf(text, sizeof text, "not delivered within %lld hours; the last reason was: %.*s",
-		    (long long)(x->d->bounce.expire / 3600), (int)(last->text.n < 800 ? last->text.n : 800),
-		    last->text.p);
-		o.state = SPOOL_FAILED;
-		o.when = x->now;
-		o.text = span_str(text);
-		memcpy(o.enh, "5.4.7", 6);
-		struct event expired = { .kind = EVENT_EXPIRE,
-			.qid = x->m->id,
-			.from = x->m->file.env.from,
-			.to = x->m->file.env.rcpt[i].addr };
-		event(&expired);
-		record(x, &i, &o, 1);
+	for (size_t i = 0; i < env->n_rcpt; i++) {
+		enum spool_state state = x->m->file.state[i].last.state;
+		if (state == SPOOL_DEFERRED || (state == SPOOL_PENDING && wishes_by_over(env, x->now)))
+			expire_one(x, i);
 	}
 }
 
@@ -383,19 +420,11 @@ static bool all_done(const struct attempt *x)
 	return true;
 }
 
-/* As long again as it has waited already: the first attempts follow quickly, the later ones seldom. */
-int64_t deliver_next_due(const struct deliver *d, int64_t arrived, int64_t now)
-{
-	int64_t age = now - arrived, end = arrived + d->bounce.expire;
-	int64_t due = now + (age < d->retry_min ? d->retry_min : age < d->retry_max ? age : d->retry_max);
-	return due > end && end > now ? end : due;
-}
-
 static void set_due(struct attempt *x)
 {
 	struct err err = { 0 };
 	x->out->left = true;
-	x->out->due = deliver_next_due(x->d, x->m->file.env.arrived / 1000000, x->now);
+	x->out->due = deliver_next_due(x->d, &x->m->file.env, x->now);
 	if (spool_postpone(x->m, x->out->due, &err) < 0)
 		log_err("due qid=%s reason=%s", x->m->id, log_quote(span_str(err.text)));
 }
@@ -503,7 +532,7 @@ void deliver_send(struct deliver *d, const struct deliver_job *job, struct deliv
 	size_t max = job->share ? BATCH : BATCH * BATCHES;
 	size_t *rcpt =
 	    arena_alloc(x->m->arena, (max < x->m->file.env.n_rcpt ? max : x->m->file.env.n_rcpt) * sizeof *rcpt);
-	size_t n = select_rcpts(x, job, max, rcpt, &r);
+	size_t n = wishes_by_over(&x->m->file.env, x->now) ? 0 : select_rcpts(x, job, max, rcpt, &r);
 	bool last = job->finish && !out->more;
 	if (n)
 		send_all(x, &r, rcpt, n, last);

@@ -40,7 +40,9 @@ void deliver_send(struct deliver *d, const struct deliver_job *job, struct deliv
 void deliver_defer(struct deliver *d, const struct deliver_job *job, const char *why, struct deliver_done *out);
 /* After all destinations had their turn. */
 void deliver_finish(struct deliver *d, const char *id, struct deliver_done *out);
-/* When a message that came then is to be tried again (seconds). */
-int64_t deliver_next_due(const struct deliver *d, int64_t arrived, int64_t now);
+/* When a message is to be looked at again (seconds). */
+int64_t deliver_next_due(const struct deliver *d, const struct spool_envelope *env, int64_t now);
+/* Is it too late for another attempt? */
+bool deliver_expired(const struct deliver *d, const struct spool_envelope *env, int64_t now);
 
 #endif

@@ -68,7 +68,10 @@ static int call_route(struct hop *h, const struct route *r, struct err *err)
 
 static bool usable(const struct hop *h)
 {
-	return h->key && (h->mda || (smtp_client_alive(h->client) && h->sent < HOP_PER_SESSION));
+	unsigned most = h->client ? smtp_client_max_mail(h->client) : 0;
+	if (!most || most > HOP_PER_SESSION)
+		most = HOP_PER_SESSION;
+	return h->key && (h->mda || (smtp_client_alive(h->client) && h->sent < most));
 }
 
 /* Is the server that we talk to one of the best hosts of this domain too? By name and address: what was verified is the
@@ -167,7 +170,8 @@ static int send_smtp(struct hop *h, const struct route *r, struct hop_message *m
 /* An MDA of ours takes 8-bit lines as they are, whatever it announces. */
 static int send_mda(struct hop *h, struct hop_message *m, struct err *err)
 {
-	m->m.eightbit = false;
+	m->m.eightbit = m->m.requiretls = false;
+	m->m.by.mode = 0;
 	return mda_send(h->mda, &m->m, m->rewind, err);
 }
 
@@ -191,6 +195,7 @@ int hop_send(struct hop *h, const struct route *r, struct hop_message *m, struct
 	tell_hop(h, out);
 	out->final = h->mda;
 	out->dsn = h->client && (smtp_client_exts(h->client) & SMTP_DSN);
+	out->deliver_by = h->client && (smtp_client_exts(h->client) & SMTP_DELIVERBY);
 	out->unreachable = rc < 0 && h->mda;
 	if (rc < 0 || (h->client && !smtp_client_alive(h->client)))
 		hop_hang_up(h);

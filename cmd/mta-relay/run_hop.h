@@ -30,6 +30,7 @@ void hop_hang_up(struct hop *h);
 struct hop_result {
 	char relay[320];  /* "mx.example.net[192.0.2.1]:25", "lmtp:..."; "" when no host was reached */
 	bool dsn;         /* it reports success itself */
+	bool deliver_by;  /* it knows of BY */
 	bool final;       /* an MDA: what it took is delivered */
 	bool unreachable; /* no conversation could be opened: the next message will fare no better now */
 	char tls[96];     /* "TLSv1.3 TLS_AES_256_GCM_SHA384 verified resumed", "" in the clear */

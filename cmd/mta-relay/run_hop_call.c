@@ -43,6 +43,33 @@ static void note_tls(struct hop *h, enum starttls_policy tried)
 								  : "the server does not offer STARTTLS");
 }
 
+static int insecure(struct err *err, const char *enh, const char *why)
+{
+	char text[300];
+	snprintf(text, sizeof text, "%.250s", err->text);
+	err_reply(err, 550, enh, "REQUIRETLS: %s%s%s", why, *text ? ": " : "", text);
+	trace_why("tls", "perm", "8689#4.2.1", "%s", err->text);
+	return -1;
+}
+
+/* RFC 8689 4.2.1: is the conversation, or what became of it, one that the message may take? */
+static int check_requiretls(struct hop *h, struct err *err)
+{
+	const struct tls_info *i = h->client ? stream_tls(smtp_client_stream(h->client)) : NULL;
+	bool tls_failed = !strcmp(err->enh, "4.7.4") || !strcmp(err->enh, "4.7.5");
+	if (!h->client)
+		return tls_failed ? insecure(err, "5.7.10", "no verified TLS") : -1;
+	err_clear(err);
+	bool verified = i && i->verified;
+	if (verified && smtp_client_exts(h->client) & SMTP_REQUIRETLS)
+		return 0;
+	smtp_client_close(h->client, true);
+	h->client = NULL;
+	trace_end();
+	return verified ? insecure(err, "5.7.30", "the server does not offer it")
+			: insecure(err, "5.7.10", "no verified TLS");
+}
+
 static int greet(struct hop *h, const struct call *call, int fd, enum starttls_policy starttls, struct err *err)
 {
 	const struct route_settings *s = &call->r->s;
@@ -64,7 +91,7 @@ static int greet(struct hop *h, const struct call *call, int fd, enum starttls_p
 		note_tls(h, starttls);
 	else
 		trace_end();
-	return h->client ? 0 : -1;
+	return s->requiretls ? check_requiretls(h, err) : h->client ? 0 : -1;
 }
 
 static int connect_to(struct hop *h, const struct call *call, struct err *err)
@@ -203,7 +230,8 @@ static int call_url(struct hop *h, const struct route *r, struct err *err)
 	buf_free(&secret);
 	url_free(&u);
 	/* What is wrong between the smarthost and us is not the message's fault. */
-	if (rc < 0)
+	bool refused = !strcmp(err->enh, "5.7.10") || !strcmp(err->enh, "5.7.30");
+	if (rc < 0 && !(r->s.requiretls && refused))
 		err->class = ERR_TEMP;
 	return rc;
 }

@@ -207,6 +207,8 @@ void plan_add(struct plan *p, const char *id, const char *const *keys, size_t n,
 
 static enum plan_line next_line(struct plan_dest *d)
 {
+	if (d->first[PLAN_URGENT])
+		return PLAN_URGENT;
 	bool bulk = d->first[PLAN_BULK] && (!d->first[PLAN_PROMPT] || d->prompt_turns >= PLAN_PROMPT_TURNS);
 	d->prompt_turns = bulk ? 0 : d->prompt_turns + 1;
 	return bulk ? PLAN_BULK : PLAN_PROMPT;

@@ -30,6 +30,7 @@ enum {
 
 /* Which line of its destination a job waits in. */
 enum plan_line {
+	PLAN_URGENT, /* of a priority above 0 (RFC 6710): before all others */
 	PLAN_PROMPT,
 	PLAN_BULK, /* mass mail, retries, notifications */
 	PLAN_LINES

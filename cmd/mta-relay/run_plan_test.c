@@ -337,6 +337,23 @@ static void test_lines(void **state)
 	plan_free(p);
 }
 
+/* A priority goes before all that wait. */
+static void test_urgent(void **state)
+{
+	static const enum plan_line want[] = { PLAN_URGENT, PLAN_URGENT, PLAN_PROMPT, PLAN_BULK };
+	struct plan *p = new_plan(1);
+	(void)state;
+	add_many(p, "x", 0, 1, PLAN_BULK);
+	add_many(p, "x", 100, 1, PLAN_PROMPT);
+	add_many(p, "x", 200, 2, PLAN_URGENT);
+	for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
+		struct plan_job *j = take(p, NULL);
+		assert_int_equal(j->line, want[i]);
+		done(p, j);
+	}
+	plan_free(p);
+}
+
 /* A message with many recipients goes back in line after each piece. */
 static void test_more(void **state)
 {
@@ -432,6 +449,7 @@ int main(void)
 		cmocka_unit_test(test_sites),
 		cmocka_unit_test(test_destinations_are_forgotten),
 		cmocka_unit_test(test_lines),
+		cmocka_unit_test(test_urgent),
 		cmocka_unit_test(test_more),
 		cmocka_unit_test(test_batches),
 		cmocka_unit_test(test_crowded),

@@ -183,6 +183,8 @@ static size_t destinations(const struct run *r, struct spool_msg *m, const char 
 static enum plan_line line_of(const struct spool_msg *m)
 {
 	bool tried = false;
+	if (m->file.env.priority)
+		return m->file.env.priority > 0 ? PLAN_URGENT : PLAN_BULK;
 	for (size_t i = 0; i < m->file.env.n_rcpt && !tried; i++)
 		tried = m->file.state[i].attempts;
 	return tried || m->file.env.n_rcpt > MASS || !m->file.env.from.n ? PLAN_BULK : PLAN_PROMPT;
@@ -197,6 +199,16 @@ static void unreadable(struct run_queue *q, const char *id, const struct err *wh
 	if (why->class == ERR_DATA && spool_set_aside(q->r->spool, id, &err) == 0)
 		return;
 	sched_put(q->due, id, q->now + q->r->deliver.retry_min, 0);
+}
+
+/* RFC 4865 4.2: whatever the time of its file says, which a copy loses and a wish to retry changes. Nobody waits for
+ * it. */
+static void keep_until(struct run_queue *q, const char *id, int64_t until)
+{
+	struct err err = { 0 };
+	if (spool_postpone_id(q->r->spool, id, until, &err) < 0)
+		log_err("due qid=%s reason=%s", id, log_quote(span_str(err.text)));
+	sched_put(q->due, id, until, 0);
 }
 
 static void put_off(struct run_queue *q, const char *id, int64_t until, uint32_t dest)
@@ -216,13 +228,12 @@ static bool waits_longer(struct run_queue *q, struct spool_msg *m, const char *k
 {
 	const struct deliver *d = &q->r->deliver;
 	struct err err = { 0 };
-	int64_t arrived = m->file.env.arrived / 1000000;
-	if (!plan_down_until(q->plan, key) || q->now - arrived >= d->bounce.expire)
+	if (!plan_down_until(q->plan, key) || deliver_expired(d, &m->file.env, q->now))
 		return false;
 	for (size_t i = 0; i < m->file.env.n_rcpt; i++)
 		if (m->file.state[i].last.state == SPOOL_PENDING || bounce_due(m, i, &d->bounce, q->now))
 			return false;
-	int64_t due = deliver_next_due(d, arrived, q->now);
+	int64_t due = deliver_next_due(d, &m->file.env, q->now);
 	if (spool_postpone(m, due, &err) < 0)
 		return false;
 	sched_put(q->due, m->id, due, plan_hash(key));
@@ -237,7 +248,9 @@ static void take_in_hand(struct run_queue *q, const char *id)
 		unreadable(q, id, &err);
 		return;
 	}
-	if (!m->held) {
+	if (!m->held && m->file.env.hold_until > q->now) {
+		keep_until(q, id, m->file.env.hold_until);
+	} else if (!m->held) {
 		trace_qid(id);
 		const char **keys = arena_alloc(m->arena, (m->file.env.n_rcpt + 1) * sizeof *keys);
 		size_t n = destinations(q->r, m, keys);

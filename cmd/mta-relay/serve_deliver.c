@@ -30,7 +30,7 @@ static bool any_travels(const struct relay_target *v, size_t n)
 /* Must it go through the queue? A report of success is the queue's work too. */
 static bool must_queue(const struct relay_session *s, const struct smtp_session *x)
 {
-	if (!s->rs->mda || s->change.hold)
+	if (!s->rs->mda || s->change.hold || x->env.hold_until)
 		return true;
 	for (size_t i = 0; i < x->env.n_rcpt; i++) {
 		const struct relay_targets *t = targets_of(&x->env.rcpt[i]);

@@ -11,13 +11,18 @@
 const struct opt serve_esmtp_options[] = {
 	{ "min-free", 0, OPT_SIZE, AT(min_free), "SIZE", "space that the queue's file system keeps (default 50M)", NULL,
 	    0 },
+	{ "vrfy", 0, OPT_CHOICE, AT(vrfy), NULL, "who is told which addresses exist", "no|trusted|yes", 0 },
+	{ "etrn", 0, OPT_FLAG, AT(etrn), NULL, "clients may wake the queue for domains of --relay-to", NULL, 0 },
+	{ "hold-max", 0, OPT_DURATION, AT(hold_max), "TIME", "how long a message may wait for its release (default 7d)",
+	    NULL, 0 },
 	{ 0 },
 };
 
 enum {
-	MIN_FREE = 50 << 20
+	MIN_FREE = 50 << 20,
+	HOLD_MAX = 7 * 24 * 3600 * 1000,
 };
-const struct esmtp_settings esmtp_defaults = { .min_free = MIN_FREE };
+const struct esmtp_settings esmtp_defaults = { .min_free = MIN_FREE, .hold_max = HOLD_MAX };
 
 /* A queue is made with its first message: until then the folder above it is asked. */
 static int ask_space(const char *queue, struct statvfs *v)
@@ -53,8 +58,20 @@ static void room(struct relay_session *s, struct smtp_session *x, struct smtp_an
 		smtp_answer(a, 452, "4.3.1", "There is not enough space for the message now");
 }
 
+/* RFC 6758 4.2: the header's word counts where MAIL says nothing, and the sender is known. */
+static void header_priority(struct relay_session *s, struct smtp_session *x, struct smtp_answer *a)
+{
+	const struct content_facts *f = &s->facts;
+	(void)a;
+	if (x->env.has_priority || !f->has_priority || !(s->trusted || x->user.n || f->priority < 0))
+		return;
+	x->env.has_priority = true;
+	x->env.priority = f->priority;
+}
+
 const struct serve_check esmtp_check = {
 	.name = "extensions",
 	.mail = room,
 	.data = room,
+	.message = header_priority,
 };

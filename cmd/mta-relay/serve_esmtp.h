@@ -7,8 +7,18 @@
 
 #include "base/opts.h"
 
+/* Who is told which addresses exist, and what lists hold. */
+enum esmtp_vrfy {
+	VRFY_NO,
+	VRFY_TRUSTED,
+	VRFY_YES
+};
+
 struct esmtp_settings {
+	int vrfy; /* enum esmtp_vrfy */
+	bool etrn;
 	uint64_t min_free;
+	int64_t hold_max; /* ms */
 };
 extern const struct opt serve_esmtp_options[];
 extern const struct esmtp_settings esmtp_defaults;

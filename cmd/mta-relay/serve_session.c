@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "io/trace.h"
+#include "mta-relay/serve_ask.h"
 #include "mta-relay/serve_check.h"
 
 #define STAGE(member) offsetof(struct serve_check, member)
@@ -158,6 +159,12 @@ static struct smtp_server_config config_for(const struct relay_session *s, const
 		.xforward = c->peer.len && rs->clients.xforward && net_list_match(rs->clients.xforward, &c->peer),
 		.prdr = rs->o.mda != NULL,
 		.binary = !rs->o.hooks.filters.n,
+		.requiretls = true,
+		.deliver_by = true,
+		.priority = true,
+		.priority_trusted = s->trusted,
+		/* RFC 4865 4.2 2: for submission. */
+		.hold_max = msa || s->trusted ? rs->o.esmtp.hold_max / 1000 : 0,
 		.max_size = rs->o.max_size,
 		.max_rcpt = rs->o.max_recipients,
 		.bare_lf_ok = stream_is_local(c->s),
@@ -203,6 +210,9 @@ int serve_conversation(struct conn *c, void *relay_server)
 		.reset = on_reset,
 		.authenticated = on_authenticated,
 		.xclient = client_replaced,
+		.vrfy = ask_vrfy,
+		.expn = ask_expn,
+		.etrn = ask_etrn,
 		.command = on_command };
 	struct relay_server *rs = relay_server;
 	struct relay_session s = { .rs = rs,
@@ -223,6 +233,10 @@ int serve_conversation(struct conn *c, void *relay_server)
 	struct smtp_server_config config = config_for(&s, c);
 	s.config = &config;
 	ops.sasl = serve_sasl(rs);
+	if (rs->o.esmtp.vrfy == VRFY_NO)
+		ops.expn = NULL;
+	if (!rs->o.esmtp.etrn)
+		ops.etrn = NULL;
 	int rc = smtp_server_run(&config, &ops, &x, &err);
 	checks_close(&s, &x);
 	s.talk.quit |= serve_stopping;

@@ -42,7 +42,16 @@ struct spool_envelope {
 	struct span envid;   /* DSN ENVID= as given, xtext */
 	bool utf8, eightbit; /* MAIL said SMTPUTF8, BODY=8BITMIME */
 	bool binary;         /* BODY=BINARYMIME: a LF alone is data */
-	struct span client;  /* its address, "local" */
+	bool requiretls;     /* RFC 8689: TLS, verified, on all further hops */
+	bool tls_optional;   /* its header says "TLS-Required: No" */
+	bool has_priority;   /* RFC 6710 */
+	int priority;        /* -9 to 9 */
+	int64_t hold_until;  /* RFC 4865, seconds since 1970: it is not to go before; 0: now */
+	struct span hold;    /* how that was asked for: "for;60" */
+	int64_t by_time;     /* RFC 2852, seconds since 1970: when it is to be there */
+	char by_mode;        /* 'N' or 'R'; 0: at any time */
+	bool by_trace;
+	struct span client; /* its address, "local" */
 	struct span helo, user;
 	int64_t arrived; /* microseconds since 1970; 0: spool_begin takes the time */
 	struct spool_rcpt *rcpt;

@@ -101,6 +101,8 @@ static const struct {
 	{ "smtputf8", offsetof(struct spool_envelope, utf8) },
 	{ "8bitmime", offsetof(struct spool_envelope, eightbit) },
 	{ "binarymime", offsetof(struct spool_envelope, binary) },
+	{ "requiretls", offsetof(struct spool_envelope, requiretls) },
+	{ "tls-optional", offsetof(struct spool_envelope, tls_optional) },
 };
 enum {
 	FLAGS = sizeof flags / sizeof *flags
@@ -116,6 +118,19 @@ static void add_flags(const struct spool_envelope *env, struct buf *out)
 		buf_addc(out, '\n');
 }
 
+static void add_times(const struct spool_envelope *env, struct buf *out)
+{
+	if (env->has_priority)
+		buf_addf(out, "priority: %d\n", env->priority);
+	if (env->hold_until) {
+		buf_addf(out, "hold: %" PRId64 " ", env->hold_until);
+		add_word(env->hold, out);
+		buf_addc(out, '\n');
+	}
+	if (env->by_mode)
+		buf_addf(out, "by: %" PRId64 " %c%s\n", env->by_time, env->by_mode, env->by_trace ? "T" : "");
+}
+
 void spool_format_head(const struct spool_envelope *env, struct buf *out)
 {
 	char size[SPOOL_SIZE_DIGITS + 1];
@@ -128,6 +143,7 @@ void spool_format_head(const struct spool_envelope *env, struct buf *out)
 	add_line("ret", env->ret, out);
 	add_line("envid", env->envid, out);
 	add_flags(env, out);
+	add_times(env, out);
 	add_line("client", env->client, out);
 	add_line("helo", env->helo, out);
 	add_line("user", env->user, out);
@@ -216,6 +232,45 @@ static bool head_flags(struct head *h, struct span value)
 	return true;
 }
 
+static bool head_priority(struct head *h, struct span value)
+{
+	uint64_t n;
+	bool minus = span_starts(value, "-");
+	if (!span_u64(minus ? span_from(value, 1) : value, 9, &n))
+		return false;
+	h->f->env.has_priority = true;
+	h->f->env.priority = minus ? -(int)n : (int)n;
+	return true;
+}
+
+static bool head_time(struct span *value, int64_t *out)
+{
+	uint64_t n;
+	if (!span_u64(span_word(value), INT64_MAX / 1000000 - 1, &n))
+		return false;
+	*out = (int64_t)n;
+	return true;
+}
+
+static bool head_hold(struct head *h, struct span value)
+{
+	if (!head_time(&value, &h->f->env.hold_until))
+		return false;
+	h->f->env.hold = decode(span_word(&value), h->a);
+	return true;
+}
+
+static bool head_by(struct head *h, struct span value)
+{
+	struct spool_envelope *env = &h->f->env;
+	if (!head_time(&value, &env->by_time))
+		return false;
+	struct span mode = span_word(&value);
+	env->by_trace = span_ends(mode, "T");
+	env->by_mode = mode.n ? mode.p[0] : 0;
+	return env->by_mode == 'N' || env->by_mode == 'R';
+}
+
 static bool head_rcpt(struct head *h, struct span value)
 {
 	struct spool_rcpt r = { 0 };
@@ -246,6 +301,9 @@ static const struct {
 	{ "from", head_from, 0 },
 	{ "flags", head_flags, 0 },
 	{ "rcpt", head_rcpt, 0 },
+	{ "priority", head_priority, 0 },
+	{ "hold", head_hold, 0 },
+	{ "by", head_by, 0 },
 	{ "ret", NULL, offsetof(struct spool_envelope, ret) },
 	{ "envid", NULL, offsetof(struct spool_envelope, envid) },
 	{ "client", NULL, offsetof(struct spool_envelope, client) },
@@ -295,9 +353,13 @@ static bool parse_lines(struct span lines, struct arena *a, struct spool_file *f
 int spool_parse_head(struct span text, struct arena *a, struct spool_file *out, struct err *err)
 {
 	struct span none = span_of(NULL, 0);
-	*out = (struct spool_file){
-		.env = { .from = none, .ret = none, .envid = none, .client = none, .helo = none, .user = none }
-	};
+	*out = (struct spool_file){ .env = { .from = none,
+					.ret = none,
+					.envid = none,
+					.hold = none,
+					.client = none,
+					.helo = none,
+					.user = none } };
 	size_t magic = text.n < SPOOL_SIZE_AT ? text.n : SPOOL_SIZE_AT;
 	if (memcmp(text.p, SPOOL_MAGIC, magic) != 0)
 		return err_set(err, ERR_DATA, "not a queue file");

@@ -45,6 +45,13 @@ enum spool_note {
 /* One line saying that the sender was told, by the message called id ("" when nothing had to be told). */
 void spool_format_note(size_t rcpt, enum spool_note note, int64_t when, const char *id, struct buf *out);
 
+/* From when on it was to be sent: when it came, or was held until. Seconds since 1970. */
+static inline int64_t spool_began(const struct spool_envelope *env)
+{
+	int64_t arrived = env->arrived / 1000000;
+	return env->hold_until > arrived ? env->hold_until : arrived;
+}
+
 /* "deferred" and so on. */
 const char *spool_state_name(enum spool_state st);
 static inline bool spool_state_final(enum spool_state st)

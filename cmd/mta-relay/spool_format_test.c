@@ -22,6 +22,12 @@ static void test_heads(void **state)
 		{ "least", HEAD "from: <>\nrcpt: <b>\n\n", 0 },
 		{ "unknown keys are skipped", HEAD "x: y\nfrom: <>\nrcpt: <b> x=y\n\n", 0 },
 		{ "flags, some of them unknown", HEAD "from: <>\nflags: binarymime later 8bitmime\nrcpt: <b>\n\n", 0 },
+		{ "wishes", HEAD "from: <>\npriority: -9\nhold: 12 for;3\nby: 5 NT\nrcpt: <b>\n\n", 0 },
+		{ "priority is none", HEAD "from: <>\npriority: 10\nrcpt: <b>\n\n", -1 },
+		{ "priority is empty", HEAD "from: <>\npriority:\nrcpt: <b>\n\n", -1 },
+		{ "hold is no time", HEAD "from: <>\nhold: x for;3\nrcpt: <b>\n\n", -1 },
+		{ "by without a mode", HEAD "from: <>\nby: 5\nrcpt: <b>\n\n", -1 },
+		{ "by with another mode", HEAD "from: <>\nby: 5 X\nrcpt: <b>\n\n", -1 },
 		{ "no reverse-path", HEAD "rcpt: <b>\n\n", -1 },
 		{ "two reverse-paths", HEAD "from: <a>\nfrom: <b>\nrcpt: <b>\n\n", -1 },
 		{ "no recipient", HEAD "from: <a>\n\n", -1 },
@@ -60,6 +66,15 @@ static void test_bytes_survive(void **state)
 	struct spool_envelope env = { .from = odd,
 		.ret = odd,
 		.envid = SPAN("%41"),
+		.binary = true,
+		.requiretls = true,
+		.has_priority = true,
+		.priority = -4,
+		.hold_until = 77,
+		.hold = odd,
+		.by_time = 99,
+		.by_mode = 'R',
+		.by_trace = true,
 		.client = odd,
 		.helo = odd,
 		.user = odd,
@@ -74,6 +89,11 @@ static void test_bytes_survive(void **state)
 	assert_int_equal(f.env.arrived, 1);
 	assert_true(span_eq(f.env.from, odd) && span_eq(f.env.ret, odd) && span_eq(f.env.client, odd));
 	assert_true(span_eqs(f.env.envid, "%41") && span_eq(f.env.helo, odd) && span_eq(f.env.user, odd));
+	assert_true(f.env.binary && f.env.requiretls && !f.env.tls_optional && !f.env.utf8 && f.env.has_priority);
+	assert_int_equal(f.env.priority, -4);
+	assert_true(f.env.hold_until == 77 && span_eq(f.env.hold, odd));
+	assert_true(f.env.by_time == 99 && f.env.by_mode == 'R' && f.env.by_trace);
+	assert_int_equal(spool_began(&f.env), 77);
 	assert_true(span_eq(f.env.rcpt[0].addr, odd) && span_eq(f.env.rcpt[0].notify, odd));
 	assert_true(span_eq(f.env.rcpt[0].orcpt, odd) && span_eq(f.env.rcpt[0].original, odd));
 	assert_true(span_eqs(f.env.rcpt[1].addr, "%0A") && span_eqs(f.env.rcpt[1].original, "<x> y"));

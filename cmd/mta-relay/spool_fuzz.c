@@ -24,6 +24,10 @@ static void same_again(const struct spool_file *f)
 	spool_format_head(&f->env, &out);
 	must(spool_parse_head(buf_span(&out), a, &again, NULL) == 0);
 	must(again.env.n_rcpt == f->env.n_rcpt && again.env.arrived == f->env.arrived);
+	must(again.env.has_priority == f->env.has_priority && again.env.priority == f->env.priority);
+	must(again.env.hold_until == f->env.hold_until && again.env.by_mode == f->env.by_mode);
+	must(!f->env.by_mode || (again.env.by_time == f->env.by_time && again.env.by_trace == f->env.by_trace));
+	must(again.env.binary == f->env.binary && again.env.requiretls == f->env.requiretls);
 	must(span_eq(again.env.from, f->env.from) && span_eq(again.env.envid, f->env.envid));
 	for (size_t i = 0; i < f->env.n_rcpt; i++) {
 		must(span_eq(again.env.rcpt[i].addr, f->env.rcpt[i].addr));

@@ -132,6 +132,29 @@ static void test_held(void **state)
 	spool_put(m);
 }
 
+/* Binary MIME: a LF is data. */
+static void test_binary_stays(void **state)
+{
+	struct fixture *x = *state;
+	struct spool_rcpt rcpt = { SPAN("b"), SPAN(""), SPAN(""), SPAN("") };
+	struct spool_envelope env = envelope(&rcpt, 1);
+	const struct span content = SPAN("A: b\r\n\r\nx\n\0\ry\r\n\n");
+	struct spool_file f;
+	struct buf got;
+	char id[SPOOL_ID_SIZE];
+	env.binary = true;
+	struct spool_writer *w = spool_begin(x->s, &env, &x->err);
+	assert_non_null(w);
+	for (size_t at = 0; at < content.n; at++)
+		spool_write(w, span_slice(content, at, at + 1));
+	assert_int_equal(spool_commit(w, id, &x->err), 0);
+	queue_file(x, id, &got);
+	assert_int_equal(spool_parse_head(buf_span(&got), x->a, &f, &x->err), 0);
+	assert_true(f.env.binary);
+	assert_true(span_eq(span_slice(buf_span(&got), f.content_at, f.content_at + f.size), content));
+	buf_free(&got);
+}
+
 static void written_as(struct fixture *x, struct span in, size_t piece, const char *want)
 {
 	struct spool_rcpt rcpt = { SPAN("b"), SPAN(""), SPAN(""), SPAN("") };
@@ -221,6 +244,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(test_file_can_be_read),
+		CASE(test_binary_stays),
 		CASE(test_held),
 		CASE(test_line_ends),
 		CASE(test_abort_leaves_nothing),

@@ -163,6 +163,37 @@ static int find_reports(struct mail *m, struct err *err)
 	return 0;
 }
 
+static void add_param(struct smtp_args *args, const char *name, const char *value)
+{
+	if (value)
+		args->v[args->n++] = (struct smtp_param){ span_str(name), span_str(value), true };
+}
+
+/* In the words of MAIL, which are judged here as a server would. */
+static int find_wishes(struct mail *m, struct err *err)
+{
+	const struct mua_options *o = m->o;
+	struct smtp_args args = { .n = 0 };
+	struct smtp_mail_params p;
+	const char *hold_for = NULL;
+	if (o->hold_for)
+		hold_for = arena_printf(m->arena, "%lld", (long long)(o->hold_for + 999) / 1000);
+	add_param(&args, "HOLDFOR", hold_for);
+	add_param(&args, "HOLDUNTIL", o->hold_until);
+	add_param(&args, "BY", o->by);
+	add_param(&args, "MT-PRIORITY", o->priority);
+	if (smtp_mail_params(&args, &p, err) < 0) {
+		err->class = ERR_USAGE;
+		return -1;
+	}
+	m->by = p.by;
+	m->has_priority = p.has_priority;
+	m->priority = p.priority;
+	if (p.hold.n)
+		m->hold = arena_printf(m->arena, "%s=%.*s", hold_for ? "HOLDFOR" : "HOLDUNTIL", SPAN_FMT(p.hold));
+	return 0;
+}
+
 /* ---- what it needs ---- */
 
 static bool field_needs_utf8(struct mail *m, const struct header_field *f)
@@ -273,7 +304,7 @@ int mail_prepare(struct mail *m, struct span text, char **operands, size_t n, st
 	bool has_header = fixup_has_header(text);
 	struct span header = has_header ? text : SPAN("");
 	if (find_needs(m, text, has_header, err) || find_sender(m, text, has_header, domain, err) ||
-	    find_recipients(m, header, operands, n, err) || find_reports(m, err))
+	    find_recipients(m, header, operands, n, err) || find_reports(m, err) || find_wishes(m, err))
 		return -1;
 	make_header(m, text, domain);
 	find_utf8(m);

@@ -41,7 +41,7 @@ static const char **command(const struct mail *m)
 {
 	const struct mua_options *o = m->o;
 	struct arena *a = m->arena;
-	const char **argv = arena_alloc(a, (m->rcpt.n + 12) * sizeof *argv);
+	const char **argv = arena_alloc(a, (m->rcpt.n + 16) * sizeof *argv);
 	size_t n = 0;
 	argv[n++] = relay_path(a);
 	argv[n++] = "inject";
@@ -54,6 +54,16 @@ static const char **command(const struct mail *m)
 		argv[n++] = arena_printf(a, "--envid=%s", o->envid);
 	if (o->dsn)
 		argv[n++] = arena_printf(a, "--notify=%s", m->rcpt.v[0].notify);
+	if (o->requiretls)
+		argv[n++] = "--requiretls";
+	if (o->hold_for)
+		argv[n++] = arena_printf(a, "--hold-for=%lldms", (long long)o->hold_for);
+	if (o->hold_until)
+		argv[n++] = arena_printf(a, "--hold-until=%s", o->hold_until);
+	if (o->by)
+		argv[n++] = arena_printf(a, "--by=%s", o->by);
+	if (o->priority)
+		argv[n++] = arena_printf(a, "--priority=%s", o->priority);
 	if (o->trace)
 		argv[n++] = arena_printf(a, "--trace=%s", o->trace);
 	argv[n++] = "--";

@@ -39,6 +39,9 @@ struct mua_options {
 	int64_t timeout;
 	/* reports */
 	const char *dsn, *ret, *envid;
+	/* when and how urgently */
+	int64_t hold_for; /* ms */
+	const char *hold_until, *by, *priority;
 	/* what is told */
 	bool verbose, dry_run, json, explain;
 	const char *trace;
@@ -54,6 +57,10 @@ struct mail {
 	struct arena *arena;
 	const char *from;        /* the envelope's, "" for the null sender */
 	const char *ret, *envid; /* as smtp_message has them; NULL: none */
+	const char *hold;
+	struct smtp_by by;
+	bool has_priority;
+	int priority;
 	struct recipients rcpt;
 	struct buf composed;
 	struct buf head;  /* the header as it goes out */

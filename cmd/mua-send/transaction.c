@@ -122,7 +122,11 @@ int mail_transact(struct mail *m, struct smtp_client *c, struct smtp_rcpt *rcpt,
 		.envid = m->envid,
 		.eightbit = m->needs.eightbit,
 		.utf8 = m->utf8,
-		.extra = m->o->requiretls ? "REQUIRETLS" : NULL,
+		.requiretls = m->o->requiretls,
+		.hold = m->hold,
+		.by = m->by,
+		.has_priority = m->has_priority,
+		.priority = m->priority,
 		.read = next_piece,
 		.arg = &p };
 	buf_init(&seven, 0);

@@ -27,6 +27,7 @@ enum {
 
 	/* Messages */
 	LIMIT_MESSAGE_DEFAULT = 104857600, /* 100 MiB; default of an option */
+	LIMIT_EXPN = 1 << 20,              /* bytes of a list that EXPN tells */
 	LIMIT_REENCODED = 419430400,       /* a message as quoted-printable, which is three times as long at most */
 	LIMIT_HEADER_BYTES = 2097152,      /* what is searched for header fields; the rest counts as body */
 	LIMIT_HEADER_FIELD = 1048576,

@@ -99,9 +99,16 @@ static void take_limits(struct smtp_client *c, struct span rest)
 {
 	struct span word;
 	uint64_t n;
-	while ((word = span_word(&rest)).n)
-		if (span_istarts(word, "RCPTMAX=") && span_u64(span_from(word, 8), UINT32_MAX, &n))
-			c->rcpt_max = (unsigned)n;
+	const struct {
+		const char *name;
+		unsigned *at;
+	} limits[] = { { "RCPTMAX", &c->rcpt_max }, { "MAILMAX", &c->mail_max }, { "RCPTDOMAINMAX", &c->domain_max } };
+	while ((word = span_word(&rest)).n) {
+		struct span name = span_cut(&word, '=');
+		for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
+			if (span_ieqs(name, limits[i].name) && span_u64(word, UINT32_MAX, &n))
+				*limits[i].at = (unsigned)n;
+	}
 }
 
 static void take_keyword(struct smtp_client *c, struct span line)
@@ -121,6 +128,9 @@ static void take_keyword(struct smtp_client *c, struct span line)
 		c->max_size = 0;
 	if (ext == SMTP_LIMITS)
 		take_limits(c, line);
+	uint64_t by;
+	if (ext == SMTP_DELIVERBY && span_u64(span_trim(line), INT32_MAX, &by))
+		c->by_min = (int64_t)by;
 	if (ext == SMTP_AUTH)
 		buf_addf(&c->mechs, "%s%.*s", c->mechs.len ? " " : "", SPAN_FMT(line));
 }
@@ -131,7 +141,8 @@ static void take_extensions(struct smtp_client *c)
 	struct span rest = buf_span(&c->reply.text);
 	c->exts = 0;
 	c->max_size = 0;
-	c->rcpt_max = 0;
+	c->rcpt_max = c->mail_max = c->domain_max = 0;
+	c->by_min = 0;
 	buf_reset(&c->mechs);
 	span_cut(&rest, '\n'); /* the first line is the server's name */
 	while (rest.n)
@@ -284,6 +295,16 @@ unsigned smtp_client_exts(const struct smtp_client *c)
 uint64_t smtp_client_max_size(const struct smtp_client *c)
 {
 	return c->max_size;
+}
+
+unsigned smtp_client_max_mail(const struct smtp_client *c)
+{
+	return c->mail_max;
+}
+
+unsigned smtp_client_max_domains(const struct smtp_client *c)
+{
+	return c->domain_max;
 }
 
 struct stream *smtp_client_stream(struct smtp_client *c)

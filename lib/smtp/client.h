@@ -17,6 +17,7 @@
 #include "io/tls.h"
 #include "sasl/sasl.h"
 #include "smtp/reply.h"
+#include "smtp/when.h"
 
 enum smtp_ext {
 	SMTP_PIPELINING = 1,
@@ -67,6 +68,9 @@ void smtp_client_close(struct smtp_client *c, bool polite);
 unsigned smtp_client_exts(const struct smtp_client *c);
 /* SIZE's limit, 0 when none is told. */
 uint64_t smtp_client_max_size(const struct smtp_client *c);
+/* RFC 9422: messages that one conversation may carry, domains that one message may go to; 0: as many as one likes. */
+unsigned smtp_client_max_mail(const struct smtp_client *c);
+unsigned smtp_client_max_domains(const struct smtp_client *c);
 struct stream *smtp_client_stream(struct smtp_client *c);
 /* All that follows, whatever it is, is over in ms from now: waiting for replies then ends with ETIMEDOUT. 0: as long as
  * each reply may take. */
@@ -96,6 +100,11 @@ struct smtp_message {
 	 * it is, in one BDAT chunk together with the envelope (RFC 3030 4.2), where CHUNKING and PIPELINING are
 	 * offered. read is then called before anything was answered. */
 	bool exact;
+	bool requiretls;   /* RFC 8689: only to who offers it; what the conversation must be is the caller's */
+	struct smtp_by by; /* RFC 2852; mode 0: none. 'R' only to who offers DELIVERBY for so short a time */
+	bool has_priority;
+	int priority;      /* RFC 6710, where it is offered */
+	const char *hold;  /* RFC 4865: "HOLDFOR=60", "HOLDUNTIL=..."; only to who offers it; NULL */
 	const char *extra; /* further MAIL parameters, blank-separated, only those the server offers; NULL */
 	/* The content in pieces, any line ends (LF becomes CRLF), 1 with *out, 0 at the end, -1 with err. May be called
 	 * from the start again after rewind. */
@@ -106,6 +115,7 @@ struct smtp_message {
  * how it went; -1: err is the session's failure, and every recipient without a result of its own has it. Dot-stuffing,
  * or BDAT, done here; when 8BITMIME or SMTPUTF8 is lacking the caller has re-encoded, or gets 5.6.3 / 5.6.7 results
  * before anything is sent. */
+/* Recipients beyond the server's LIMITS (RFC 9422) have 452 4.5.3 as their result: they are for another transaction. */
 int smtp_client_send(struct smtp_client *c, struct smtp_message *m, struct err *err);
 
 /* Would the server take mail for this recipient? MAIL and RCPT, no content. 0: result says, class ERR_NONE for yes;

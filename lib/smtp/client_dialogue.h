@@ -37,7 +37,10 @@ struct dialogue {
 	int rc;          /* of the transaction; 2: the session did not open */
 	enum err_class class;
 	const char *text; /* the content, "Subject: x\n\nhi\n" by default */
-	const char *from, *notify, *envid, *extra;
+	const char *from, *notify, *envid, *extra, *hold;
+	struct smtp_by by;
+	const char *priority; /* a number */
+	bool requiretls;
 	bool lmtp, utf8, eightbit, alive;
 	uint64_t size;
 	bool exact, binary; /* of EXACT_SIZE bytes by default */
@@ -69,6 +72,11 @@ static inline void play(const struct dialogue *d, size_t chunk)
 		.envid = d->envid,
 		.ret = d->envid ? "HDRS" : NULL,
 		.extra = d->extra,
+		.hold = d->hold,
+		.by = d->by,
+		.has_priority = d->priority,
+		.priority = d->priority ? (int)strtol(d->priority, NULL, 10) : 0,
+		.requiretls = d->requiretls,
 		.read = read_content,
 		.arg = &content };
 	for (; m.n_rcpt < RCPTS && d->rcpt[m.n_rcpt]; m.n_rcpt++)

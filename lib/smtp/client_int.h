@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC
  *
- * The insides of the SMTP client: client.c opens and closes, client_auth.c authenticates, client_txn.c sends.
+ * The insides of the SMTP client: client.c opens and closes, client_auth.c authenticates, client_txn.c sends,
+ * client_mail.c has what MAIL and RCPT say.
  */
 #ifndef WP_SMTP_CLIENT_INT_H
 #define WP_SMTP_CLIENT_INT_H
@@ -14,10 +15,11 @@ struct smtp_client {
 	int64_t end;             /* of all waiting, ms of CLOCK_MONOTONIC; 0: none */
 	unsigned exts;
 	uint64_t max_size;
-	unsigned rcpt_max; /* RFC 9422 LIMITS RCPTMAX, 0: none told */
-	struct buf mechs;  /* AUTH's mechanisms, blank-separated */
-	bool alive;        /* replies and commands are still in step */
-	bool unfinished;   /* a transaction was left open: RSET before the next */
+	unsigned rcpt_max, mail_max, domain_max; /* RFC 9422 LIMITS, 0: none told */
+	int64_t by_min;                          /* DELIVERBY's least time for mode R */
+	struct buf mechs;                        /* AUTH's mechanisms, blank-separated */
+	bool alive;                              /* replies and commands are still in step */
+	bool unfinished;                         /* a transaction was left open: RSET before the next */
 };
 
 /* Writes one line, tracing it. secret: all of it. */
@@ -42,6 +44,14 @@ int64_t client_patience(const struct smtp_client *c, int64_t ms);
 bool client_path_ok(const char *path, bool utf8);
 /* RSET where a transaction was left open. */
 int client_clean_up(struct smtp_client *c, struct err *err);
+/* Is there nothing in them that could end a path, a parameter or the line? */
+bool client_sender_ok(const struct smtp_message *m);
+bool client_rcpt_ok(const struct smtp_message *m, const struct smtp_rcpt *r);
+/* What the server would refuse, or would break: -1 with err. */
+int client_check_extensions(const struct smtp_client *c, const struct smtp_message *m, struct err *err);
+void client_mail_line(const struct smtp_client *c, const struct smtp_message *m, bool prdr, struct buf *line);
+void client_rcpt_line(
+    const struct smtp_client *c, const struct smtp_message *m, const struct smtp_rcpt *r, struct buf *line);
 
 int client_auth(struct smtp_client *c, struct err *err);
 

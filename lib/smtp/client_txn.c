@@ -78,50 +78,16 @@ static void decide_rest(struct txn *t, const struct err *why)
 			decide(t, i, why, why->text);
 }
 
-/* Outside a quoted local part: nothing that could end the path, the parameter or the line. */
-bool client_path_ok(const char *path, bool utf8)
-{
-	bool quoted = false;
-	size_t n = strlen(path);
-	for (size_t i = 0; i < n; i++) {
-		unsigned char ch = (unsigned char)path[i];
-		if (ch < ' ' || ch == 0x7f || (ch > 0x7f && !utf8))
-			return false;
-		if (quoted && ch == '\\' && ++i == n)
-			return false;
-		if (quoted && ch == '\\' && (path[i] < ' ' || path[i] == 0x7f))
-			return false;
-		if (ch == '"')
-			quoted = !quoted;
-		else if (!quoted && (ch == ' ' || ch == '<' || ch == '>'))
-			return false;
-	}
-	return !quoted && n <= LIMIT_SMTP_PATH;
-}
-
-/* blanks: several parameters in one string. */
-static bool param_ok(const char *value, bool blanks)
-{
-	if (!value)
-		return true;
-	for (const char *p = value; *p; p++)
-		if ((unsigned char)*p <= ' ' ? !(blanks && *p == ' ') : *p == 0x7f)
-			return false;
-	return *value && strlen(value) <= LIMIT_SMTP_PATH;
-}
-
 /* Header and protocol injection end here: no address or parameter with a line end, a NUL or a stray blank is sent. */
 static int check_envelope(struct txn *t, struct err *err)
 {
 	const struct smtp_message *m = t->m;
-	if (!client_path_ok(m->from, m->utf8) || !param_ok(m->ret, false) || !param_ok(m->envid, false) ||
-	    !param_ok(m->extra, true))
+	if (!client_sender_ok(m))
 		return err_reply(err, 501, "5.1.7", "the sender or a parameter cannot be sent");
 	for (size_t i = 0; i < m->n_rcpt; i++) {
 		const struct smtp_rcpt *r = &m->rcpt[i];
 		struct err why = { 0 };
-		if (*r->address && client_path_ok(r->address, m->utf8) && param_ok(r->notify, false) &&
-		    param_ok(r->orcpt, false))
+		if (client_rcpt_ok(m, r))
 			continue;
 		err_reply(&why, 501, "5.1.3", "the recipient's address cannot be sent");
 		decide(t, i, &why, why.text);
@@ -129,54 +95,41 @@ static int check_envelope(struct txn *t, struct err *err)
 	return 0;
 }
 
-/* What the server would refuse, or would break, is not begun. */
-static int check_extensions(const struct txn *t, struct err *err)
+static struct span domain_of(const char *address)
 {
-	const struct smtp_message *m = t->m;
-	const struct smtp_client *c = t->c;
-	if ((c->exts & SMTP_SIZE) && c->max_size && m->size > c->max_size)
-		return err_reply(err, 552, "5.3.4", "the message has %llu bytes, the server takes %llu",
-		    (unsigned long long)m->size, (unsigned long long)c->max_size);
-	if (m->utf8 && !(c->exts & SMTP_UTF8))
-		return err_reply(err, 550, "5.6.7", "the message needs SMTPUTF8, which the server lacks");
-	unsigned binary = SMTP_BINARYMIME | SMTP_CHUNKING;
-	if (m->binary && (c->exts & binary) != binary)
-		return err_reply(err, 554, "5.6.3", "the message needs BINARYMIME, which the server lacks");
-	if (m->eightbit && !m->binary && !(c->exts & SMTP_8BITMIME))
-		return err_reply(err, 554, "5.6.3", "the message needs 8BITMIME, which the server lacks");
-	return 0;
+	struct span s = span_str(address);
+	return span_from(s, (size_t)(span_rchr(s, '@') + 1));
 }
 
-static void mail_line(const struct txn *t, struct buf *line)
+/* Is it in the domain of one of those before it that are to be sent? */
+static bool domain_seen(const struct txn *t, size_t i)
 {
-	const struct smtp_message *m = t->m;
-	unsigned exts = t->c->exts;
-	buf_addf(line, "MAIL FROM:<%s>", m->from);
-	if ((exts & SMTP_SIZE) && m->size)
-		buf_addf(line, " SIZE=%llu", (unsigned long long)m->size);
-	if (m->binary)
-		buf_adds(line, " BODY=BINARYMIME");
-	else if ((exts & SMTP_8BITMIME) && m->eightbit)
-		buf_adds(line, " BODY=8BITMIME");
-	if (m->utf8)
-		buf_adds(line, " SMTPUTF8");
-	if ((exts & SMTP_DSN) && m->ret)
-		buf_addf(line, " RET=%s", m->ret);
-	if ((exts & SMTP_DSN) && m->envid)
-		buf_addf(line, " ENVID=%s", m->envid);
-	if (t->prdr)
-		buf_adds(line, " PRDR");
-	if (m->extra)
-		buf_addf(line, " %s", m->extra);
+	struct span domain = domain_of(t->m->rcpt[i].address);
+	for (size_t k = 0; k < i; k++)
+		if (t->state[k] == PENDING && span_ieq(domain_of(t->m->rcpt[k].address), domain))
+			return true;
+	return false;
 }
 
-static void rcpt_line(const struct txn *t, const struct smtp_rcpt *r, struct buf *line)
+/* RFC 9422 4: who would be too many is told so without being asked for. */
+static void keep_limits(struct txn *t)
 {
-	buf_addf(line, "RCPT TO:<%s>", r->address);
-	if ((t->c->exts & SMTP_DSN) && r->notify)
-		buf_addf(line, " NOTIFY=%s", r->notify);
-	if ((t->c->exts & SMTP_DSN) && r->orcpt)
-		buf_addf(line, " ORCPT=%s", r->orcpt);
+	unsigned rcpt = 0, domains = 0, max = t->c->rcpt_max, max_domains = t->c->domain_max;
+	struct err why = { 0 };
+	if (!max && !max_domains)
+		return;
+	for (size_t i = 0; i < t->m->n_rcpt; i++) {
+		if (t->state[i] != PENDING)
+			continue;
+		bool another = max_domains && !domain_seen(t, i);
+		if ((max && rcpt == max) || (another && domains == max_domains)) {
+			err_reply(&why, 452, "4.5.3", "the server takes fewer recipients at once");
+			decide(t, i, &why, why.text);
+			continue;
+		}
+		rcpt++;
+		domains += another;
+	}
 }
 
 /* MAIL, RCPT..., and DATA unless the content needs no leave. */
@@ -202,9 +155,9 @@ static void say_next(struct txn *t)
 	struct buf line;
 	buf_init(&line, (size_t)4 * LIMIT_SMTP_PATH + LIMIT_SMTP_COMMAND);
 	if (t->sent == 0)
-		mail_line(t, &line);
+		client_mail_line(t->c, t->m, t->prdr, &line);
 	else if (t->sent <= t->m->n_rcpt)
-		rcpt_line(t, &t->m->rcpt[t->sent - 1], &line);
+		client_rcpt_line(t->c, t->m, &t->m->rcpt[t->sent - 1], &line);
 	else
 		buf_adds(&line, "DATA");
 	client_say(t->c, buf_span(&line), false);
@@ -549,10 +502,11 @@ static int run(struct txn *t, struct err *err)
 	struct err refusal = { 0 };
 	if (!c->alive)
 		return err_set(err, ERR_TEMP, "the connection is closed");
-	if (check_envelope(t, &refusal) < 0 || check_extensions(t, &refusal) < 0) {
+	if (check_envelope(t, &refusal) < 0 || client_check_extensions(t->c, t->m, &refusal) < 0) {
 		decide_rest(t, &refusal);
 		return 0;
 	}
+	keep_limits(t);
 	if (client_quiet(c, err) < 0 || client_clean_up(c, err) < 0)
 		return -1;
 	c->unfinished = true;

@@ -156,6 +156,45 @@ static int set_prdr(const struct smtp_param *p, struct smtp_mail_params *out)
 	return p->has_value ? -1 : 0;
 }
 
+static int set_requiretls(const struct smtp_param *p, struct smtp_mail_params *out)
+{
+	out->requiretls = true;
+	return p->has_value ? -1 : 0;
+}
+
+static int set_hold_for(const struct smtp_param *p, struct smtp_mail_params *out)
+{
+	bool both = out->hold.n;
+	out->hold = p->value;
+	return !both && when_hold_for(p->value, &out->hold_for) ? 0 : -1;
+}
+
+static int set_hold_until(const struct smtp_param *p, struct smtp_mail_params *out)
+{
+	bool both = out->hold.n;
+	out->hold = p->value;
+	return !both && when_date(p->value, &out->hold_until) && out->hold_until > 0 ? 0 : -1;
+}
+
+static int set_by(const struct smtp_param *p, struct smtp_mail_params *out)
+{
+	return when_by(p->value, &out->by) ? 0 : -1;
+}
+
+/* RFC 6710 7: a digit with a sign or without. */
+static int set_priority(const struct smtp_param *p, struct smtp_mail_params *out)
+{
+	struct span v = p->value;
+	bool minus = span_starts(v, "-");
+	if (minus)
+		v = span_from(v, 1);
+	if (v.n != 1 || !ascii_isdigit(v.p[0]) || (minus && v.p[0] == '0'))
+		return -1;
+	out->has_priority = true;
+	out->priority = minus ? '0' - v.p[0] : v.p[0] - '0';
+	return 0;
+}
+
 static int set_ret(const struct smtp_param *p, struct smtp_mail_params *out)
 {
 	bool full = span_ieqs(p->value, "FULL");
@@ -188,11 +227,13 @@ int smtp_mail_params(const struct smtp_args *a, struct smtp_mail_params *out, st
 		const char *name;
 		int (*set)(const struct smtp_param *p, struct smtp_mail_params *out);
 	} known[] = { { "SIZE", set_size }, { "BODY", set_body }, { "SMTPUTF8", set_utf8 }, { "RET", set_ret },
-		{ "ENVID", set_envid }, { "AUTH", set_auth }, { "PRDR", set_prdr } };
+		{ "ENVID", set_envid }, { "AUTH", set_auth }, { "PRDR", set_prdr }, { "REQUIRETLS", set_requiretls },
+		{ "HOLDFOR", set_hold_for }, { "HOLDUNTIL", set_hold_until }, { "BY", set_by },
+		{ "MT-PRIORITY", set_priority } };
 	enum {
 		N = sizeof known / sizeof *known
 	};
-	*out = (struct smtp_mail_params){ .ret = SPAN(""), .envid = SPAN("") };
+	*out = (struct smtp_mail_params){ .ret = SPAN(""), .envid = SPAN(""), .hold = SPAN("") };
 	for (size_t i = 0; i < a->n; i++) {
 		size_t k = 0;
 		while (k < N && !span_ieqs(a->v[i].name, known[k].name))

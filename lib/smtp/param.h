@@ -2,8 +2,9 @@
  *
  * The arguments of MAIL and RCPT (RFC 5321 4.1.1.2, 4.1.1.3, 4.1.2): a path in angle brackets and ESMTP parameters; and
  * the values of the parameters that are known: SIZE (RFC 1870), BODY (RFC 6152, 3030), SMTPUTF8 (RFC 6531), AUTH (RFC
- * 4954), RET, ENVID, NOTIFY, ORCPT (RFC 3461), PRDR (draft-hall-prdr). Spans point into the argument or the arena.
- * Errors carry the reply's code and enhanced status.
+ * 4954), RET, ENVID, NOTIFY, ORCPT (RFC 3461), PRDR (draft-hall-prdr), REQUIRETLS (RFC 8689), HOLDFOR and HOLDUNTIL
+ * (RFC 4865), BY (RFC 2852), MT-PRIORITY (RFC 6710). Spans point into the argument or the arena. Errors carry the
+ * reply's code and enhanced status.
  *
  * A source route (RFC 5321 appendix C) is accepted and dropped: only what follows it is the address.
  */
@@ -17,6 +18,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/span.h"
+#include "smtp/when.h"
 
 enum {
 	SMTP_PARAMS_MAX = 16,
@@ -38,8 +40,12 @@ int smtp_args_parse(struct span arg, struct smtp_args *out, struct err *err);
 
 struct smtp_mail_params {
 	uint64_t size;
-	bool has_size, eightbit, binary, utf8, prdr;
+	bool has_size, eightbit, binary, utf8, prdr, requiretls, has_priority;
 	struct span ret, envid; /* "FULL" or "HDRS"; xtext as given */
+	int priority;           /* -9 to 9 */
+	struct smtp_by by;
+	int64_t hold_for, hold_until; /* seconds; since 1970; 0: not asked for, and never both */
+	struct span hold;             /* the value of that */
 };
 struct smtp_rcpt_params {
 	struct span notify, orcpt;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include <errno.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "base/limits.h"
 #include "io/trace.h"
@@ -38,6 +39,7 @@ static void cmd_noop(struct server *sv, struct span arg);
 static void cmd_quit(struct server *sv, struct span arg);
 static void cmd_vrfy(struct server *sv, struct span arg);
 static void cmd_expn(struct server *sv, struct span arg);
+static void cmd_etrn(struct server *sv, struct span arg);
 static void cmd_help(struct server *sv, struct span arg);
 
 static const struct command commands[] = {
@@ -57,6 +59,7 @@ static const struct command commands[] = {
 	{ "XFORWARD", NULL, cmd_xforward, ARG_ONE, IN(ST_READY), CLEAR_OK | ONLY_SMTP },
 	{ "VRFY", NULL, cmd_vrfy, ARG_ONE, ANY, BARRIER | JUNK | NEED_AUTH },
 	{ "EXPN", NULL, cmd_expn, ARG_ONE, ANY, BARRIER | JUNK | NEED_AUTH },
+	{ "ETRN", NULL, cmd_etrn, ARG_ONE, IN(ST_READY), BARRIER | JUNK | NEED_AUTH | ONLY_SMTP },
 	{ "HELP", NULL, cmd_help, ARG_ANY, ANY, CLEAR_OK | JUNK },
 };
 enum {
@@ -151,6 +154,38 @@ static void cmd_helo(struct server *sv, struct span arg)
 		server_reply(sv, 250, NULL, "%s", sv->c->hostname);
 }
 
+static void future_release(struct server *sv)
+{
+	struct buf until;
+	buf_init(&until, 100);
+	when_date_format((int64_t)time(NULL) + sv->c->hold_max, &until);
+	server_more(sv, 250, "FUTURERELEASE %lld %s", (long long)sv->c->hold_max, until.p);
+	buf_free(&until);
+}
+
+/* Those that are not offered always. */
+static void extensions(struct server *sv)
+{
+	const struct smtp_server_config *c = sv->c;
+	if (c->binary)
+		server_more(sv, 250, "BINARYMIME");
+	if (c->requiretls && sv->x->tls)
+		server_more(sv, 250, "REQUIRETLS");
+	if (c->deliver_by)
+		server_more(sv, 250, "DELIVERBY");
+	if (c->priority)
+		server_more(sv, 250, "MT-PRIORITY");
+	if (c->hold_max)
+		future_release(sv);
+	if (sv->ops->expn)
+		server_more(sv, 250, "EXPN");
+	if (sv->ops->etrn && !c->lmtp)
+		server_more(sv, 250, "ETRN");
+	/* RFC 9422 4.2 */
+	if (c->max_rcpt)
+		server_more(sv, 250, "LIMITS RCPTMAX=%u", c->max_rcpt);
+}
+
 static void capabilities(struct server *sv)
 {
 	struct buf mechs;
@@ -173,8 +208,7 @@ static void capabilities(struct server *sv)
 		server_more(sv, 250, "XFORWARD " XFORWARD_NAMES);
 	if (sv->c->prdr && !sv->c->lmtp)
 		server_more(sv, 250, "PRDR");
-	if (sv->c->binary)
-		server_more(sv, 250, "BINARYMIME");
+	extensions(sv);
 	static const char *const always[] = { "8BITMIME", "ENHANCEDSTATUSCODES", "SMTPUTF8", "CHUNKING", "DSN" };
 	for (size_t i = 0; i < sizeof always / sizeof *always; i++)
 		server_more(sv, 250, "%s", always[i]);
@@ -221,8 +255,27 @@ static void cmd_vrfy(struct server *sv, struct span arg)
 
 static void cmd_expn(struct server *sv, struct span arg)
 {
-	(void)arg;
-	server_reply(sv, 502, "5.5.1", "Lists are not expanded");
+	struct smtp_answer a = { 0 };
+	struct buf lines;
+	buf_init(&lines, LIMIT_EXPN);
+	if (sv->ops->expn)
+		sv->ops->expn(sv->x, arg, &lines, &a);
+	else
+		smtp_answer(&a, 502, "5.5.1", "Lists are not expanded");
+	if (!a.code && (lines.bad || !lines.len))
+		smtp_answer(&a, 550, "5.3.4", "The list is too long to be told");
+	if (a.code)
+		server_answer(sv, &a);
+	else
+		server_lines(sv, 250, "2.1.5", buf_span(&lines));
+	buf_free(&lines);
+}
+
+static void cmd_etrn(struct server *sv, struct span arg)
+{
+	struct smtp_answer a = { 0 };
+	sv->ops->etrn(sv->x, arg, &a);
+	server_answer(sv, &a);
 }
 
 static bool offered(const struct server *sv, const struct command *cmd)
@@ -230,6 +283,8 @@ static bool offered(const struct server *sv, const struct command *cmd)
 	if (cmd->run == cmd_xclient && !server_may_xclient(sv))
 		return false;
 	if (cmd->run == cmd_xforward && !server_may_xforward(sv))
+		return false;
+	if (cmd->run == cmd_etrn && !sv->ops->etrn)
 		return false;
 	return !(cmd->flags & (sv->c->lmtp ? ONLY_SMTP : ONLY_LMTP));
 }

@@ -12,12 +12,14 @@
 #include <stdbool.h>
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/span.h"
 #include "io/stream.h"
 #include "io/tls.h"
 #include "msg/addr.h"
 #include "sasl/sasl.h"
+#include "smtp/when.h"
 #include "smtp/xclient.h"
 
 /* A reply that an op gives. code 0 means "all is well": the engine says its usual words. */
@@ -43,6 +45,12 @@ struct smtp_env {
 	struct addr from_addr;
 	struct span ret, envid; /* DSN */
 	bool utf8, eightbit, binary, requiretls;
+	bool has_priority;
+	int priority;                  /* RFC 6710; 0 when nothing else was asked for, or allowed */
+	int64_t hold_until;            /* RFC 4865, seconds since 1970; 0: not to be held */
+	const char *hold;              /* "for;60", "until;2026-11-30T08:00:00Z": as it was asked for */
+	struct smtp_by by;             /* RFC 2852; mode 0: none */
+	int64_t by_time;               /* seconds since 1970 */
 	bool prdr;                     /* asked for, and there is more than one recipient: each is answered for */
 	uint64_t size;                 /* declared, 0 when not */
 	const struct xclient *forward; /* whose message it is, by XFORWARD; NULL: not told */
@@ -93,7 +101,12 @@ struct smtp_server_ops {
 	 * as LMTP, and answers[n] for the message: unset, it follows from the others. */
 	void (*done)(struct smtp_session *x, struct smtp_answer *answers, size_t n);
 	void (*reset)(struct smtp_session *x);
+	/* Unset: 252, neither yes nor no. */
 	void (*vrfy)(struct smtp_session *x, struct span what, struct smtp_answer *a);
+	/* A line for each address, or the answer that refuses; NULL: 502. */
+	void (*expn)(struct smtp_session *x, struct span what, struct buf *lines, struct smtp_answer *a);
+	/* RFC 1985, with the reply; NULL: not offered. */
+	void (*etrn)(struct smtp_session *x, struct span node, struct smtp_answer *a);
 	const struct sasl_server_ops *sasl; /* NULL: no AUTH offered; its arg is x->arg */
 	/* AUTH is about to begin: may this client try? */
 	void (*auth)(struct smtp_session *x, struct span mech, struct smtp_answer *a);
@@ -115,7 +128,12 @@ struct smtp_server_config {
 	bool require_tls, require_auth, auth_without_tls;
 	bool xclient, xforward; /* this client may say so */
 	bool prdr;              /* offered (SMTP only); done knows env.prdr */
-	bool binary; /* BINARYMIME offered; chunk then gets any bytes after the header when env.binary is set */
+	bool binary;     /* BINARYMIME offered; chunk then gets any bytes after the header when env.binary is set */
+	bool requiretls; /* offered under TLS (RFC 8689) */
+	bool deliver_by; /* offered (RFC 2852) */
+	bool priority;   /* offered (RFC 6710) */
+	bool priority_trusted; /* who did not authenticate may raise it, too */
+	int64_t hold_max;      /* seconds; FUTURERELEASE is offered (RFC 4865); 0: it is not */
 	uint64_t max_size;
 	unsigned max_rcpt;
 	unsigned max_errors, max_commands_junk; /* 0: limits.h */

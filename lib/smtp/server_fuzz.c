@@ -70,6 +70,31 @@ static void on_done(struct smtp_session *x, struct smtp_answer *answers, size_t 
 	answers[n - 1] = (struct smtp_answer){ .code = seen->content.len % 3 ? 0 : 452, .text = "a\nb" };
 }
 
+/* What MAIL says of times is in its range, and what is kept of it is plain text. */
+static void on_mail(struct smtp_session *x, struct smtp_answer *a)
+{
+	const struct smtp_env *e = &x->env;
+	(void)a;
+	if (e->priority < -9 || e->priority > 9 || (e->by.mode == 'R' && e->by.seconds <= 0) || e->requiretls)
+		abort();
+	if (e->hold && span_has_ctl(span_str(e->hold)))
+		abort();
+}
+
+static void on_expn(struct smtp_session *x, struct span what, struct buf *lines, struct smtp_answer *a)
+{
+	(void)x, (void)a;
+	buf_addf(lines, "<%.*s>\n", SPAN_FMT(what));
+}
+
+static void on_etrn(struct smtp_session *x, struct span node, struct smtp_answer *a)
+{
+	struct seen *seen = x->arg;
+	if (seen->started)
+		abort();
+	smtp_answer(a, 253, "2.0.0", "%.*s", SPAN_FMT(node));
+}
+
 static void on_reset(struct smtp_session *x)
 {
 	struct seen *seen = x->arg;
@@ -91,7 +116,10 @@ static void check_output(struct span out)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct smtp_server_ops ops = { .rcpt = on_rcpt,
+	static const struct smtp_server_ops ops = { .mail = on_mail,
+		.expn = on_expn,
+		.etrn = on_etrn,
+		.rcpt = on_rcpt,
 		.xclient = on_xclient,
 		.data = on_data,
 		.chunk = on_chunk,
@@ -109,6 +137,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.xclient = true,
 		.xforward = true,
 		.binary = true,
+		.deliver_by = true,
+		.priority = true,
+		.priority_trusted = o & 16,
+		.requiretls = true,
+		.hold_max = 86400,
 		.max_rcpt = 3 };
 	struct seen seen = { 0 };
 	buf_init(&seen.content, 1 << 24);

@@ -87,6 +87,8 @@ void server_reply(struct server *sv, int code, const char *enh, const char *fmt,
     __attribute__((format(printf, 4, 5)));
 /* One line, more of the same reply follow. */
 void server_more(struct server *sv, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* A line for each of the text, the last of them ends the reply. */
+void server_lines(struct server *sv, int code, const char *enh, struct span lines);
 /* An op's answer. */
 void server_answer(struct server *sv, const struct smtp_answer *a);
 /* An err with code and enh. */

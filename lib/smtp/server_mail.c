@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: ISC */
+#include <time.h>
+
 #include "base/limits.h"
 #include "io/trace.h"
 #include "smtp/param.h"
@@ -29,18 +31,63 @@ static bool address_ok(struct server *sv, struct span path, bool bare, struct ad
 	return false;
 }
 
-static bool sizes_ok(struct server *sv, const struct smtp_mail_params *p)
+/* What was not offered is not taken. */
+static const char *not_offered(const struct server *sv, const struct smtp_mail_params *p)
 {
-	if (p->binary && !sv->c->binary)
-		server_reply(sv, 501, "5.5.4", "BINARYMIME is not offered");
-	else if (p->prdr && (!sv->c->prdr || sv->c->lmtp))
-		server_reply(sv, 555, "5.5.4", "PRDR is not offered");
+	const struct smtp_server_config *c = sv->c;
+	return p->binary && !c->binary                            ? "BINARYMIME"
+	       : p->prdr && (!c->prdr || c->lmtp)                 ? "PRDR"
+	       : p->requiretls && (!c->requiretls || !sv->x->tls) ? "REQUIRETLS"
+	       : p->by.mode && !c->deliver_by                     ? "DELIVERBY"
+	       : p->has_priority && !c->priority                  ? "MT-PRIORITY"
+	       : p->hold.n && !c->hold_max                        ? "FUTURERELEASE"
+								  : NULL;
+}
+
+/* RFC 4865 4.2, 5.2.2 */
+static bool times_ok(struct server *sv, const struct smtp_mail_params *p)
+{
+	int64_t now = time(NULL), hold = p->hold_for ? p->hold_for : p->hold_until ? p->hold_until - now : 0;
+	if (hold > sv->c->hold_max)
+		server_reply(
+		    sv, 501, "5.5.4", "A message is held for %lld seconds at most", (long long)sv->c->hold_max);
+	else if (hold > 0 && p->by.mode && hold > p->by.seconds)
+		server_reply(sv, 501, "5.5.4", "It would be held longer than until it is to be delivered");
+	else
+		return true;
+	return false;
+}
+
+static bool params_ok(struct server *sv, const struct smtp_mail_params *p)
+{
+	const char *what = not_offered(sv, p);
+	if (what)
+		server_reply(sv, p->binary ? 501 : 555, "5.5.4", "%s is not offered", what);
 	else if (sv->c->max_size && p->size > sv->c->max_size)
 		/* RFC 1870 6.1 */
 		server_reply(sv, 552, "5.3.4", "A message may have %llu bytes", (unsigned long long)sv->c->max_size);
 	else
-		return true;
+		return times_ok(sv, p);
 	return false;
+}
+
+static void take_times(struct smtp_env *env, const struct smtp_mail_params *p)
+{
+	int64_t now = time(NULL);
+	env->by = p->by;
+	env->by_time = p->by.mode ? now + p->by.seconds : 0;
+	env->hold_until = p->hold_for ? now + p->hold_for : p->hold_until;
+	if (p->hold.n)
+		env->hold = arena_printf(env->arena, "%s;%.*s", p->hold_for ? "for" : "until", SPAN_FMT(p->hold));
+}
+
+/* RFC 6710 4.1: only who is known may go before others; anybody may step back. */
+static void take_priority(const struct server *sv, const struct smtp_mail_params *p)
+{
+	struct smtp_env *env = &sv->x->env;
+	bool may = sv->c->priority_trusted || sv->x->user.n || p->priority < 0;
+	env->has_priority = p->has_priority;
+	env->priority = may ? p->priority : 0;
 }
 
 static bool take_sender(struct server *sv, struct span path, const struct smtp_mail_params *p)
@@ -50,7 +97,10 @@ static bool take_sender(struct server *sv, struct span path, const struct smtp_m
 	env->eightbit = p->eightbit;
 	env->binary = p->binary;
 	env->size = p->size;
+	env->requiretls = p->requiretls;
 	sv->prdr = p->prdr;
+	take_times(env, p);
+	take_priority(sv, p);
 	/* The copy is what the parts point into: the line's bytes go with the next read. */
 	env->from = arena_span(env->arena, path);
 	if (path.n && !address_ok(sv, env->from, false, &env->from_addr))
@@ -67,7 +117,7 @@ void cmd_mail(struct server *sv, struct span arg)
 	struct smtp_args args;
 	struct smtp_mail_params p;
 	struct smtp_answer a = { 0 };
-	if (!mail_args(sv, arg, &args, &p) || !sizes_ok(sv, &p))
+	if (!mail_args(sv, arg, &args, &p) || !params_ok(sv, &p))
 		return;
 	if (!take_sender(sv, args.path, &p)) {
 		server_reset(sv);
@@ -83,7 +133,10 @@ void cmd_mail(struct server *sv, struct span arg)
 	}
 	server_enter(sv, ST_MAIL);
 	server_clock_transaction(sv);
-	server_reply(sv, 250, "2.1.0", "Ok");
+	if (p.priority != sv->x->env.priority)
+		server_reply(sv, 250, "2.3.6", "%d is the priority of this message", sv->x->env.priority);
+	else
+		server_reply(sv, 250, "2.1.0", "Ok");
 }
 
 /* A row for the recipient, not yet counted. */

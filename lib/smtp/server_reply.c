@@ -82,6 +82,14 @@ void server_more(struct server *sv, int code, const char *fmt, ...)
 	va_end(ap);
 }
 
+void server_lines(struct server *sv, int code, const char *enh, struct span lines)
+{
+	sv->last_code = code;
+	if (span_ends(lines, "\n"))
+		lines.n--;
+	send_text(sv, code, enh, lines, false);
+}
+
 void server_answer(struct server *sv, const struct smtp_answer *a)
 {
 	server_reply(sv, a->code, a->enh, "%s", a->text);

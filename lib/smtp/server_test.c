@@ -23,6 +23,7 @@ enum {
 struct dialogue {
 	struct buf in, want, told_want; /* client's bytes, server's lines, callbacks' lines */
 	struct smtp_server_config c;
+	bool ask; /* EXPN and ETRN are there */
 	char title[200];
 };
 
@@ -53,6 +54,12 @@ static void on_mail(struct smtp_session *x, struct smtp_answer *a)
 	buf_addf(&d->told, "MAIL <%.*s>%s%s", SPAN_FMT(e->from), e->utf8 ? " utf8" : "", e->eightbit ? " 8bit" : "");
 	if (e->binary)
 		buf_adds(&d->told, " binary");
+	if (e->has_priority)
+		buf_addf(&d->told, " priority=%d", e->priority);
+	if (e->by.mode)
+		buf_addf(&d->told, " by=%lld%c%s", (long long)e->by.seconds, e->by.mode, e->by.trace ? "T" : "");
+	if (e->hold_until)
+		buf_addf(&d->told, " hold=%s", e->hold);
 	if (e->size)
 		buf_addf(&d->told, " size=%llu", (unsigned long long)e->size);
 	if (e->envid.n || e->ret.n)
@@ -107,6 +114,24 @@ static void on_reset(struct smtp_session *x)
 	buf_reset(&d->content);
 }
 
+static void on_expn(struct smtp_session *x, struct span what, struct buf *lines, struct smtp_answer *a)
+{
+	(void)x;
+	if (span_eqs(what, "none"))
+		smtp_answer(a, 550, "5.1.1", "No such list");
+	else if (span_eqs(what, "long"))
+		while (!lines->bad)
+			buf_adds(lines, "<somebody@example>\n");
+	else
+		buf_adds(lines, "<a@x>\n<b@y>\n");
+}
+
+static void on_etrn(struct smtp_session *x, struct span node, struct smtp_answer *a)
+{
+	(void)x;
+	smtp_answer(a, 250, "2.0.0", "OK, queuing for node %.*s started", SPAN_FMT(node));
+}
+
 static const struct sasl_server_ops no_users;
 static const struct smtp_server_ops ops = {
 	.mail = on_mail, .rcpt = on_rcpt, .chunk = on_chunk, .done = on_done, .reset = on_reset
@@ -150,6 +175,18 @@ static void option(struct dialogue *d, struct span s)
 		d->c.prdr = true;
 	else if (span_eqs(name, "binary"))
 		d->c.binary = true;
+	else if (span_eqs(name, "by"))
+		d->c.deliver_by = true;
+	else if (span_eqs(name, "priority"))
+		d->c.priority = true;
+	else if (span_eqs(name, "requiretls"))
+		d->c.requiretls = true;
+	else if (span_eqs(name, "trusted"))
+		d->c.priority_trusted = true;
+	else if (span_eqs(name, "hold"))
+		d->c.hold_max = (int64_t)n;
+	else if (span_eqs(name, "ask"))
+		d->ask = true;
 	else if (span_eqs(name, "strict"))
 		d->c.early_input_ok = false;
 	else if (span_eqs(name, "size"))
@@ -213,6 +250,10 @@ static void play(const struct dialogue *d, size_t step)
 	};
 	if (d->c.auth_without_tls)
 		mine.sasl = &no_users;
+	if (d->ask) {
+		mine.expn = on_expn;
+		mine.etrn = on_etrn;
+	}
 	smtp_server_run(&d->c, &mine, &x, NULL);
 	compare(d, "S", step, buf_span(&d->want), stream_mem_output(x.s));
 	compare(d, "M", step, buf_span(&d->told_want), buf_span(&told.told));
