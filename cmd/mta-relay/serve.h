@@ -15,6 +15,7 @@
 #include "mta-relay/serve_esmtp.h"
 #include "mta-relay/serve_change.h"
 #include "mta-relay/serve_client.h"
+#include "mta-relay/serve_patience.h"
 #include "mta-relay/serve_talk.h"
 #include "mta-relay/spool.h"
 #include "sasl/settings.h"
@@ -51,6 +52,7 @@ struct serve_settings {
 	struct confine_settings confine;
 	struct tls_server_settings tls;
 	struct client_settings client;
+	struct patience_settings patience;
 };
 
 /* The process. */

@@ -174,16 +174,24 @@ static void begin_content(struct server *sv, enum dot_mode mode)
 		sv->dot.mend = sv->ops->mend(sv->x);
 }
 
-void cmd_data(struct server *sv, struct span arg)
+/* May the content come by DATA? False after a reply. */
+static bool data_allowed(struct server *sv)
 {
-	(void)arg;
 	if (sv->x->env.binary) {
 		/* RFC 3030 3 */
 		server_reply(sv, 503, "5.5.1", "A message in BINARYMIME is sent by BDAT");
+		return false;
+	}
+	return has_rcpt(sv) && start(sv, false);
+}
+
+void cmd_data(struct server *sv, struct span arg)
+{
+	(void)arg;
+	if (!data_allowed(sv)) {
+		sv->closing |= sv->c->data_is_last && stream_has_input(sv->x->s);
 		return;
 	}
-	if (!has_rcpt(sv) || !start(sv, false))
-		return;
 	server_reply(sv, 354, NULL, "End data with <CR><LF>.<CR><LF>");
 	begin_content(sv, sv->c->bare_lf_ok ? DOT_LF : DOT_DATA);
 	server_data_clock(sv, true);
