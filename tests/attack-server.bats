@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # What has broken SMTP servers: each case of tests/attack/*.txt is played to the real server, as MTA that delivers and that
 # relays and as MSA, and what the mailbox or the next hop gets is looked at. tests/attack/README.md lists the cases.
-# shellcheck disable=SC2154
+# shellcheck disable=SC2154,SC2016,SC2153
 
 load queue
 bats_require_minimum_version 1.5.0
@@ -30,7 +30,7 @@ server() { # OPTION...: PORT is its port
 delivering() { server --mda="lmtp:|$BIN/mda-deliver --lmtp --hostname=mda --mail=maildir:$T/mail" "$@"; }
 # What arrives in the queue goes on to the sink, as a next hop sees it.
 pass_on() {
-	sink "$@"
+	sink
 	timeout 120 "$RELAY" run --once --now --queue="$Q" --hostname=us.example --smarthost="smtp://127.0.0.1:$PORT" \
 		--domains=nowhere.example 2>>"$T/log"
 }
@@ -267,4 +267,125 @@ sequences() {
 	wait_for 10 grep -q 'disconnect.*DATA' "$T/log"
 	[ -z "$(find "$T/mail" -type f)" ]
 	alive
+}
+
+@test "patience: silence, too slow, too long, too many errors, a large header, a long line" {
+	server --relay-to=relay.example --timeout=2s --data-timeout=2s --max-errors=3 --max-junk=4 --max-header=1k --max-line=200
+	cat >"$T/script" <<-'S'
+		case silence
+		hello
+		< 421 4\.4\.2
+		eof
+		case silence-in-a-command
+		hello
+		> NOO
+		< 421 4\.4\.2
+		eof
+		case silence-in-content
+		hello
+		envelope
+		data
+		> Subject: x\r\n
+		< 421 4\.4\.2
+		eof
+		case silence-in-a-chunk
+		hello
+		envelope
+		> BDAT 100\r\nSubject: x\r\n
+		< 421 4\.4\.2
+		eof
+		case errors
+		hello
+		> FOO\r\nFOO\r\nFOO\r\n
+		< 500
+		< 500
+		< 500
+		< 421 4\.7\.0
+		eof
+		case junk
+		hello
+		> NOOP\r\nRSET\r\nNOOP\r\nNOOP\r\nNOOP\r\n
+		until 421 4\.7\.0
+		eof
+		case header keeps 1
+		hello
+		envelope
+		data
+		> A: 1\r\n\{28:B: 2345678901234567890123456789012345\r\n}Subject: x\r\n\r\none\r\n.\r\n
+		< 552 5\.3\.4
+		envelope
+		data
+		> A: 1\r\nSubject: header\r\n\r\n\{30:B: 2345678901234567890123456789012345\r\n}\r\n.\r\n
+		< 250
+		case line keeps 1
+		hello
+		envelope
+		data
+		> Subject: x\r\n\r\n\{199:x}\r\n.\r\n
+		< 552 5\.6\.0
+		envelope
+		data
+		> Subject: line\r\n\r\n\{198:x}\r\n\{5:\{198:x}\r\n}.\r\n
+		< 250
+		case line-in-chunks
+		hello
+		envelope
+		chunk Subject: x\r\n\r\n\{150:x}
+		< 250
+		last \{50:x}\r\n
+		< 552 5\.6\.0
+		> NOOP\r\n
+		< 250
+	S
+	sed -i 's/\\{5:\\{198:x}\\r\\n}/\\{198:x}\\r\\n\\{198:x}\\r\\n/' "$T/script"
+	talk --rcpt=user@relay.example "$T/script"
+	pass_on
+	arrived "$SINK"
+	kill "$SERVER"
+	server --relay-to=relay.example --data-rate=1000 --data-grace=1s --transaction-time=4s --session-time=3s
+	cat >"$T/script" <<-'S'
+		case too-slow
+		hello
+		envelope
+		data
+		drip 20 x
+		< 421 4\.4\.2
+		eof
+		case too-slow-in-a-chunk
+		hello
+		envelope
+		> BDAT 10000 LAST\r\n
+		drip 20 x
+		< 421 4\.4\.2
+		eof
+		case transaction
+		hello
+		> MAIL FROM:<sender@far.example>\r\n
+		< 250
+		drip 20 RCPT TO:<user@relay.example>\r\n
+		until 421 4\.4\.2
+		eof
+		case session
+		hello
+		drip 20 NOOP\r\n
+		until 421 4\.4\.2
+		eof
+		case session-with-a-message-in-hand keeps 1
+		hello
+		envelope
+		pause 2500
+		data
+		subject
+		* 100 \{10000:x}\r\n
+		pause 600
+		> .\r\n
+		< 250
+		until 421 4\.4\.2
+		eof
+	S
+	talk --rcpt=user@relay.example "$T/script"
+	[ "$(waiting)" -eq 1 ]
+	[ "$(grep -c 'timeout' "$T/log")" -ge 5 ]
+	run "$RELAY" serve --data-rate=0 </dev/null
+	[ "$status" -eq 64 ]
 }
