@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # What has broken SMTP servers: each case of tests/attack/*.txt is played to the real server, as MTA that delivers and that
 # relays and as MSA, and what the mailbox or the next hop gets is looked at. tests/attack/README.md lists the cases.
-# shellcheck disable=SC2154,SC2016,SC2153
+# shellcheck disable=SC2154,SC2016,SC2153,SC2030,SC2031
 
 load queue
 bats_require_minimum_version 1.5.0
@@ -388,4 +388,44 @@ sequences() {
 	[ "$(grep -c 'timeout' "$T/log")" -ge 5 ]
 	run "$RELAY" serve --data-rate=0 </dev/null
 	[ "$status" -eq 64 ]
+}
+
+@test "stress: with all processes held by silent and slow clients, they go and an honest one is served" {
+	server --relay-to=relay.example --workers=4 --max-clients=4 --stress-timeout=1s
+	cat >"$T/held" <<-'S'
+		case held-silent
+		< 220
+		< 421 4\.4\.2
+		eof
+	S
+	cat >"$T/slow" <<-'S'
+		case held-slow
+		hello
+		envelope
+		data
+		drip 200 x
+		< 421 4\.4\.2
+		eof
+	S
+	for script in held held slow; do
+		"$TOP/lib/smtp-talk" --port="$PORT" --limit=120 "$T/$script" >>"$T/held.out" 3>&- &
+		HELD+=($!)
+	done
+	# Three of four: nobody is sent away.
+	wait_for 20 eval '[ "$(grep -c " connect " "$T/log")" -eq 3 ]'
+	sleep 3
+	run ! grep -q disconnect "$T/log"
+	# A fourth that is silent, and one more that has to wait for a process.
+	"$TOP/lib/smtp-talk" --port="$PORT" --limit=120 "$T/held" >>"$T/held.out" 3>&- &
+	HELD+=($!)
+	wait_for 20 eval '[ "$(grep -c " connect " "$T/log")" -eq 4 ]'
+	printf 'case honest keeps 1\nhello\nenvelope\ndata\nsubject\n> one\\r\\n.\\r\\n\n< 250\n' >"$T/script"
+	SECONDS=0
+	talk --rcpt=user@relay.example "$T/script"
+	[ "$SECONDS" -lt 60 ]
+	for pid in "${HELD[@]}"; do wait "$pid" || true; done
+	# Those who were in the way when stress began were told so.
+	grep -q 'stress state=begins' "$T/log"
+	grep -q '^ok held-silent' "$T/held.out"
+	alive
 }

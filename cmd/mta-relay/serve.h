@@ -32,6 +32,7 @@ enum serve_early {
 
 /* RFC 5321 4.5.3.2.6: a client waits for ten minutes, and few do so long. */
 enum {
+	SERVE_MAX_CLIENTS = 1000, /* a process that waits for its client has a fifth of a megabyte */
 	SERVE_MDA_BUDGET = 60 * 1000,
 	SERVE_MDA_PAUSE = 10 * 1000
 };
