@@ -180,6 +180,7 @@ static int converse(struct conn *c, void *arg)
 		.max_size = m->o.max_size,
 		.max_rcpt = m->o.max_rcpt,
 		.bare_lf_ok = stream_is_local(c->s),
+		.data_is_last = !stream_is_local(c->s),
 		.stopping = &serve_stopping,
 	};
 	struct smtp_session x = { .s = c->s, .peer_ip = c->peer_ip, .peer_name = "", .arg = &l };

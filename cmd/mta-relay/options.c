@@ -13,11 +13,13 @@
 #include "mta-relay/serve_address.h"
 #include "mta-relay/serve_esmtp.h"
 #include "mta-relay/serve_hooks.h"
+#include "mta-relay/serve_patience.h"
 #include "mta-relay/way_options.h"
 #include "sasl/settings.h"
 
 const struct opt *const relay_tables[] = {
 	relay_serve_options,
+	patience_options,
 	sasl_options,
 	guard_options,
 	confine_options,

@@ -72,6 +72,7 @@ const struct opt_group relay_serve_groups[] = {
 	{ confine_user_options, AT(confine) },
 	{ relay_hook_options, AT(hooks) },
 	{ serve_address_options, AT(address) },
+	{ patience_options, AT(patience) },
 	{ 0 },
 };
 
@@ -244,7 +245,7 @@ static int set_up(struct relay_server *rs, struct err *err)
 	rs->loopback = net_list_parse("127.0.0.0/8, ::1", err);
 	if (!o->tls_cert && (o->tls_key || o->tls.sni.n || any_tls_listener(&o->listen)))
 		return err_set(err, ERR_USAGE, "TLS needs --tls-cert");
-	if (client_lists_read(&rs->clients, &o->client, err) < 0)
+	if (patience_check(&o->patience, err) < 0 || client_lists_read(&rs->clients, &o->client, err) < 0)
 		return -1;
 	if (o->trust && !(rs->trust = net_list_parse(o->trust, err)))
 		return -1;
@@ -327,6 +328,7 @@ static struct relay_server server = { .o = { .hooks = { .filter_timeout = HOOK_F
 					  .delimiter = "+",
 					  .max_size = LIMIT_MESSAGE_DEFAULT,
 					  .max_recipients = LIMIT_SMTP_RCPT,
+					  .max_clients = SERVE_MAX_CLIENTS,
 					  .timeout = TIME_SMTP_COMMAND,
 					  .sasl.oauth_timeout = SASL_OAUTH_TIMEOUT,
 					  .mda_timeout = TIME_SMTP_COMMAND,
@@ -345,6 +347,7 @@ int relay_serve(int argc, char **argv)
 		.values = &server.o };
 	struct err err = { 0 };
 	int first, status;
+	server.o.patience = patience_defaults;
 	if (relay_options(argc, argv, &opts, &first, &status) != OPTS_OK)
 		return status;
 	if (first < argc)

@@ -17,6 +17,7 @@
 #include "mta-relay/serve_change.h"
 #include "mta-relay/serve_client.h"
 #include "mta-relay/serve_hooks.h"
+#include "mta-relay/serve_patience.h"
 #include "mta-relay/serve_talk.h"
 #include "mta-relay/spool.h"
 #include "sasl/settings.h"
@@ -33,6 +34,7 @@ enum serve_early {
 
 /* RFC 5321 4.5.3.2.6: a client waits for ten minutes, and few do so long. */
 enum {
+	SERVE_MAX_CLIENTS = 1000, /* a process that waits for its client has a fifth of a megabyte */
 	SERVE_MDA_BUDGET = 60 * 1000,
 	SERVE_MDA_PAUSE = 10 * 1000
 };
@@ -55,6 +57,7 @@ struct serve_settings {
 	struct tls_server_settings tls;
 	struct client_settings client;
 	struct hook_settings hooks;
+	struct patience_settings patience;
 };
 
 /* The process. */

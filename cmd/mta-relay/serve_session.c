@@ -56,6 +56,12 @@ static int on_chunk(struct smtp_session *x, struct span piece)
 	return content_add(&s->rs->content, piece);
 }
 
+static unsigned on_mend(struct smtp_session *x)
+{
+	struct relay_session *s = x->arg;
+	return patience_mend(&s->rs->o.patience, s->trusted || x->user.n);
+}
+
 /* The checks' verdict on the content; false when they refused. */
 static bool content_passes(struct relay_session *s, struct smtp_session *x, struct smtp_answer *a)
 {
@@ -146,7 +152,7 @@ static struct smtp_server_config config_for(const struct relay_session *s, const
 {
 	const struct relay_server *rs = s->rs;
 	bool msa = rs->o.role == ROLE_MSA;
-	return (struct smtp_server_config){
+	struct smtp_server_config config = {
 		.hostname = rs->hostname,
 		.tls = rs->tls,
 		.implicit_tls = c->implicit_tls,
@@ -171,7 +177,10 @@ static struct smtp_server_config config_for(const struct relay_session *s, const
 		.timeout_ms = rs->o.timeout,
 		.stopping = &serve_stopping,
 		.early_input_ok = early_ok(s, c),
+		.data_is_last = !stream_is_local(c->s),
 	};
+	patience_config(&rs->o.patience, &config);
+	return config;
 }
 
 void serve_reconfigure(struct relay_session *s)
@@ -206,6 +215,7 @@ int serve_conversation(struct conn *c, void *relay_server)
 		.rcpt = on_rcpt,
 		.data = on_data,
 		.chunk = on_chunk,
+		.mend = on_mend,
 		.done = on_done,
 		.reset = on_reset,
 		.authenticated = on_authenticated,

@@ -31,6 +31,7 @@ enum {
 	BACKOFF_MAX_MS = 30000,
 	BACKOFF_CALM_MS = 60000, /* without a crash: forgotten */
 	IDLE_MS = 10 * 1000,
+	STRESS_MS = 500, /* how soon stress is judged again */
 	READY_MAX = 65536,
 };
 
@@ -275,7 +276,8 @@ static int parent_loop(struct parent *p)
 	while (!serve_stopping && !p->failed_start) {
 		start_workers(p);
 		tick(p->sv, false);
-		pause_parent(patience(p));
+		int64_t wait = patience(p);
+		pause_parent(stress_judge(p->sv) && wait > STRESS_MS ? STRESS_MS : wait);
 		reap(p);
 		if (got_hup || is_stale(p))
 			reload(p->sv);

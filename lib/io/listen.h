@@ -6,6 +6,9 @@
  * on SIGTERM lets each finish its conversation's present command. SIGHUP runs `reload` in the parent, opens the log
  * again and recycles the workers; SIGUSR1 logs the conversations. The parent tells a service manager what sd_notify(3)
  * has words for, and its watchdog that it is not stuck.
+ *
+ * While three quarters of twenty or more workers are busy, or all are and a client waits, the server is under stress
+ * (io/stream.h, stream_is_stressed).
  */
 #ifndef WP_IO_LISTEN_H
 #define WP_IO_LISTEN_H

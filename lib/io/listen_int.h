@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC
  *
- * Inside of listening, shared by listen.c (the parent), listen_worker.c and listen_sockets.c.
+ * Inside of listening, shared by listen.c (the parent), listen_worker.c, listen_stress.c and listen_sockets.c.
  */
 #ifndef WP_IO_LISTEN_INT_H
 #define WP_IO_LISTEN_INT_H
@@ -50,6 +50,7 @@ struct board {
 	_Atomic uint64_t seq;
 	_Atomic unsigned generation; /* goes up at each reload: older workers retire */
 	_Atomic bool ready;          /* a worker has started well */
+	_Atomic bool stressed;       /* there are more clients than we can serve well */
 	unsigned n;
 	struct slot slot[];
 };
@@ -66,6 +67,7 @@ struct server {
 	int wake; /* a worker tells here that idle ones run out */
 	unsigned min_idle, max;
 	pid_t parent;
+	int64_t stressed_at; /* ms, the last time */
 	struct heartbeat heart;
 };
 int64_t server_now(void); /* ms */
@@ -75,6 +77,12 @@ int server_single(const struct serve_options *o, struct conn *c, conn_fn *fn, vo
 void conn_init(struct conn *c, int rfd, int wfd, const struct listener *l);
 /* Never returns; the process was just forked for this slot. */
 _Noreturn void worker_run(struct server *sv, unsigned slot);
+
+/* listen_stress.c */
+/* In the parent, now and then: is there stress? True: judge again soon. */
+bool stress_judge(struct server *sv);
+/* In a worker. */
+void stress_watch(const struct board *b);
 
 /* SIGTERM and SIGINT set serve_stopping and end waits; each process calls it for itself. */
 int stop_signals_init(void);

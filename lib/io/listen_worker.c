@@ -337,6 +337,7 @@ static void worker_signals(const struct server *sv)
 	stop_signals_init();
 	handle(SIGHUP, on_retire);
 	signal(SIGUSR1, SIG_IGN);
+	stress_watch(sv->board);
 	sigset_t none;
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);

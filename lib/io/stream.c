@@ -344,11 +344,10 @@ static void judge(struct line *line)
 static enum line_end line_at(struct stream *s, size_t lf, size_t max, struct line *line)
 {
 	struct span text = { s->rbuf + s->rpos, lf - s->rpos };
-	line->end = LINE_LF;
-	if (span_ends(text, "\r")) {
+	line->bare_lf = !span_ends(text, "\r");
+	line->end = line->bare_lf ? LINE_LF : LINE_CRLF;
+	if (!line->bare_lf)
 		text.n--;
-		line->end = LINE_CRLF;
-	}
 	if (text.n > max) {
 		text.n = max;
 		line->end = LINE_TOO_LONG;
@@ -364,6 +363,7 @@ static enum line_end line_too_long(struct stream *s, size_t max, struct line *li
 {
 	size_t thrown = 0;
 	make_room(s);
+	char last = s->rbuf[s->rend - 1]; /* of what is thrown away; UNSAFE: more than max bytes are there */
 	memmove(s->rbuf, s->rbuf + s->rpos, max);
 	for (;;) {
 		s->rpos = s->rend = s->rscan = max;
@@ -379,10 +379,13 @@ static enum line_end line_too_long(struct stream *s, size_t max, struct line *li
 		s->rend += (size_t)n;
 		thrown += (size_t)n;
 		const char *lf = n ? memchr(s->rbuf + max, '\n', (size_t)n) : NULL;
-		if (lf)
+		if (lf) {
 			s->rpos = s->rscan = (size_t)(lf - s->rbuf) + 1;
+			line->bare_lf = (lf > s->rbuf + max ? lf[-1] : last) != '\r';
+		}
 		if (lf || !n)
 			break;
+		last = s->rbuf[s->rend - 1];
 	}
 	line->text = span_of(s->rbuf, max);
 	judge(line);
@@ -400,6 +403,7 @@ static enum line_end line_eof(struct stream *s, struct line *line)
 enum line_end stream_line(struct stream *s, size_t max, struct line *line)
 {
 	reserve(s, 2 * (max + 2));
+	line->bare_lf = false;
 	s->rscan = s->rpos;
 	for (;;) {
 		const char *lf = memchr(s->rbuf + s->rscan, '\n', s->rend - s->rscan);

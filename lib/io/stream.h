@@ -71,6 +71,7 @@ struct line {
 	enum line_end end;
 	bool has_nul;
 	bool has_bare_cr; /* a CR that no LF follows stands in it */
+	bool bare_lf;     /* ended by a LF alone, also when too long */
 };
 /* Reads up to and including the next LF, at most max bytes of text. Returns line->end. Of a line that is too long no
  * more than STREAM_LINE_MOST bytes are thrown away: then it is an error, ERR_PROTO. */

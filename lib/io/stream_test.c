@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <setjmp.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -417,9 +418,29 @@ static void test_last_words(void **state)
 	assert_int_equal(status, 0);
 }
 
+/* A line that is too long tells, too, what ended it. */
+static void test_long_line_end(void **state)
+{
+	(void)state;
+	static const char *const ends[] = { "\r\n", "\n", "\r\r\n", "\n\r\n" };
+	for (size_t n = 9; n < 80; n++)
+		for (size_t e = 0; e < 4; e++)
+			for (size_t chunk = 1; chunk < 30; chunk++) {
+				char text[100];
+				struct line line;
+				memset(text, 'x', n);
+				snprintf(text + n, sizeof text - n, "%s", ends[e]);
+				struct stream *s = stream_from_mem(span_str(text), chunk);
+				assert_int_equal(stream_line(s, 8, &line), LINE_TOO_LONG);
+				assert_int_equal(line.bare_lf, e == 1 || e == 3);
+				stream_close(s);
+			}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_long_line_end),
 		cmocka_unit_test(test_lines),
 		cmocka_unit_test(test_line_without_end),
 		cmocka_unit_test(test_nul),

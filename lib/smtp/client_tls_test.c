@@ -118,8 +118,10 @@ static struct server start(bool implicit)
 
 static void finish(struct server *sv, char *said, size_t n)
 {
-	ssize_t got = read(sv->report, said, n - 1);
-	said[got > 0 ? got : 0] = '\0';
+	size_t have = 0;
+	for (ssize_t got; (got = read(sv->report, said + have, n - 1 - have)) > 0;)
+		have += (size_t)got;
+	said[have] = '\0';
 	close(sv->report);
 	waitpid(sv->pid, NULL, 0);
 }
@@ -242,11 +244,134 @@ static void man_in_the_middle(void **state)
 	finish(&two, said, sizeof said);
 }
 
+/* ---- a server that plays a script: '<' reads a line, 'T' begins TLS, '!' drops the connection without a word ---- */
+
+static void note(struct span line)
+{
+	dprintf(report, "%.*s|", SPAN_FMT(line));
+}
+
+static void play_script(struct stream *s, const char *const *script)
+{
+	for (; *script; script++) {
+		struct line line;
+		if (**script == '<') {
+			if (stream_line(s, 4096, &line) != LINE_CRLF)
+				break;
+			note(line.text);
+		} else if (**script == 'T') {
+			struct err err = { 0 };
+			if (stream_flush(s) < 0 || tls_accept(s, server_ctx, &err) < 0)
+				break;
+			note(SPAN("TLS"));
+		} else if (**script == '!') {
+			stream_flush(s);
+			stream_abandon(s);
+			return;
+		} else {
+			stream_puts(s, *script);
+		}
+	}
+	struct line rest;
+	while (stream_line(s, 4096, &rest) == LINE_CRLF)
+		note(rest.text);
+	stream_close(s);
+}
+
+static struct server start_script(const char *const *script)
+{
+	int sock[2], back[2];
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, sock), 0);
+	assert_int_equal(pipe(back), 0);
+	pid_t pid = fork();
+	if (pid == 0) {
+		close(sock[0]);
+		close(back[0]);
+		report = back[1];
+		play_script(stream_from_fds(sock[1], sock[1]), script);
+		_exit(0);
+	}
+	close(sock[1]);
+	close(back[1]);
+	return (struct server){ sock[0], back[0], pid };
+}
+
+#define CLEAR "220 mx.example\r\n", "<", "250-mx.example\r\n250-AUTH PLAIN\r\n250 STARTTLS\r\n", "<"
+#define SAID "EHLO me.example|STARTTLS|"
+#define IN_TLS CLEAR, "220 go\r\n", "T", "<", "250-mx.example\r\n250 AUTH PLAIN\r\n", "<", "235 yes\r\n"
+#define SAID_IN_TLS SAID "TLS|EHLO me.example|AUTH PLAIN AHUAcA==|"
+
+/* What the server may have heard; nothing with a password in the clear, or from capabilities told in the clear. */
+static void hostile(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *name, *script[20], *heard;
+		enum err_class class; /* of opening, or of the message */
+	} cases[] = {
+		{ "replies behind the 220", { CLEAR, "220 go\r\n250-x\r\n250 AUTH PLAIN\r\n", NULL }, SAID, ERR_TEMP },
+		{ "one byte behind the 220", { CLEAR, "220 go\r\n2", NULL }, SAID, ERR_TEMP },
+		{ "a reply before the 220", { CLEAR, "250 x\r\n220 go\r\n", NULL }, SAID "QUIT|", ERR_TEMP },
+		{ "a long 220",
+		    { CLEAR, "220-250 AUTH PLAIN\r\n220 250 AUTH PLAIN\r\n", "T", "<", "250 mx.example\r\n", NULL },
+		    SAID "TLS|EHLO me.example|QUIT|", ERR_ACCESS },
+		{ "AUTH only in the clear", { CLEAR, "220 go\r\n", "T", "<", "250 mx.example\r\n", NULL },
+		    SAID "TLS|EHLO me.example|QUIT|", ERR_ACCESS },
+		{ "EHLO refused inside TLS", { CLEAR, "220 go\r\n", "T", "<", "502 no\r\n", NULL },
+		    SAID "TLS|EHLO me.example|QUIT|", ERR_PERM },
+		{ "454", { CLEAR, "454 not now\r\n", NULL }, SAID "QUIT|", ERR_TEMP },
+		{ "501", { CLEAR, "501 no\r\n", NULL }, SAID "QUIT|", ERR_TEMP },
+		{ "554", { CLEAR, "554 no\r\n", NULL }, SAID "QUIT|", ERR_TEMP },
+		{ "250", { CLEAR, "250 ok\r\n", NULL }, SAID "QUIT|", ERR_TEMP },
+		{ "221", { CLEAR, "221 bye\r\n", NULL }, SAID "QUIT|", ERR_TEMP },
+		{ "354", { CLEAR, "354 go on\r\n", NULL }, SAID "QUIT|", ERR_TEMP },
+		{ "530", { CLEAR, "530 5.7.0 no\r\n", NULL }, SAID "QUIT|", ERR_TEMP },
+		{ "421", { CLEAR, "421 bye\r\n", NULL }, SAID, ERR_TEMP },
+		{ "gone instead of the handshake", { CLEAR, "220 go\r\n", "!", NULL }, SAID, ERR_TEMP },
+		{ "no handshake but text", { CLEAR, "220 go\r\n", "<", "250 x\r\n", NULL }, NULL, ERR_TEMP },
+		{ "gone in the middle of the message's reply",
+		    { IN_TLS, "<", "250 ok\r\n", "<", "250 ok\r\n", "!", NULL }, NULL, ERR_TEMP },
+		{ "a whole message", { IN_TLS, "<", "250 ok\r\n", "<", "250 ok\r\n", "<", "354 go\r\n", "<", NULL },
+		    NULL, ERR_TEMP },
+	};
+	struct sasl_client_config auth = { .user = "u", .password = "p" };
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct smtp_client_config config = { .helo = "me.example",
+			.starttls = STARTTLS_REQUIRE,
+			.tls = client_ctx,
+			.host = "mx.example",
+			.auth = &auth,
+			.timeout = 2000 };
+		struct server sv = start_script(cases[i].script);
+		struct err err = { 0 };
+		char said[4096];
+		int given = 0;
+		struct smtp_client *c = smtp_client_open(stream_from_fds(sv.fd, sv.fd), &config, &err);
+		if (c) {
+			struct smtp_rcpt rcpt = { .address = "a@x.example" };
+			struct smtp_message m = {
+				.from = "me@y.example", .rcpt = &rcpt, .n_rcpt = 1, .read = read_content, .arg = &given
+			};
+			/* Its reply never comes: that is no yes. */
+			smtp_client_send(c, &m, &err);
+			assert_int_not_equal(rcpt.result.class, ERR_NONE);
+			smtp_client_close(c, false);
+		}
+		finish(&sv, said, sizeof said);
+		if (err.class != cases[i].class || (cases[i].heard && strcmp(said, cases[i].heard) != 0))
+			fail_msg("%s: class %d, heard '%s'", cases[i].name, err.class, said);
+		const char *tls = strstr(said, "TLS|EHLO"), *password = strstr(said, "AHUAcA==");
+		if (password && (!tls || tls > password))
+			fail_msg("%s: the password in the clear: '%s'", cases[i].name, said);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(submissions),
 		cmocka_unit_test(man_in_the_middle),
+		cmocka_unit_test(hostile),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }

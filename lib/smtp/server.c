@@ -382,8 +382,8 @@ static void dispatch(struct server *sv, struct span line, const struct command *
 /* One reply for all that stands before the next CRLF: a bare LF does not end a line (RFC 5321 2.3.8). */
 static void bad_line_end(struct server *sv)
 {
-	struct line line = { .end = LINE_LF };
-	while (line.end == LINE_LF || line.end == LINE_TOO_LONG)
+	struct line line = { .bare_lf = true };
+	while (line.bare_lf)
 		stream_line(sv->x->s, LIMIT_SMTP_AUTH_LINE, &line);
 	server_reply(sv, 500, "5.5.2", "A line must end with CRLF");
 }
@@ -404,10 +404,10 @@ static void no_line(struct server *sv, enum line_end end)
 
 static bool line_ok(struct server *sv, const struct line *line, size_t max)
 {
-	if (line->end == LINE_TOO_LONG || line->text.n > max)
-		server_reply(sv, 500, "5.5.2", "Line too long");
-	else if (line->end == LINE_LF && !sv->c->bare_lf_ok)
+	if (line->bare_lf && !sv->c->bare_lf_ok)
 		bad_line_end(sv);
+	else if (line->end == LINE_TOO_LONG || line->text.n > max)
+		server_reply(sv, 500, "5.5.2", "Line too long");
 	else if (line->has_nul || line->has_bare_cr)
 		server_reply(sv, 500, "5.5.2", "A line must not hold NUL or a bare CR");
 	else

@@ -152,6 +152,8 @@ struct smtp_server_config {
 	/* Commands may come before the reply to EHLO, DATA and the like was read, content before 354 (RFC 2920 3.1
 	 * forbids it). Implied by bare_lf_ok: what is piped in comes at once. */
 	bool early_input_ok;
+	/* After a refused DATA what came early may be content as well as commands: the conversation ends then. */
+	bool data_is_last;
 };
 /* The whole conversation, with its trace events (trace_begin and trace_end, conn.open, lines, smtp.mail, smtp.rcpt,
  * accept, refuse). The caller fills s, peer_ip, peer_name and arg of x, and closes s afterwards. 0 when it ended with

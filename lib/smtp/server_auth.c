@@ -24,6 +24,7 @@ static void trace_tls_layer(const struct server *sv)
 
 int server_tls(struct server *sv)
 {
+	stream_set_hurry(sv->x->s, sv->c->stress_ms, 0);
 	if (tls_accept(sv->x->s, sv->c->tls, sv->err) < 0)
 		return -1;
 	/* RFC 3207 4.2 */

@@ -24,6 +24,7 @@ void server_clock_begin(struct server *sv)
 {
 	sv->began = sv->progress = now_ms();
 	server_command_clock(sv);
+	stream_set_hurry(sv->x->s, sv->c->stress_ms, 0);
 }
 
 void server_clock_transaction(struct server *sv)

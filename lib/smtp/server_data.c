@@ -10,10 +10,16 @@ static bool over(uint64_t n, uint64_t max)
 	return max && n > max;
 }
 
+/* RFC 3030 3: what is binary has no lines. */
+static uint64_t line_limit(const struct server *sv)
+{
+	return sv->x->env.binary ? 0 : sv->c->max_line;
+}
+
 static bool too_much(const struct server *sv)
 {
 	return over(sv->content, sv->c->max_size) || over(sv->shape.header, sv->c->max_header) ||
-	       over(sv->shape.longest, sv->c->max_line);
+	       over(sv->shape.longest, line_limit(sv));
 }
 
 /* After ops->chunk failed, or what came is bad or too much, the rest is read and dropped. */
@@ -21,7 +27,7 @@ static void piece(void *arg, struct span content)
 {
 	struct server *sv = arg;
 	sv->content += content.n;
-	content_shape_add(&sv->shape, content, sv->c->max_line);
+	content_shape_add(&sv->shape, content, line_limit(sv));
 	bool wanted = sv->started && !sv->chunk_failed && !sv->dot.bad && !too_much(sv);
 	if (wanted && sv->ops->chunk && sv->ops->chunk(sv->x, content) < 0)
 		sv->chunk_failed = true;
@@ -75,7 +81,7 @@ static bool refused_content(struct server *sv, bool at_end)
 	else if (over(sv->shape.header, sv->c->max_header))
 		smtp_answer(&a, 552, "5.3.4", "The header of a message may have %llu bytes",
 		    (unsigned long long)sv->c->max_header);
-	else if (over(sv->shape.longest, sv->c->max_line))
+	else if (over(sv->shape.longest, line_limit(sv)))
 		/* RFC 5321 4.5.3.1.6, 4.5.3.1.9 */
 		smtp_answer(
 		    &a, 552, "5.6.0", "A line of a message may have %llu bytes", (unsigned long long)sv->c->max_line);
@@ -174,16 +180,24 @@ static void begin_content(struct server *sv, enum dot_mode mode)
 		sv->dot.mend = sv->ops->mend(sv->x);
 }
 
-void cmd_data(struct server *sv, struct span arg)
+/* May the content come by DATA? False after a reply. */
+static bool data_allowed(struct server *sv)
 {
-	(void)arg;
 	if (sv->x->env.binary) {
 		/* RFC 3030 3 */
 		server_reply(sv, 503, "5.5.1", "A message in BINARYMIME is sent by BDAT");
+		return false;
+	}
+	return has_rcpt(sv) && start(sv, false);
+}
+
+void cmd_data(struct server *sv, struct span arg)
+{
+	(void)arg;
+	if (!data_allowed(sv)) {
+		sv->closing |= sv->c->data_is_last && stream_has_input(sv->x->s);
 		return;
 	}
-	if (!has_rcpt(sv) || !start(sv, false))
-		return;
 	server_reply(sv, 354, NULL, "End data with <CR><LF>.<CR><LF>");
 	begin_content(sv, sv->c->bare_lf_ok ? DOT_LF : DOT_DATA);
 	server_data_clock(sv, true);
