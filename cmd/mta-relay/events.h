@@ -38,7 +38,7 @@ struct event {
 	unsigned port, uid;        /* uid: of who injected it */
 	struct span helo, user, mech;
 	struct span orig_client; /* "name[address]", by XFORWARD */
-	const char *proto; /* "ESMTP" */
+	const char *proto;       /* "ESMTP" */
 	struct span from, to, orig_to, mid;
 	uint64_t size;
 	size_t rcpts;

@@ -15,9 +15,10 @@
 #include <unistd.h>
 
 #include "base/limits.h"
+#include "io/broker.h"
 #include "sasl/certs.h"
 #include "sasl/mech.h"
-#include "sasl/oauth.h"
+#include "sasl/settings.h"
 
 static enum users_result lookup(void *arg, struct span name, struct user *out, struct err *err)
 {
@@ -346,6 +347,35 @@ static void command(void **state)
 	}
 }
 
+/* The same by somebody else, who was told of the command before. */
+static void command_by_broker(void **state)
+{
+	(void)state;
+	struct err err = { 0 };
+	struct sasl_proofs p;
+	struct sasl_settings o = { .oauth_command = "grep -qx token=tok && echo alice@example",
+		.oauth_timeout = 20000 };
+	struct sasl_token t = { "XOAUTH2", SPAN("tok"), SPAN("alice"), SPAN(""), SPAN("") };
+	struct broker *b = broker_new();
+	struct buf user;
+	buf_init(&user, LIMIT_SMTP_PATH);
+	assert_int_equal(sasl_proofs_set_up(&p, &o, false, &err), 0);
+	const struct broker_command c = { .command = p.oauth.command };
+	p.oauth.index = broker_add(b, &c, &err);
+	assert_true(p.oauth.index >= 0);
+	p.oauth.broker = b;
+	assert_int_equal(broker_launch(b, &err), 0);
+	p.oauth.command = "exit 1"; /* of no account now */
+	assert_int_equal(sasl_proofs_token(&p, &t, "192.0.2.1", &user, &err), 0);
+	assert_string_equal(user.p, "alice@example");
+	t.bearer = SPAN("other");
+	assert_int_equal(sasl_proofs_token(&p, &t, "192.0.2.1", &user, &err), -1);
+	assert_int_equal(err.class, ERR_ACCESS);
+	broker_free(b);
+	sasl_proofs_clean_up(&p);
+	buf_free(&user);
+}
+
 #define PRINT "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
 static struct cert_table *table_of(const char *text, struct err *err)
@@ -410,6 +440,7 @@ int main(void)
 		cmocka_unit_test(cram),
 		cmocka_unit_test(cram_on_request),
 		cmocka_unit_test(command),
+		cmocka_unit_test(command_by_broker),
 		cmocka_unit_test(certs),
 	};
 	signal(SIGPIPE, SIG_IGN); /* a command need not read */

@@ -17,7 +17,7 @@ const struct opt sasl_options[] = {
 
 int sasl_proofs_set_up(struct sasl_proofs *p, const struct sasl_settings *o, bool tls, struct err *err)
 {
-	*p = (struct sasl_proofs){ .oauth = { o->oauth_command, o->oauth_timeout },
+	*p = (struct sasl_proofs){ .oauth = { .command = o->oauth_command, .timeout_ms = o->oauth_timeout },
 		.ask_client = o->client_ca || o->client_users,
 		.cert_name = (enum cert_name)o->client_name };
 	if (p->ask_client && !tls)
