@@ -178,6 +178,14 @@ asked() { grep -c "^$1 " "$T/dns.log" || true; }
 	has "$out" '250 2.0.0 Ok: queued'
 }
 
+@test "a client that is locked out is not looked up" {
+	with_dns --errors=1/1h
+	echo NONSENSE | session | from 127.1.2.1 >/dev/null
+	[ "$(asked 1.2.1.127.in-addr.arpa)" -eq 1 ]
+	has "$(session </dev/null | from 127.1.2.1)" '421 4.7.0'
+	[ "$(asked 1.2.1.127.in-addr.arpa)" -eq 1 ]
+}
+
 @test "lists and checks that are none are found at the start" {
 	for bad in --dnsbl=a..b --dnsbl='a.b=127' --rhsbl='a.b*0' --check=nonsense \
 		'--check=client-ptr --resolver=name.example'; do

@@ -54,6 +54,11 @@ struct net_addr;
 /* Is an address exempt, as far as it alone tells? For struct serve_options. */
 bool guard_exempts(void *relay_server, const struct net_addr *a);
 
+struct relay_session;
+struct smtp_session;
+/* Will the client be refused at once? Then nothing need be looked up about it. */
+bool guard_turns_away(struct relay_session *s, const struct smtp_session *x);
+
 struct guard;         /* of the process; NULL: nothing is on */
 struct guard_session; /* of a conversation; NULL until it is needed */
 

@@ -17,11 +17,12 @@ static void greet_connect(struct relay_session *s, struct smtp_session *x, struc
 	struct span waited = guard_key(&key, "waited", span_str(s->guard->client.ip), SPAN(""));
 	if (state_get(g->state, waited, &v) == 0 && v.there)
 		return;
-	if (stream_wait(x->s, -1, o->greet_delay) == STREAM_READY) {
+	int rc = stream_wait(x->s, -1, o->greet_delay);
+	if (rc == STREAM_READY) {
 		/* He may also have hung up. */
 		if (stream_peek(x->s, &early) == 1)
 			smtp_answer(a, 554, "5.5.0", "Synchronization error: you spoke before the greeting");
-	} else if (o->greet_keep >= 1000) {
+	} else if (rc == 0 && o->greet_keep >= 1000) {
 		state_put(g->state, waited, 1, o->greet_keep / 1000);
 	}
 }

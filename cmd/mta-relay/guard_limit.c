@@ -17,29 +17,30 @@ static struct span net_of(const struct guard_session *gs)
 	return span_str(gs->client.net);
 }
 
-static bool locks(const struct guard *g)
+static bool locked_out(struct relay_session *s, const struct smtp_session *x, struct state_value *v)
 {
-	return g->errors.n || g->auth_failures.n;
+	const struct guard *g = s->rs->guard;
+	struct guard_key key;
+	if (!g || !(g->errors.n || g->auth_failures.n) || !guard_watches(s, x))
+		return false;
+	return state_get(g->state, guard_key(&key, "lock", net_of(s->guard), SPAN("")), v) == 0 && v->there;
 }
 
-static void refuse_locked(const struct guard_session *gs, int64_t left, struct smtp_answer *a)
+bool guard_turns_away(struct relay_session *s, const struct smtp_session *x)
 {
-	smtp_answer(a, 421, "4.7.0", "Too many failures from %s: try again in %lld seconds", gs->client.net,
-	    (long long)(left > 0 ? left : 1));
+	struct state_value v;
+	return locked_out(s, x, &v);
 }
 
 static void limit_connect(struct relay_session *s, struct smtp_session *x, struct smtp_answer *a)
 {
 	struct guard *g = s->rs->guard;
-	struct guard_key key;
 	struct state_value v;
-	if (!g || !g->state || !guard_watches(s, x))
-		return;
-	const struct guard_session *gs = s->guard;
-	if (locks(g) && state_get(g->state, guard_key(&key, "lock", net_of(gs), SPAN("")), &v) == 0 && v.there)
-		refuse_locked(gs, v.left, a);
-	else if (guard_beyond(g, &g->connections, "connections", net_of(gs), NULL))
-		smtp_answer(a, 421, "4.7.0", "Too many connections from %s", gs->client.net);
+	if (locked_out(s, x, &v))
+		smtp_answer(a, 421, "4.7.0", "Too many failures from %s: try again in %lld seconds",
+		    s->guard->client.net, (long long)(v.left > 0 ? v.left : 1));
+	else if (g && guard_watches(s, x) && guard_beyond(g, &g->connections, "connections", net_of(s->guard), NULL))
+		smtp_answer(a, 421, "4.7.0", "Too many connections from %s", s->guard->client.net);
 }
 
 static void limit_mail(struct relay_session *s, struct smtp_session *x, struct smtp_answer *a)

@@ -31,8 +31,8 @@ static bool separator(char c)
 static void one_word(struct guard_list *l, struct sorted *s, struct span word)
 {
 	bool at = span_chr(word, '@') >= 0;
-	bool net = !at && (span_chr(word, '/') >= 0 || span_chr(word, ':') >= 0 ||
-			      word.n == strspn(word.p, "0123456789.") || ascii_isdigit(word.p[word.n - 1]));
+	bool net =
+	    !at && (span_chr(word, '/') >= 0 || span_chr(word, ':') >= 0 || word.n == strspn(word.p, "0123456789."));
 	if (at) {
 		l->addresses = xreallocarray(l->addresses, l->n + 1, sizeof *l->addresses);
 		l->addresses[l->n++] = xstrndup(word.p, word.n);

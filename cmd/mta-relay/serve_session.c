@@ -239,7 +239,7 @@ int serve_conversation(struct conn *c, void *relay_server)
 	s.trusted = rs->trust && c->peer.len && net_list_match(rs->trust, &c->peer);
 	refresh_tables(rs);
 	struct smtp_session x = { .s = c->s, .peer_ip = c->peer_ip, .peer = peer, .arg = &s };
-	x.peer_name = serve_reverse_name(&s);
+	x.peer_name = rs->dns && guard_turns_away(&s, &x) ? "" : serve_reverse_name(&s);
 	struct smtp_server_config config = config_for(&s, c);
 	s.config = &config;
 	ops.sasl = serve_sasl(rs);
