@@ -23,6 +23,9 @@ enum {
 
 struct mda {
 	char *spec;
+	bool smtp;
+	int (*before)(void *arg, struct smtp_client *c, struct err *err);
+	void *before_arg;
 	const char *unix_path, *command; /* into spec */
 	char *host;
 	uint16_t port;
@@ -57,25 +60,48 @@ static bool parse_host(struct mda *m, struct span s)
 	return host.n > 0;
 }
 
-struct mda *mda_new(const char *spec, const char *helo, int64_t timeout_ms, struct err *err)
+static struct mda *make(const char *spec, bool filter, const char *helo, int64_t timeout_ms)
 {
 	struct mda *m = xcalloc(1, sizeof *m);
 	m->spec = xstrdup(spec);
 	m->helo = helo;
 	m->timeout = timeout_ms;
 	struct span s = span_str(m->spec), rest = span_from(s, 5);
-	bool ok = span_starts(s, "lmtp:") && rest.n;
+	m->smtp = filter && span_starts(s, "smtp:");
+	bool ok = (m->smtp || span_starts(s, "lmtp:")) && rest.n;
 	if (ok && span_starts(rest, "unix:"))
 		m->unix_path = rest.p + 5;
-	else if (ok && span_starts(rest, "|"))
+	else if (ok && span_starts(rest, "|") && !filter)
 		m->command = rest.p + 1;
 	else if (ok)
 		ok = parse_host(m, rest);
 	if (ok)
 		return m;
-	err_set(err, ERR_USAGE, "mda: '%s' is none of lmtp:unix:PATH, lmtp:HOST:PORT, lmtp:|COMMAND", spec);
 	mda_free(m);
 	return NULL;
+}
+
+struct mda *mda_new(const char *spec, const char *helo, int64_t timeout_ms, struct err *err)
+{
+	struct mda *m = make(spec, false, helo, timeout_ms);
+	if (!m)
+		err_set(err, ERR_USAGE, "mda: '%s' is none of lmtp:unix:PATH, lmtp:HOST:PORT, lmtp:|COMMAND", spec);
+	return m;
+}
+
+struct mda *mda_new_filter(const char *spec, const char *helo, int64_t timeout_ms, struct err *err)
+{
+	struct mda *m = make(spec, true, helo, timeout_ms);
+	if (!m)
+		err_set(err, ERR_USAGE,
+		    "'%s' is none of smtp:HOST:PORT, smtp:unix:PATH, lmtp:HOST:PORT, lmtp:unix:PATH", spec);
+	return m;
+}
+
+void mda_before(struct mda *m, int (*before)(void *arg, struct smtp_client *c, struct err *err), void *arg)
+{
+	m->before = before;
+	m->before_arg = arg;
 }
 
 const char *mda_name(const struct mda *m)
@@ -246,7 +272,7 @@ static void peer_name(const struct mda *m, char *out, size_t n)
 
 static int begin(struct mda *m, struct err *err)
 {
-	struct smtp_client_config c = { .lmtp = true,
+	struct smtp_client_config c = { .lmtp = !m->smtp,
 		.helo = m->helo,
 		.starttls = STARTTLS_NEVER,
 		.host = m->host ? m->host : "localhost",
@@ -331,7 +357,8 @@ static int send_once(struct mda *m, struct smtp_message *msg, struct err *err)
 	m->used = m->reached = true;
 	trace_enter(m->talk);
 	smtp_client_budget(m->client, m->end ? patience(m) : 0);
-	int rc = transact(m, msg, err);
+	int rc = m->before ? m->before(m->before_arg, m->client, err) : 0;
+	rc = rc < 0 ? rc : transact(m, msg, err);
 	smtp_client_budget(m->client, 0);
 	m->talk = trace_leave();
 	if (rc < 0 || !smtp_client_alive(m->client))

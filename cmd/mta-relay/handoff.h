@@ -21,6 +21,10 @@ struct mda;
 /* spec as above; helo: our name; timeout_ms: for connecting and for each reply. Nothing is connected yet. NULL with
  * ERR_USAGE. */
 struct mda *mda_new(const char *spec, const char *helo, int64_t timeout_ms, struct err *err);
+/* The same for a content filter that is spoken to as an MDA is: "smtp:HOST:PORT" and "smtp:unix:PATH" too. */
+struct mda *mda_new_filter(const char *spec, const char *helo, int64_t timeout_ms, struct err *err);
+/* Called with the conversation before each transaction; -1 with err breaks it off. */
+void mda_before(struct mda *m, int (*before)(void *arg, struct smtp_client *c, struct err *err), void *arg);
 /* For all of one mda_send, connecting and every reply; and for how long a failed MDA is left alone. */
 struct mda_limits {
 	int64_t budget, pause; /* ms; 0: none */

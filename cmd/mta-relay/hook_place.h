@@ -22,6 +22,9 @@ struct hook_place {
 int hook_place_parse(const char *what, const char *spec, const struct opt *settings, void *values, struct hook_place *p,
     struct err *err);
 void hook_place_free(struct hook_place *p);
+struct confine_rules;
+/* What a process must be allowed for that. */
+void hook_place_rules(const struct hook_place *p, struct confine_rules *r);
 /* A connected socket, or -1 with err. */
 int hook_place_connect(const struct hook_place *p, int64_t timeout_ms, struct err *err);
 

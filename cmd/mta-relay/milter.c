@@ -80,6 +80,11 @@ void milter_free(struct milter *m)
 	free(m);
 }
 
+void milter_rules(const struct milter *m, struct confine_rules *r)
+{
+	hook_place_rules(&m->place, r);
+}
+
 const char *milter_name(const struct milter *m)
 {
 	return m->place.name;

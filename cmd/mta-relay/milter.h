@@ -62,6 +62,8 @@ struct milter;
 /* spec: hook_place.h's with the settings of struct milter_settings. NULL with err. */
 struct milter *milter_new(const char *spec, struct err *err);
 void milter_free(struct milter *m);
+struct confine_rules;
+void milter_rules(const struct milter *m, struct confine_rules *r);
 const char *milter_name(const struct milter *m);
 const struct milter_settings *milter_settings(const struct milter *m);
 

@@ -175,6 +175,11 @@ void policyd_free(struct policyd *p)
 	free(p);
 }
 
+void policyd_rules(const struct policyd *p, struct confine_rules *r)
+{
+	hook_place_rules(&p->place, r);
+}
+
 const char *policyd_name(const struct policyd *p)
 {
 	return p->place.name;

@@ -71,6 +71,8 @@ struct policyd;
 /* spec: hook_place.h's, with the settings of struct policyd_settings. NULL with err. */
 struct policyd *policyd_new(const char *spec, struct err *err);
 void policyd_free(struct policyd *p);
+struct confine_rules;
+void policyd_rules(const struct policyd *p, struct confine_rules *r);
 const char *policyd_name(const struct policyd *p);
 const struct policyd_settings *policyd_settings(const struct policyd *p);
 /* request: attributes without the empty line. 0 with *out, which points into p until the next call; -1 with err. */

@@ -21,6 +21,7 @@ const struct serve_check *const serve_checks[] = {
 	&policyd_check,
 	&filter_check,
 	&milter_check,
+	&proxy_check,
 	NULL,
 };
 

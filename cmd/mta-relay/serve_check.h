@@ -52,6 +52,7 @@ extern const struct serve_check submit_check;          /* serve_submit.c */
 extern const struct serve_check auth_check;            /* serve_auth.c */
 extern const struct serve_check policyd_check;         /* serve_policyd.c */
 extern const struct serve_check filter_check;          /* serve_filter.c */
+extern const struct serve_check proxy_check;           /* serve_proxy.c */
 extern const struct serve_check milter_check;          /* serve_milter.c; they see what the others made of it */
 
 /* Over all of them; those that can fail stop at the first that does. */

@@ -41,6 +41,10 @@ const struct serve_named serve_named[] = {
 	{ "mda", 0 },           /* mda_rules */
 	{ "resolver", 0 },      /* allow_resolver */
 	{ "oauth-command", 0 }, /* the broker's */
+	{ "filter", 0 },
+	{ "milter", 0 }, /* hook_place_rules */
+	{ "policy", 0 },
+	{ "proxy-filter", 0 }, /* mda_rules */
 	{ NULL, 0 },
 };
 

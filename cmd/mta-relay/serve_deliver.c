@@ -42,6 +42,12 @@ static bool must_queue(const struct relay_session *s, const struct smtp_session 
 	return any_travels(s->change.extra, s->change.n_extra);
 }
 
+/* What is on hold stays here; the filter has all else. */
+static bool by_proxy(const struct relay_session *s)
+{
+	return s->rs->hooks.proxy && !s->change.hold;
+}
+
 bool load_open_queue(struct relay_server *rs, struct err *err)
 {
 	if (!rs->spool)
@@ -52,7 +58,7 @@ bool load_open_queue(struct relay_server *rs, struct err *err)
 void deliver_prepare(struct relay_session *s, struct smtp_session *x, struct smtp_answer *a)
 {
 	struct err err = { 0 };
-	if (!must_queue(s, x) || load_open_queue(s->rs, &err))
+	if (by_proxy(s) || !must_queue(s, x) || load_open_queue(s->rs, &err))
 		return;
 	log_err("queue error=%s", log_quote(span_str(err.text)));
 	smtp_answer(a, 451, "4.3.0", "The queue is not usable now");
@@ -119,7 +125,9 @@ void deliver_message(struct relay_session *s, struct smtp_session *x, struct smt
 		return;
 	}
 	collect(&l);
-	if (must_queue(s, x)) {
+	if (by_proxy(s)) {
+		proxy_deliver(&l, &answers[0]);
+	} else if (must_queue(s, x)) {
 		load_into_queue(&l, "", &answers[0]);
 	} else if (!mda_worth_a_try(s->rs->mda)) {
 		load_into_queue(&l, "the MDA failed a moment ago", &answers[0]);

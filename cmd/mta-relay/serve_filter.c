@@ -4,9 +4,11 @@
  * taken for a failure, and the client keeps the message.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <sysexits.h>
 
 #include "base/log.h"
+#include "base/xalloc.h"
 #include "io/trace.h"
 #include "mta-relay/content_edit.h"
 #include "mta-relay/filter.h"
@@ -19,6 +21,9 @@ enum {
 	ENV_RCPTS = 16384, /* bytes of recipients that an environment is burdened with */
 	ROOM = 65536       /* that a filter may add to the largest message */
 };
+
+static const char *const variables[] = { "SENDER", "RECIPIENTS", "RECIPIENT", "RECIPIENT_COUNT", "QUEUE_ID",
+	"CLIENT_ADDRESS", "CLIENT_NAME", "CLIENT_HELO", "SASL_USERNAME", "ENVID", "SIZE", NULL };
 
 struct env {
 	const char *v[ENV_MAX];
@@ -135,8 +140,25 @@ static void decide(struct relay_session *s, struct smtp_session *x, const char *
 	failed(s, command, span_str(arena_printf(x->env.arena, "exit status %d: %.*s", status, SPAN_FMT(said))), a);
 }
 
-static void one_filter(struct relay_session *s, struct smtp_session *x, const char *command, struct smtp_answer *a)
+static int filter_set_up(struct relay_server *rs, struct err *err)
 {
+	const struct opt_list *l = &rs->o.hooks.filters;
+	rs->hooks.filter_index = l->n ? xcalloc(l->n, sizeof *rs->hooks.filter_index) : NULL;
+	for (size_t i = 0; i < l->n; i++)
+		if ((rs->hooks.filter_index[i] = serve_command(rs, l->v[i], variables, err)) < 0)
+			return -1;
+	return 0;
+}
+
+static void filter_clean_up(struct relay_server *rs)
+{
+	free(rs->hooks.filter_index);
+	rs->hooks.filter_index = NULL;
+}
+
+static void one_filter(struct relay_session *s, struct smtp_session *x, size_t i, struct smtp_answer *a)
+{
+	const char *command = s->rs->o.hooks.filters.v[i];
 	struct env env = { .arena = x->env.arena };
 	struct content out;
 	struct buf said;
@@ -147,6 +169,8 @@ static void one_filter(struct relay_session *s, struct smtp_session *x, const ch
 	buf_init(&said, FILTER_SAID_MAX);
 	const struct filter f = { .command = command,
 		.env = env.v,
+		.broker = s->rs->broker,
+		.index = s->rs->hooks.filter_index[i],
 		.timeout = s->rs->o.hooks.filter_timeout,
 		.max_size = max ? max + ROOM : 0 };
 	int status = filter_run(&f, &s->rs->content, &out, &said, &err);
@@ -167,10 +191,12 @@ static void filter_message(struct relay_session *s, struct smtp_session *x, stru
 	if (l->n && x->env.binary)
 		smtp_answer(a, 554, "5.6.1", "BINARYMIME cannot be filtered");
 	for (size_t i = 0; i < l->n && !a->code && !s->change.discard; i++)
-		one_filter(s, x, l->v[i], a);
+		one_filter(s, x, i, a);
 }
 
 const struct serve_check filter_check = {
 	.name = "filter",
+	.set_up = filter_set_up,
+	.clean_up = filter_clean_up,
 	.message = filter_message,
 };

@@ -10,5 +10,8 @@ const struct opt relay_hook_options[] = {
 	    0 },
 	{ "filter", 0, OPT_LIST, AT(filters), "COMMAND", "pipe messages through this; repeatable", NULL, 0 },
 	{ "filter-timeout", 0, OPT_DURATION, AT(filter_timeout), "TIME", "how long it may take", NULL, 0 },
+	{ "proxy-filter", 0, OPT_STR, AT(proxy), "WHERE", "pass mail to this filter, smtp:HOST:PORT or lmtp:unix:PATH",
+	    NULL, 0 },
+	{ "proxy-timeout", 0, OPT_DURATION, AT(proxy_timeout), "TIME", "how long it may take for a reply", NULL, 0 },
 	{ 0 },
 };

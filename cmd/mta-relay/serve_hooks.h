@@ -12,17 +12,21 @@
 
 struct hook_settings {
 	struct opt_list milters, policies, filters;
-	int64_t filter_timeout;
+	const char *proxy;
+	int64_t filter_timeout, proxy_timeout;
 };
 enum {
-	HOOK_FILTER_TIMEOUT = 5 * 60 * 1000
+	HOOK_FILTER_TIMEOUT = 5 * 60 * 1000,
+	HOOK_PROXY_TIMEOUT = 100 * 1000
 };
 extern const struct opt relay_hook_options[];
 
-/* A worker's; each NULL when there is none. */
+/* Each NULL when there is none. */
 struct hooks {
 	struct milter_seats *milters;
 	struct policy_seats *policies;
+	struct mda *proxy;
+	int *filter_index; /* of each filter, at the broker */
 };
 
 #endif

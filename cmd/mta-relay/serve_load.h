@@ -34,6 +34,9 @@ bool load_open_queue(struct relay_server *rs, struct err *err);
 /* serve_verdict.c: asks the MDA and answers; n answers, one for each RCPT, and one more. */
 void load_to_mda(struct load *l, struct smtp_answer *answers, size_t n);
 
+/* serve_proxy.c: to the content filter, whose answer is ours. */
+void proxy_deliver(struct load *l, struct smtp_answer *a);
+
 /* serve_queue.c: into the queue, and the answer; why: "" or a reason for the trace. */
 void load_into_queue(const struct load *l, const char *why, struct smtp_answer *a);
 /* A queue file for all recipients before the MDA is asked; NULL with err. */

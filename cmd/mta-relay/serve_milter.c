@@ -19,6 +19,7 @@ static int milter_set_up(struct relay_server *rs, struct err *err)
 		struct milter *probe = milter_new(l->v[i], err);
 		if (!probe)
 			return -1;
+		milter_rules(probe, rs->rules);
 		milter_free(probe);
 	}
 	return 0;
@@ -169,7 +170,7 @@ static enum milter_verdict tell(struct milter_seat *seat, struct relay_session *
 	buf_init(&b, 4 * LIMIT_SMTP_COMMAND);
 	switch (st->command) {
 	case MILTER_CONNECT:
-		connect_data(x, s->conn->peer_port, &b);
+		connect_data(x, net_addr_port(&s->client), &b);
 		break;
 	case MILTER_HELO:
 		milter_text(&b, x->helo);
@@ -230,8 +231,12 @@ static void begin(struct milter_seat *seat, struct relay_session *s, struct smtp
 {
 	struct smtp_answer said = { 0 };
 	struct err err = { 0 };
+	/* XCLIENT has named another client. */
+	if (seat->met)
+		milter_close(seat->m, true);
 	bool rested = milter_is_open(seat->m);
 	enum milter_verdict v = MILTER_BROKEN;
+	seat->met = true;
 	seat->state = SEAT_ON;
 	seat->in_message = false;
 	if (milter_open(seat->m, &err) == 0)
@@ -354,8 +359,10 @@ static void milter_end_client(struct relay_session *s, struct smtp_session *x)
 {
 	struct milter_seats *all = s->rs->hooks.milters;
 	(void)x;
-	for (size_t i = 0; all && i < all->n; i++)
+	for (size_t i = 0; all && i < all->n; i++) {
 		milter_close(all->v[i].m, true);
+		all->v[i].met = false;
+	}
 }
 
 const struct serve_check milter_check = {

@@ -18,6 +18,7 @@ enum seat_state {
 struct milter_seat {
 	struct milter *m;
 	enum seat_state state;
+	bool met;        /* it was told of the client */
 	bool in_message; /* it was told of a message that has not ended */
 };
 struct milter_seats {

@@ -59,7 +59,7 @@ static void add_connection(
 	add(l, "{client_name}", BIT_CONNECT, span_str(name));
 	add(l, "{client_ptr}", BIT_CONNECT, span_str(name));
 	add(l, "{client_resolve}", BIT_CONNECT, *x->peer_name ? SPAN("OK") : SPAN("FAIL"));
-	add(l, "{client_port}", BIT_CONNECT, number(l->arena, s->conn->peer_port));
+	add(l, "{client_port}", BIT_CONNECT, number(l->arena, net_addr_port(&s->client)));
 	if (!net_addr_port(local))
 		return;
 	struct span here = literal(l->arena, arena_printf(l->arena, "%s", ip));

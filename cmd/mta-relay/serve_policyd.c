@@ -47,6 +47,7 @@ static int policyd_set_up(struct relay_server *rs, struct err *err)
 		struct policyd *probe = policyd_new(l->v[i], err);
 		if (!probe)
 			return -1;
+		policyd_rules(probe, rs->rules);
 		policyd_free(probe);
 	}
 	return 0;
@@ -111,7 +112,7 @@ static void add_client(const struct round *k, struct buf *b)
 	policyd_attribute(b, "client_address", span_str(x->peer_ip));
 	policyd_attribute(b, "client_name", name);
 	policyd_attribute(b, "reverse_client_name", name);
-	number(b, "client_port", k->s->conn->peer_port);
+	number(b, "client_port", net_addr_port(&k->s->client));
 	policyd_attribute(b, "helo_name", x->helo);
 	policyd_attribute(b, "server_address", span_str(ip));
 	number(b, "server_port", net_addr_port(local));

@@ -151,7 +151,8 @@ static bool early_ok(const struct relay_session *s, const struct conn *c)
 static struct smtp_server_config config_for(const struct relay_session *s, const struct conn *c)
 {
 	const struct relay_server *rs = s->rs;
-	bool msa = rs->o.role == ROLE_MSA;
+	/* What a filter is not told must not be promised. */
+	bool msa = rs->o.role == ROLE_MSA, proxy = rs->o.hooks.proxy;
 	struct smtp_server_config config = {
 		.hostname = rs->hostname,
 		.tls = rs->tls,
@@ -164,13 +165,13 @@ static struct smtp_server_config config_for(const struct relay_session *s, const
 		.xclient = c->peer.len && rs->clients.xclient && net_list_match(rs->clients.xclient, &c->peer),
 		.xforward = c->peer.len && rs->clients.xforward && net_list_match(rs->clients.xforward, &c->peer),
 		.prdr = rs->o.mda != NULL,
-		.binary = !rs->o.hooks.filters.n,
-		.requiretls = true,
-		.deliver_by = true,
-		.priority = true,
+		.binary = !rs->o.hooks.filters.n && !proxy,
+		.requiretls = !proxy,
+		.deliver_by = !proxy,
+		.priority = !proxy,
 		.priority_trusted = s->trusted,
 		/* RFC 4865 4.2 2: for submission. */
-		.hold_max = msa || s->trusted ? rs->o.esmtp.hold_max / 1000 : 0,
+		.hold_max = (msa || s->trusted) && !proxy ? rs->o.esmtp.hold_max / 1000 : 0,
 		.max_size = rs->o.max_size,
 		.max_rcpt = rs->o.max_recipients,
 		.bare_lf_ok = stream_is_local(c->s),

@@ -93,6 +93,7 @@ static const struct {
 	{ "DELIVERBY", SMTP_DELIVERBY },
 	{ "FUTURERELEASE", SMTP_FUTURERELEASE },
 	{ "MT-PRIORITY", SMTP_MTPRIORITY },
+	{ "XFORWARD", SMTP_XFORWARD },
 };
 
 static void take_limits(struct smtp_client *c, struct span rest)
@@ -126,6 +127,8 @@ static void take_keyword(struct smtp_client *c, struct span line)
 	c->exts |= ext;
 	if (ext == SMTP_SIZE && !span_u64(span_trim(line), UINT64_MAX, &c->max_size))
 		c->max_size = 0;
+	if (ext == SMTP_XFORWARD)
+		c->forwards = client_forwards(line);
 	if (ext == SMTP_LIMITS)
 		take_limits(c, line);
 	uint64_t by;
@@ -141,7 +144,7 @@ static void take_extensions(struct smtp_client *c)
 	struct span rest = buf_span(&c->reply.text);
 	c->exts = 0;
 	c->max_size = 0;
-	c->rcpt_max = c->mail_max = c->domain_max = 0;
+	c->forwards = c->rcpt_max = c->mail_max = c->domain_max = 0;
 	c->by_min = 0;
 	buf_reset(&c->mechs);
 	span_cut(&rest, '\n'); /* the first line is the server's name */

@@ -37,6 +37,7 @@ enum smtp_ext {
 	SMTP_DELIVERBY = 16384,
 	SMTP_FUTURERELEASE = 32768,
 	SMTP_MTPRIORITY = 65536,
+	SMTP_XFORWARD = 131072,
 };
 
 enum starttls_policy {
@@ -77,6 +78,15 @@ struct stream *smtp_client_stream(struct smtp_client *c);
 void smtp_client_budget(struct smtp_client *c, int64_t ms);
 /* Still usable for another transaction? */
 bool smtp_client_alive(const struct smtp_client *c);
+
+/* Whom a filter's client speaks for (Postfix's XFORWARD_README). Empty: not known. */
+struct smtp_xforward {
+	struct span name, addr, helo, proto, ident, source; /* source: "LOCAL" or "REMOTE" */
+	unsigned port;
+};
+/* Tells it before a transaction, as far as the server offers to listen; nothing is said to one that does not. A refusal
+ * changes nothing. -1 with err when the connection broke. */
+int smtp_client_xforward(struct smtp_client *c, const struct smtp_xforward *x, struct err *err);
 
 struct smtp_rcpt {
 	const char *address; /* without <> */

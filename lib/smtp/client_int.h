@@ -15,6 +15,7 @@ struct smtp_client {
 	int64_t end;             /* of all waiting, ms of CLOCK_MONOTONIC; 0: none */
 	unsigned exts;
 	uint64_t max_size;
+	unsigned forwards;                       /* XFORWARD's attributes, bits of client_forwards */
 	unsigned rcpt_max, mail_max, domain_max; /* RFC 9422 LIMITS, 0: none told */
 	int64_t by_min;                          /* DELIVERBY's least time for mode R */
 	struct buf mechs;                        /* AUTH's mechanisms, blank-separated */
@@ -36,6 +37,9 @@ static inline bool client_positive(const struct smtp_client *c)
 {
 	return c->reply.code / 100 == 2;
 }
+
+/* XFORWARD's line of EHLO. */
+unsigned client_forwards(struct span attributes);
 
 /* How long to wait where RFC 5321 4.5.3.2 says ms. */
 int64_t client_patience(const struct smtp_client *c, int64_t ms);
