@@ -52,9 +52,13 @@ static int start(struct run *r)
 	int errors[2];
 	if (pipe2(errors, O_CLOEXEC) < 0)
 		return err_sys(r->err, "pipe");
-	const struct spawn sp = {
-		.command = r->f->command, .env = r->f->env, .in = SPAWN_PIPE, .out = SPAWN_PIPE, .errfd = errors[1]
-	};
+	const struct spawn sp = { .command = r->f->command,
+		.broker = r->f->broker,
+		.index = r->f->index,
+		.env = r->f->env,
+		.in = SPAWN_PIPE,
+		.out = SPAWN_PIPE,
+		.errfd = errors[1] };
 	int rc = spawn_start(&sp, &r->child, r->err);
 	close(errors[1]);
 	r->errors = errors[0];

@@ -12,8 +12,11 @@
 enum {
 	FILTER_SAID_MAX = 1000 /* bytes of stderr that are kept */
 };
+struct broker;
 struct filter {
-	const char *command;    /* for /bin/sh -c */
+	const char *command;         /* for /bin/sh -c */
+	const struct broker *broker; /* who starts it, as what; NULL: we do */
+	int index;
 	const char *const *env; /* "NAME=value" */
 	int64_t timeout;        /* ms for all of it */
 	uint64_t max_size;      /* of what it writes; 0: no limit */

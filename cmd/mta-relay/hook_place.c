@@ -5,6 +5,7 @@
 
 #include "base/span.h"
 #include "base/xalloc.h"
+#include "io/confine.h"
 #include "io/net.h"
 
 static char *dup_span(struct span s)
@@ -85,6 +86,14 @@ void hook_place_free(struct hook_place *p)
 	free(p->path);
 	free(p->host);
 	*p = (struct hook_place){ 0 };
+}
+
+void hook_place_rules(const struct hook_place *p, struct confine_rules *r)
+{
+	if (p->path)
+		return;
+	confine_allow_names(r);
+	confine_allow_connect(r, p->port);
 }
 
 int hook_place_connect(const struct hook_place *p, int64_t timeout_ms, struct err *err)

@@ -23,6 +23,9 @@ int hook_place_parse(const char *what, const char *spec, const struct opt *setti
     struct err *err);
 void hook_place_free(struct hook_place *p);
 /* A connected socket, or -1 with err. */
+/* What a process needs that connects there. */
+struct confine_rules;
+void hook_place_rules(const struct hook_place *p, struct confine_rules *r);
 int hook_place_connect(const struct hook_place *p, int64_t timeout_ms, struct err *err);
 
 #endif

@@ -51,6 +51,11 @@ static const struct {
 	{ MILTER_UNKNOWN, -1, MILTER_NO_UNKNOWN, MILTER_NR_UNKNOWN },
 };
 
+void milter_rules(const struct milter *m, struct confine_rules *r)
+{
+	hook_place_rules(&m->place, r);
+}
+
 struct milter *milter_new(const char *spec, struct err *err)
 {
 	struct milter *m = xcalloc(1, sizeof *m);

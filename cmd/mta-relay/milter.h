@@ -59,6 +59,9 @@ struct milter_edits {
 };
 
 struct milter;
+struct milter;
+struct confine_rules;
+void milter_rules(const struct milter *m, struct confine_rules *r);
 /* spec: hook_place.h's with the settings of struct milter_settings. NULL with err. */
 struct milter *milter_new(const char *spec, struct err *err);
 void milter_free(struct milter *m);

@@ -143,6 +143,11 @@ static bool parse_stages(const char *text, unsigned *stages)
 	return true;
 }
 
+void policyd_rules(const struct policyd *p, struct confine_rules *r)
+{
+	hook_place_rules(&p->place, r);
+}
+
 struct policyd *policyd_new(const char *spec, struct err *err)
 {
 	struct policyd *p = xcalloc(1, sizeof *p);

@@ -68,6 +68,9 @@ struct policyd_settings {
 };
 
 struct policyd;
+struct policyd;
+struct confine_rules;
+void policyd_rules(const struct policyd *p, struct confine_rules *r);
 /* spec: hook_place.h's, with the settings of struct policyd_settings. NULL with err. */
 struct policyd *policyd_new(const char *spec, struct err *err);
 void policyd_free(struct policyd *p);

@@ -20,6 +20,10 @@ enum {
 	ROOM = 65536       /* that a filter may add to the largest message */
 };
 
+/* What fill sets. */
+static const char *const variables[] = { "SENDER", "RECIPIENTS", "RECIPIENT", "RECIPIENT_COUNT", "QUEUE_ID",
+	"CLIENT_ADDRESS", "CLIENT_NAME", "CLIENT_HELO", "SASL_USERNAME", "ENVID", "SIZE", NULL };
+
 struct env {
 	const char *v[ENV_MAX];
 	size_t n;
@@ -146,6 +150,8 @@ static void one_filter(struct relay_session *s, struct smtp_session *x, const ch
 	content_init(&out);
 	buf_init(&said, FILTER_SAID_MAX);
 	const struct filter f = { .command = command,
+		.broker = s->rs->broker,
+		.index = s->rs->broker ? serve_command(s->rs, command, variables, &err) : 0,
 		.env = env.v,
 		.timeout = s->rs->o.hooks.filter_timeout,
 		.max_size = max ? max + ROOM : 0 };
@@ -170,7 +176,17 @@ static void filter_message(struct relay_session *s, struct smtp_session *x, stru
 		one_filter(s, x, l->v[i], a);
 }
 
+static int filter_set_up(struct relay_server *rs, struct err *err)
+{
+	const struct opt_list *l = &rs->o.hooks.filters;
+	for (size_t i = 0; i < l->n; i++)
+		if (serve_command(rs, l->v[i], variables, err) < 0)
+			return -1;
+	return 0;
+}
+
 const struct serve_check filter_check = {
 	.name = "filter",
+	.set_up = filter_set_up,
 	.message = filter_message,
 };

@@ -19,6 +19,7 @@ static int milter_set_up(struct relay_server *rs, struct err *err)
 		struct milter *probe = milter_new(l->v[i], err);
 		if (!probe)
 			return -1;
+		milter_rules(probe, rs->rules);
 		milter_free(probe);
 	}
 	return 0;

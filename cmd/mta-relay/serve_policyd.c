@@ -47,6 +47,7 @@ static int policyd_set_up(struct relay_server *rs, struct err *err)
 		struct policyd *probe = policyd_new(l->v[i], err);
 		if (!probe)
 			return -1;
+		policyd_rules(probe, rs->rules);
 		policyd_free(probe);
 	}
 	return 0;
