@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/xalloc.h"
@@ -11,26 +12,42 @@
 
 void content_init(struct content *c)
 {
-	*c = (struct content){ .fd = -1, .spare = -1 };
+	*c = (struct content){ .fd = -1 };
 	buf_init(&c->above, CONTENT_PREFIX / 2);
 	buf_init(&c->prefix, CONTENT_PREFIX);
 	buf_init(&c->mem, CONTENT_MEMORY);
 }
 
-static void drop_spare(struct content *c)
+/* Files that were opened while they could be: for the message in hand and for what filters and changes make of it. */
+static int pool[CONTENT_FILES];
+static size_t pooled, made;
+static dev_t pool_dev[CONTENT_FILES];
+static ino_t pool_ino[CONTENT_FILES];
+
+static bool is_pooled(int fd)
 {
-	if (c->spare >= 0)
-		close(c->spare);
-	c->spare = -1;
+	struct stat st;
+	if (!made || fstat(fd, &st) < 0)
+		return false;
+	for (size_t i = 0; i < made; i++)
+		if (pool_dev[i] == st.st_dev && pool_ino[i] == st.st_ino)
+			return true;
+	return false;
+}
+
+/* What can't be emptied is not used again. */
+static void give_back(int fd)
+{
+	if (pooled < made && is_pooled(fd) && ftruncate(fd, 0) == 0 && lseek(fd, 0, SEEK_SET) == 0)
+		pool[pooled++] = fd;
+	else
+		close(fd);
 }
 
 void content_reset(struct content *c)
 {
-	if (c->fd >= 0 && c->fd != c->spare)
-		close(c->fd);
-	/* What can't be emptied is not used again. */
-	if (c->fd >= 0 && c->fd == c->spare && (ftruncate(c->fd, 0) < 0 || lseek(c->fd, 0, SEEK_SET) != 0))
-		drop_spare(c);
+	if (c->fd >= 0)
+		give_back(c->fd);
 	c->fd = -1;
 	c->spilled = 0;
 	err_clear(&c->err);
@@ -43,14 +60,13 @@ void content_reset(struct content *c)
 void content_free(struct content *c)
 {
 	content_reset(c);
-	drop_spare(c);
 	buf_free(&c->above);
 	buf_free(&c->prefix);
 	buf_free(&c->mem);
 	free(c->block);
 }
 
-static int open_temporary(struct err *err)
+static int open_new(struct err *err)
 {
 	char path[] = "/tmp/mta-relay-XXXXXX";
 	int fd = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
@@ -63,23 +79,30 @@ static int open_temporary(struct err *err)
 	return fd;
 }
 
-void content_prepare(struct content *c)
+void content_prepare(void)
 {
 	struct err err;
-	c->spare = open_temporary(&err);
+	struct stat st;
+	while (made < CONTENT_FILES) {
+		int fd = open_new(&err);
+		if (fd < 0 || fstat(fd, &st) < 0)
+			break;
+		pool_dev[made] = st.st_dev;
+		pool_ino[made++] = st.st_ino;
+		pool[pooled++] = fd;
+	}
 }
 
-static int open_spill(struct content *c)
+static int open_temporary(struct err *err)
 {
-	c->fd = c->spare >= 0 ? c->spare : open_temporary(&c->err);
-	return c->fd < 0 ? -1 : 0;
+	return pooled ? pool[--pooled] : open_new(err);
 }
 
 static int spill(struct content *c, struct span s)
 {
 	if (c->err.class != ERR_NONE)
 		return -1;
-	if (c->fd < 0 && open_spill(c) < 0)
+	if (c->fd < 0 && (c->fd = open_temporary(&c->err)) < 0)
 		return -1;
 	while (s.n) {
 		ssize_t n = write(c->fd, s.p, s.n);

@@ -29,7 +29,6 @@ struct content {
 	struct buf prefix; /* fields that we put before it */
 	struct buf mem;
 	int fd;           /* -1: all is in memory */
-	int spare;        /* an empty file for it, -1: none */
 	uint64_t spilled; /* bytes in the file */
 	struct err err;   /* of the temporary file, sticky */
 	/* Reading */
@@ -39,8 +38,12 @@ struct content {
 };
 
 void content_init(struct content *c);
-/* Opens the temporary file now, while it can be: without, it is opened when it is needed. */
-void content_prepare(struct content *c);
+/* Opens temporary files for this process now, while they can be: without, and when there are not enough, one is opened
+ * when it is needed. */
+enum {
+	CONTENT_FILES = 4
+};
+void content_prepare(void);
 void content_free(struct content *c);
 /* Empty again; the memory is kept. */
 void content_reset(struct content *c);

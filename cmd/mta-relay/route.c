@@ -85,6 +85,22 @@ void routes_close(struct routes *r)
 	free(r);
 }
 
+static void each_of(const struct route *first, void (*fn)(void *arg, const struct route *r), void *arg)
+{
+	for (const struct route *at = first; at; at = at->next)
+		fn(arg, at);
+}
+
+void routes_each(const struct routes *r, void (*fn)(void *arg, const struct route *r), void *arg)
+{
+	const struct route_list *lists[] = { &r->table.recipients, &r->table.senders };
+	for (size_t k = 0; k < 2; k++)
+		for (size_t i = 0; i < lists[k]->n; i++)
+			each_of(&lists[k]->v[i].route, fn, arg);
+	if (r->have_smarthost)
+		each_of(&r->smarthost, fn, arg);
+}
+
 struct span route_domain(struct span address)
 {
 	ptrdiff_t at = span_rchr(address, '@');

@@ -62,6 +62,8 @@ struct routes;
 /* NULL with err: ERR_CONFIG with file:line, ERR_USAGE. What c points to must outlive it. */
 struct routes *routes_open(const struct route_config *c, struct err *err);
 void routes_close(struct routes *r);
+/* Every destination of the file and the configuration, those that follow one included. */
+void routes_each(const struct routes *r, void (*fn)(void *arg, const struct route *r), void *arg);
 /* Always decides; what out points to lies in the arena or in r. from: the envelope sender without <>. */
 void route_find(const struct routes *r, struct arena *a, struct span from, struct span address, struct route *out);
 

@@ -62,6 +62,7 @@ const struct opt relay_run_options[] = {
 
 static const struct opt_group groups[] = {
 	{ relay_way_options, AT(way) },
+	{ confine_options, AT(confine) },
 	{ 0 },
 };
 
@@ -128,7 +129,7 @@ static int configure(struct run *r, struct err *err)
 	r->enough = mmap(NULL, sizeof *r->enough, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (r->enough == MAP_FAILED)
 		return err_sys(err, "mmap");
-	return r->routes ? 0 : -1;
+	return r->routes ? run_confine_set_up(r, r->routes, err) : -1;
 }
 
 static int open_queue(struct run *r, struct err *err)
@@ -190,6 +191,7 @@ static void release(struct run *r, int lock)
 {
 	if (lock >= 0 && ftruncate(lock, 0) == 0)
 		close(lock);
+	run_confine_clean_up(r);
 	routes_close(r->routes);
 	spool_close(r->spool);
 	free(r->worker);

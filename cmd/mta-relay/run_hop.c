@@ -48,13 +48,21 @@ void hop_free(struct hop *h)
 	free(h);
 }
 
+static int open_mda(struct hop *h, const struct route *r, struct err *err)
+{
+	h->mda = mda_new(r->target, h->c->hostname, h->c->mda_timeout, err);
+	if (h->mda && h->c->broker && mda_command(h->mda))
+		mda_start_by(h->mda, h->c->broker, broker_find(h->c->broker, mda_command(h->mda)));
+	return h->mda ? 0 : -1;
+}
+
 static int call_route(struct hop *h, const struct route *r, struct err *err)
 {
 	hop_hang_up(h);
 	*h->relay = *h->site = *h->tls = '\0';
 	int rc = 0;
 	if (r->kind == ROUTE_LMTP)
-		rc = (h->mda = mda_new(r->target, h->c->hostname, h->c->mda_timeout, err)) ? 0 : -1;
+		rc = open_mda(h, r, err);
 	else
 		rc = hop_call(h, r, err);
 	if (rc < 0)

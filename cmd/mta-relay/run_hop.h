@@ -19,6 +19,7 @@ struct hop_config {
 	const char *password_file;    /* of the smarthost's user; NULL: none */
 	const char *password_command; /* the same */
 	int64_t mda_timeout;          /* ms */
+	struct broker *broker;        /* starts commands; NULL: we do */
 };
 struct hop;
 

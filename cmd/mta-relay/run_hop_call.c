@@ -195,7 +195,8 @@ static int call_mx(struct hop *h, const struct route *r, struct err *err)
 static int read_secret(const struct hop *h, const struct route *r, struct buf *secret, struct err *err)
 {
 	const char *own = r->s.password_file;
-	return run_secret(own ? own : h->c->password_file, own ? NULL : h->c->password_command, secret, err);
+	return run_secret(
+	    own ? own : h->c->password_file, own ? NULL : h->c->password_command, h->c->broker, secret, err);
 }
 
 static bool by_certificate(const struct route *r)

@@ -7,6 +7,7 @@
 
 #include <signal.h>
 
+#include "io/confine.h"
 #include "io/heartbeat.h"
 #include "mta-relay/run_deliver.h"
 #include "mta-relay/run_plan.h"
@@ -22,6 +23,7 @@ struct run_options {
 	int durability; /* enum durability */
 	unsigned concurrency, per_destination, window;
 	int64_t warn_after, mda_timeout; /* ms */
+	struct confine_settings confine;
 	uint64_t return_max;
 	bool once, now, explain, ready;
 };
@@ -89,7 +91,17 @@ struct run {
 	volatile bool *enough;     /* shared with the workers: end after the message in hand */
 	volatile sig_atomic_t *stop, *reload, *dump;
 	struct heartbeat heart;
+	struct confine_rules *rules; /* of workers */
 };
+
+/* run_confine.c: the rights of workers, by the options and the routes: again for each set of routes, since workers of
+ * the old ones end. -1 with err, and all is as it was. */
+int run_confine_set_up(struct run *r, const struct routes *routes, struct err *err);
+/* In a worker, before it talks to anybody. */
+int run_confine_worker(struct run *r, struct err *err);
+/* In the parent: is a file that workers read another one now? Looks every two seconds. */
+bool run_confine_stale(struct run *r);
+void run_confine_clean_up(struct run *r);
 
 /* Forks a worker that serves requests until our end closes. -1 with err. */
 int run_worker_start(struct run *r, struct run_worker *w, struct err *err);

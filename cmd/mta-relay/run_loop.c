@@ -201,7 +201,8 @@ static void reload(struct loop *l)
 	run_status_reloading();
 	struct routes *fresh = routes_open(&l->r->route_config, &err);
 	*l->r->reload = 0;
-	if (!fresh) {
+	if (!fresh || run_confine_set_up(l->r, fresh, &err) < 0) {
+		routes_close(fresh);
 		log_err("reload reason=%s", log_quote(span_str(err.text)));
 		return;
 	}
@@ -309,7 +310,7 @@ static void turn(struct loop *l, const sigset_t *unblocked)
 {
 	bool more = false;
 	stopping(l);
-	if (*l->r->reload)
+	if (*l->r->reload || run_confine_stale(l->r))
 		reload(l);
 	if (*l->r->dump)
 		dump(l);

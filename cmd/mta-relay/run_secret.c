@@ -34,8 +34,10 @@ static int read_line(int fd, const char *file, struct buf *out, struct err *err)
 	return buf_cstr(out) && out->len ? 0 : err_set(err, ERR_CONFIG, "%s: no password in it", file);
 }
 
-int run_secret(const char *file, const char *command, struct buf *out, struct err *err)
+int run_secret(const char *file, const char *command, const struct broker *b, struct buf *out, struct err *err)
 {
+	if (!file && command && b)
+		return spawn_secret_by(b, broker_find(b, command), out, err);
 	if (!file)
 		return command ? spawn_secret(command, out, err)
 			       : err_set(err, ERR_CONFIG, "no --password-file and no --password-command");

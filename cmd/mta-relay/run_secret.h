@@ -7,9 +7,10 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "io/broker.h"
 
 /* The file when it is given, else the command's. -1 with ERR_CONFIG when there is neither, ERR_ACCESS when others may
- * read the file. out is to be wiped by the caller. */
-int run_secret(const char *file, const char *command, struct buf *out, struct err *err);
+ * read the file. b: who starts the command, NULL: we do. out is to be wiped by the caller. */
+int run_secret(const char *file, const char *command, const struct broker *b, struct buf *out, struct err *err);
 
 #endif

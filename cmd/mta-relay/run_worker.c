@@ -122,6 +122,11 @@ static int worker(struct run *r, int fd, pid_t parent)
 		log_err("worker reason=%s", log_quote(span_str(err.text)));
 		return EXIT_FAILURE;
 	}
+	if (run_confine_worker(r, &err) < 0) {
+		log_err("worker reason=%s", log_quote(span_str(err.text)));
+		hop_free(d.hop);
+		return EXIT_FAILURE;
+	}
 	serve(&d, fd, r->enough);
 	hop_free(d.hop);
 	return EXIT_SUCCESS;

@@ -170,7 +170,7 @@ static int worker_start(void *arg)
 	struct relay_server *rs = arg;
 	struct err err = { 0 };
 	content_init(&rs->content);
-	content_prepare(&rs->content);
+	content_prepare();
 	if (open_for_worker(rs, &err) == 0)
 		return 0;
 	log_err("%s", err.text);

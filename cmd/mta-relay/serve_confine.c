@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "mta-relay/guard_int.h"
 #include "mta-relay/relay.h"
 #include "mta-relay/serve_check.h"
 #include "mta-relay/serve_confine.h"
@@ -31,6 +32,7 @@ const struct serve_named serve_named[] = {
 	{ "relay-to", NAMED_TABLE },
 	{ "virtual", NAMED_TABLE },
 	{ "relay-recipients", NAMED_TABLE },
+	{ "sender-owners", NAMED_TABLE },
 	{ "srs-secret", 0 },
 	{ "state", 0 }, /* state_rules, when anything is remembered */
 	{ "shared-state", 0 },
@@ -118,7 +120,7 @@ static void allow_resolver(struct relay_server *rs)
 {
 	char host[256];
 	uint16_t port;
-	if (!rs->o.rdns && !rs->o.resolver)
+	if (!rs->o.rdns && !rs->o.resolver && !(rs->guard && guard_dns_wanted(rs->guard)))
 		return;
 	confine_allow_names(rs->rules);
 	if (rs->o.resolver && net_split_port(rs->o.resolver, 53, host, &port, NULL) == 0)

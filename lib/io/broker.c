@@ -89,6 +89,14 @@ int broker_add(struct broker *b, const struct broker_command *c, struct err *err
 	return b->n++;
 }
 
+int broker_find(const struct broker *b, const char *command)
+{
+	for (int i = 0; i < b->n; i++)
+		if (b->v[i].command && !strcmp(b->v[i].command, command))
+			return i;
+	return -1;
+}
+
 /* ---- start ---- */
 
 /* What the broker has of ours: stderr, unless that is a client's socket. It must keep open no queue's lock, no

@@ -52,6 +52,8 @@ struct broker;
 struct broker *broker_new(void);
 /* The index, the same one for the same command; -1 with err when there are too many. Before broker_launch only. */
 int broker_add(struct broker *b, const struct broker_command *c, struct err *err);
+/* The index of a shell command that was registered, -1 when it was not. */
+int broker_find(const struct broker *b, const char *command);
 /* Forks, unless nothing was registered. */
 int broker_launch(struct broker *b, struct err *err);
 /* Replaces the shared channel by one of this process alone; only: indexes of the n commands it may have started,

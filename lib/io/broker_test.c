@@ -77,6 +77,8 @@ static void test_register(void **state)
 	broker_free(b);
 	b = launch();
 	assert_int_equal(broker_add(b, &commands[CAT], &err), CAT);
+	assert_int_equal(broker_find(b, "cat"), CAT);
+	assert_int_equal(broker_find(b, "ca"), -1);
 	struct broker_command other = commands[CAT];
 	other.env = may_set;
 	assert_int_equal(broker_add(b, &other, &err), -1);

@@ -116,6 +116,16 @@ void confine_allow_names(struct confine_rules *r)
 	confine_allow_connect(r, 53);
 }
 
+void confine_allow_authorities(struct confine_rules *r)
+{
+	static const char *const paths[] = { "/etc/ssl/certs", "/etc/ssl/cert.pem", "/usr/share/ca-certificates",
+		"/usr/local/share/ca-certificates", "/etc/pki/tls/certs", "/etc/pki/ca-trust/extracted" };
+	for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
+		confine_allow_path(r, paths[i], CONFINE_READ);
+	confine_allow_path(r, getenv("SSL_CERT_FILE"), CONFINE_READ);
+	confine_allow_path(r, getenv("SSL_CERT_DIR"), CONFINE_READ);
+}
+
 void confine_allow_calls(struct confine_rules *r, unsigned calls)
 {
 	r->calls |= calls;

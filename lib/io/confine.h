@@ -83,6 +83,8 @@ void confine_allow_names(struct confine_rules *r);
 bool confine_replaced(struct confine_rules *r);
 /* In a confined process: is such a file out of its reach, so that what it knows of it must do? */
 bool confine_hides(const char *path);
+/* The authorities that certificates are held against. */
+void confine_allow_authorities(struct confine_rules *r);
 void confine_allow_calls(struct confine_rules *r, unsigned calls);
 
 struct confine {

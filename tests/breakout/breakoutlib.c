@@ -94,7 +94,7 @@ static int shell_in_child(void)
 static int connect_out(void)
 {
 	struct sockaddr_in to = { .sin_family = AF_INET };
-	to.sin_port = htons((uint16_t)atol(getenv("BREAKOUT_PORT")));
+	to.sin_port = htons((uint16_t)strtoul(getenv("BREAKOUT_PORT"), NULL, 10));
 	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 	int rc = fd < 0 || syscall(SYS_connect, fd, &to, sizeof to) < 0 ? errno : 0;
