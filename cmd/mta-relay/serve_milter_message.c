@@ -160,9 +160,8 @@ static bool is_8bit(struct content *c)
 	struct err err = { 0 };
 	content_rewind(c);
 	while (content_read(c, &piece, &err) > 0)
-		for (size_t i = 0; i < piece.n; i++)
-			if ((unsigned char)piece.p[i] > 127)
-				return true;
+		if (span_eightbit(piece))
+			return true;
 	return false;
 }
 

@@ -10,6 +10,14 @@ struct span span_slice(struct span s, size_t a, size_t b)
 	return (struct span){ s.p + a, b - a };
 }
 
+bool span_eightbit(struct span s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if ((unsigned char)s.p[i] > 127)
+			return true;
+	return false;
+}
+
 bool span_eq(struct span a, struct span b)
 {
 	return a.n == b.n && memcmp(a.p, b.p, a.n) == 0;

@@ -41,6 +41,8 @@ static inline struct span span_from(struct span s, size_t a)
 	return span_slice(s, a, s.n);
 }
 
+/* Is there a byte above 127? */
+bool span_eightbit(struct span s);
 bool span_eq(struct span a, struct span b);
 bool span_ieq(struct span a, struct span b);
 bool span_eqs(struct span a, const char *s);

@@ -15,10 +15,7 @@ enum {
 
 bool addr_needs_utf8(struct span s)
 {
-	for (size_t i = 0; i < s.n; i++)
-		if ((unsigned char)s.p[i] > 127)
-			return true;
-	return false;
+	return span_eightbit(s);
 }
 
 /* RFC 5322 3.2.3 atext; UTF-8 is judged elsewhere. */
