@@ -28,7 +28,7 @@ many() { # COUNT
 	has "$(many 1 | as alice 127.9.9.9)" '450 4.7.1'
 	has "$(many 1 | as bob)" '250 2.0.0 Ok: queued'
 	[ "$(grep -c 'brake client=127.1.1.1 user="alice@here.example" .*more than 2 messages in 3600 seconds' "$T/log")" -eq 1 ]
-	grep -q 'refuse client=127.1.1.1 stage=MAIL code=450 dsn=4.7.1 check=user .*user="alice@here.example"' "$T/log"
+	grep -q 'refuse client=127.1.1.1 stage=MAIL code=450 dsn=4.7.1 .*user="alice@here.example" .* check=user ' "$T/log"
 }
 
 @test "recipients have rates" {

@@ -4,6 +4,8 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/xalloc.h"
@@ -245,6 +247,23 @@ static void guard_clean_up(struct relay_server *rs)
 	rs->guard = NULL;
 }
 
+/* The workers may be another user, who makes the files. */
+static int make_state_dir(const struct relay_server *rs, struct err *err)
+{
+	const char *dir = rs->o.guard.state;
+	if (!rs->confine.user || mkdir(dir, 0750) < 0)
+		return 0; /* state_open tells what is wrong */
+	return chown(dir, rs->confine.uid, rs->confine.gid) < 0 ? err_sys(err, "%s", dir) : 0;
+}
+
+static int open_state(struct relay_server *rs, const struct state_config *c, struct err *err)
+{
+	if (make_state_dir(rs, err) < 0 || !(rs->guard->state = state_open(c, err)))
+		return err_prefix(err, "--state");
+	state_rules(c, rs->rules);
+	return 0;
+}
+
 static int guard_set_up(struct relay_server *rs, struct err *err)
 {
 	const struct guard_settings *o = &rs->o.guard;
@@ -257,9 +276,7 @@ static int guard_set_up(struct relay_server *rs, struct err *err)
 	    guard_dns_read(o, g, err) < 0)
 		return -1;
 	if (needs_state(o, g))
-		state_rules(&c, rs->rules);
-	if (needs_state(o, g))
-		return (g->state = state_open(&c, err)) ? 0 : err_prefix(err, "--state");
+		return open_state(rs, &c, err);
 	if (o->tarpit || o->max_per_network || guard_dns_wanted(g))
 		return 0;
 	guard_clean_up(rs);

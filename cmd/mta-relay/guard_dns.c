@@ -274,7 +274,10 @@ bool guard_dns_wanted(const struct guard *g)
 static int dns_set_up(struct relay_server *rs, struct err *err)
 {
 	struct dns *d;
-	if (!rs->guard || !guard_dns_wanted(rs->guard) || !rs->o.resolver)
+	if (!rs->guard || !guard_dns_wanted(rs->guard))
+		return 0;
+	confine_allow_names(rs->rules);
+	if (!rs->o.resolver)
 		return 0;
 	if (!(d = dns_open(rs->o.resolver, false, 0, err)))
 		return -1;
