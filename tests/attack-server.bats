@@ -239,6 +239,11 @@ sequences() {
 	delivering --tls-cert="$T/cert.pem" --early-input=accept
 	talk "$ATTACK/starttls.txt"
 	[ -z "$(find "$T/mail" -type f)" ]
+	clear=$PORT
+	server --tls-cert="$T/cert.pem" --auth-without-tls
+	printf 'case INJ07-after-AUTH\nhello\n> STARTTLS\\r\\n\n< 503\nenvelope\n' >"$T/script"
+	talk --auth="$AUTH" "$T/script"
+	PORT=$clear
 	# AUTH and XCLIENT before TLS are not kept; nor is the transaction.
 	perl -MIO::Socket::SSL -e1 2>/dev/null || skip "the rest needs IO::Socket::SSL"
 	perl -MIO::Socket::INET -MIO::Socket::SSL -e '
