@@ -2,13 +2,14 @@
 #   make            programs in build/bin        make SAN=1 ...   ASan + UBSan, in build/san
 #   make check      all tests                    make fuzz        libFuzzer targets (clang), FUZZ_SECONDS each
 #   make lint       layers, budgets, style       make fault       fault injection
+#   make coverage   lines that the tests run, of COVER (lib/smtp); ONLY as in check
 #   make bench      benchmarks that run alone    make install     DESTDIR= PREFIX=
 VERSION := 0.1.0
 PREFIX  ?= /usr/local
 DESTDIR ?=
 CC      := $(if $(filter default,$(origin CC)),gcc,$(CC))
 
-BUILD := build$(if $(SAN),/san)
+BUILD := build$(if $(SAN),/san)$(if $(COV),/cov)
 WARN  := -Wall -Wextra -Wshadow -Wconversion -Wmissing-prototypes -Wstrict-prototypes -Wvla -Wformat=2 \
          $(if $(WERROR),-Werror)
 HARDEN := -fstack-protector-strong -fPIE $(if $(filter x86_64,$(shell uname -m)),-fcf-protection)
@@ -16,6 +17,8 @@ ifdef SAN
 OPT := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 # ASan itself defines crypt_r, which is why the linker would leave the real one out.
 LDOPT := -fsanitize=address,undefined -Wl,--push-state,--no-as-needed -lcrypt -Wl,--pop-state
+else ifdef COV
+OPT := -O0 -g --coverage -fprofile-update=atomic
 else
 OPT := -O2 -g -D_FORTIFY_SOURCE=2
 endif
@@ -41,7 +44,7 @@ agent_obj = $(call obj,$(filter-out cmd/$(1)/main.c,$(filter cmd/$(1)/%,$(CMD_SR
 
 all: $(BINS)
 lib: $(LIB)
-.PHONY: all lib tests check lint fuzz fault bench install peers clean
+.PHONY: all lib tests check coverage lint fuzz fault bench install peers clean
 .SECONDARY:
 .SECONDEXPANSION:
 
@@ -80,6 +83,14 @@ tests: $(TESTS) $(REPLAYS) $(PRELOADS)
 # JOBS: tests at a time; ONLY: those whose path contains it.
 check: all tests
 	tests/run --build $(BUILD) $(if $(JOBS),--jobs $(JOBS)) $(ONLY)
+
+# A worker that is killed leaves no counts: what only it runs is not counted.
+COVER ?= lib/smtp
+coverage:
+	$(MAKE) COV=1 all tests
+	find build/cov -name '*.gcda' -delete
+	tests/run --build build/cov $(if $(JOBS),--jobs $(JOBS)) $(ONLY)
+	gcovr --root . --object-directory build/cov --filter '$(COVER)/' --exclude '.*_test.c' --exclude '.*_fuzz.c' build/cov
 
 fault: all tests
 	FAULT_ALL=1 TEST_LIMIT=14400 tests/run --build $(BUILD) $(if $(JOBS),--jobs $(JOBS)) tests/fault tests/crash

@@ -142,12 +142,10 @@ sequences() {
 	pass_on
 	arrived "$SINK"
 	# Nothing of it got lost, and nothing of it became a message or a header of its own.
-	for file in "$SINK"/0*; do
-		[ "$(grep -ao 'MAIL FROM:<x@bank.example>' "$file" | wc -l)" -eq 1 ]
-		grep -aq '^two' "$file"
-		sed '/^\r*$/q' "$file" >"$T/head"
-		run ! grep -a bank "$T/head"
-	done
+	mail_of "$SINK" | xargs -0 perl -0777 -ne 's/\A(X-[A-Z][a-z]*:.*\n)*\n//; my ($head, $body) = split(/\r\n\r\n/, $_, 2);
+		my $n = () = $body =~ /MAIL FROM:<x\@bank.example>/g;
+		if ($n != 1 || $body !~ /^two\r$/m || $head =~ /bank/) { print "$ARGV: $n\n"; $bad = 1 }
+		END { exit $bad // 0 }'
 	[ "$(grep -c '^[0-9]* MAIL FROM:<sender@far.example>' "$SINK/log")" -eq "$(kept)" ]
 	alive
 }
@@ -241,6 +239,11 @@ sequences() {
 	delivering --tls-cert="$T/cert.pem" --early-input=accept
 	talk "$ATTACK/starttls.txt"
 	[ -z "$(find "$T/mail" -type f)" ]
+	clear=$PORT
+	server --tls-cert="$T/cert.pem" --auth-without-tls
+	printf 'case INJ07-after-AUTH\nhello\n> STARTTLS\\r\\n\n< 503\nenvelope\n' >"$T/script"
+	talk --auth="$AUTH" "$T/script"
+	PORT=$clear
 	# AUTH and XCLIENT before TLS are not kept; nor is the transaction.
 	perl -MIO::Socket::SSL -e1 2>/dev/null || skip "the rest needs IO::Socket::SSL"
 	perl -MIO::Socket::INET -MIO::Socket::SSL -e '

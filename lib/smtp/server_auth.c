@@ -48,6 +48,11 @@ void cmd_starttls(struct server *sv, struct span arg)
 		server_reply(sv, 503, "5.5.1", "TLS is already active");
 		return;
 	}
+	/* Who one is would have to be told anew; there is no need to have been anybody in the clear. */
+	if (sv->x->user.n) {
+		server_reply(sv, 503, "5.5.1", "Not after AUTH");
+		return;
+	}
 	/* Also where early input is tolerated: what came in the clear must not live on inside TLS. */
 	if (stream_has_input(sv->x->s)) {
 		server_reply(sv, 554, "5.5.0", "Input after STARTTLS");
