@@ -26,6 +26,7 @@ const struct serve_named serve_named[] = {
 	{ "trace", 0 },
 	{ "tls-cert", 0 }, /* read by the parent, at SIGHUP again */
 	{ "tls-key", 0 },
+	{ "tls-sni", 0 },
 	{ "tls-client-ca", 0 },
 	{ "tls-client-users", 0 },
 	{ "domains", NAMED_TABLE }, /* read again when it has changed */
