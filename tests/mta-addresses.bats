@@ -1,6 +1,8 @@
 #!/usr/bin/env bats
 # mta-relay serve and explain: what tables make of addresses, and senders of mail that goes on.
-# shellcheck disable=SC2154,SC2016
+# shellcheck disable=SC2154,SC2016,SC2034
+
+bats_require_minimum_version 1.5.0
 
 setup() {
 	BIN=${BUILD:-build}/bin
@@ -322,4 +324,76 @@ submit() {
 	chmod 666 "$T/aliases"
 	run "$RELAY" serve "${flags[@]}" </dev/null
 	[ "$status" -eq 78 ]
+}
+
+@test "canonical, masquerade, append-domain: envelope and header, and nothing else of it" {
+	cat >"$T/canonical" <<-E
+		alice@here.example  alice.liddell@here.example
+		@old.example        @new.example
+	E
+	rules=(--canonical="$T/canonical" --sender-canonical='inline:{bob@here.example=robert@here.example}'
+		--masquerade=corp.example --masquerade-except=root --append-domain=here.example)
+	printf '%s\n' 'EHLO x' 'AUTH PLAIN AGFsaWNlQGhlcmUuZXhhbXBsZQBzZWNyZXQ=' 'MAIL FROM:<alice+x@here.example>' \
+		'RCPT TO:<carol@old.example>' 'RCPT TO:<root@a.corp.example>' 'RCPT TO:<dave@a.corp.example>' DATA \
+		'From: "alice@here.example" <alice@here.example> (alice@here.example)' 'To: carol@old.example,' \
+		'	Bob <bob@here.example>, erin' 'Cc: list: x@b.corp.example, root@b.corp.example;' 'Reply-To: bob@here.example' \
+		'Subject: alice@here.example' '' 'alice@here.example' . QUIT |
+		serve --role=msa --users="$T/users" --auth-without-tls --own-sender "${rules[@]}" | grep 'queued as'
+	id=$("$RELAY" queue list --queue="$T/queue" --json | grep -oE '"id":"[^"]*"' | head -n 1 | cut -d'"' -f4)
+	"$RELAY" queue show --queue="$T/queue" "$id" >"$T/shown" || "$RELAY" queue cat --queue="$T/queue" "$id" >"$T/shown"
+	tr -d '\r' <"$T/shown" >"$T/got"
+	cat "$T/got"
+	grep -qxF 'From: "alice@here.example" <alice.liddell@here.example> (alice@here.example)' "$T/got"
+	grep -qxF 'To: carol@new.example,' "$T/got"
+	grep -qxF '	Bob <bob@here.example>, erin@here.example' "$T/got"
+	grep -qxF 'Cc: list: x@corp.example, root@b.corp.example;' "$T/got"
+	grep -qxF 'Reply-To: robert@here.example' "$T/got"
+	grep -qxF 'Subject: alice@here.example' "$T/got"
+	grep -qxF 'alice@here.example' "$T/got"
+	run "$RELAY" queue list --queue="$T/queue" --json
+	[[ $output == *'"alice.liddell+x@here.example"'* ]]
+	for to in carol@new.example root@a.corp.example dave@corp.example; do [[ $output == *"\"$to\""* ]]; done
+	# A stranger's header is his own; his envelope is not.
+	printf '%s\n' 'EHLO x' 'MAIL FROM:<eve@old.example>' 'RCPT TO:<bob@here.example>' DATA 'From: alice@here.example' '' x . QUIT |
+		serve --users="$T/users" "${rules[@]}" --mda="lmtp:|$PWD/tests/lmtp-sink $T/mail" | grep -q '^250 2'
+	grep -q '^MAIL FROM:<eve@new.example>' "$T/mail.commands"
+	grep -q '^From: alice@here.example' "$T/mail"
+	# Who can't be looked up waits.
+	run rcpts --recipient-canonical="socketmap:unix:$T/none:x" -- alice@here.example
+	[[ ${lines[0]} == '451 4.3.0 '* ]]
+	run "$RELAY" explain --domains=here.example --users="$T/users" "${rules[@]}" --from=alice@here.example \
+		--smarthost=smtp://127.0.0.1:9 carol@old.example
+	[[ $output == *'its sender is written alice.liddell@here.example'* && $output == *'it is written carol@new.example'* ]]
+}
+
+@test "--generic: to other hosts, and not to our own MDA" {
+	load queue
+	queue_setup
+	sink --ext=SIZE
+	printf 'bob@lan.local  robert@example.org\n@lan.local  @example.org\n' >"$T/generic"
+	printf 'From: Bob <bob@lan.local>\nTo: x@far.example,\n ann+a@lan.local\nSubject: bob@lan.local\n\nbob@lan.local\n' |
+		inject bob@lan.local x@far.example ann@lan.local
+	run_queue --generic="$T/generic"
+	[ "$(waiting)" -eq 0 ]
+	cat "$SINK/0001"
+	grep -q '^X-From: <robert@example.org> SIZE=' "$SINK/0001"
+	grep -q '^X-Rcpt: <ann@example.org>' "$SINK/0001"
+	grep -q '^From: Bob <robert@example.org>' "$SINK/0001"
+	grep -q '^ ann+a@example.org' "$SINK/0001"
+	grep -q '^Subject: bob@lan.local' "$SINK/0001"
+	[ "$(tail -n 1 "$SINK/0001" | tr -d '\r')" = 'bob@lan.local' ]
+	# The declared size is that of what is sent.
+	size=$(sed -n 's/^X-From: .* SIZE=\([0-9]*\).*/\1/p' "$SINK/0001")
+	[ "$(sed '1,/^\r*$/d' "$SINK/0001" | wc -c)" -eq "$size" ]
+	# Our own MDA knows them as they are.
+	message | inject bob@lan.local ann@lan.local
+	run_queue --generic="$T/generic" --domains=lan.local --mda="lmtp:|$TOP/lmtp-sink $T/mail"
+	grep -q '^MAIL FROM:<bob@lan.local>' "$T/mail.commands"
+	# A table that can't be asked: later, with nothing sent.
+	message | inject bob@lan.local x@far.example
+	run_queue --generic="socketmap:unix:$T/none:x"
+	[ "$(waiting)" -eq 1 ]
+	[ "$(kept)" -eq 1 ]
+	run "$RELAY" explain --from=bob@lan.local --generic="$T/generic" --smarthost=smtp://127.0.0.1:9 x@far.example
+	[[ $output == *'there it is from robert@example.org to x@far.example'* ]]
 }

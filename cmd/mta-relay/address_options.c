@@ -11,6 +11,16 @@ const struct opt relay_address_options[] = {
 	    NULL, 0 },
 	{ "sender-owners", 0, OPT_STR, AT(sender_owners), "TABLE", "which users may send as an address or @domain",
 	    NULL, 0 },
+	{ "canonical", 0, OPT_STR, AT(canonical), "TABLE", "how addresses are written, in envelope and header", NULL,
+	    0 },
+	{ "sender-canonical", 0, OPT_STR, AT(sender_canonical), "TABLE", "the same of senders, asked first", NULL, 0 },
+	{ "recipient-canonical", 0, OPT_STR, AT(recipient_canonical), "TABLE", "the same of recipients, asked first",
+	    NULL, 0 },
+	{ "masquerade", 0, OPT_STR, AT(masquerade), "LIST|FILE", "domains whose hosts are hidden behind them", NULL,
+	    0 },
+	{ "masquerade-except", 0, OPT_STR, AT(masquerade_except), "TABLE", "local parts whose hosts are not", NULL, 0 },
+	{ "append-domain", 0, OPT_STR, AT(append_domain), "DOMAIN", "for addresses in the header that have none", NULL,
+	    0 },
 	{ "alias-commands", 0, OPT_FLAG, AT(alias_commands), NULL, "aliases may name commands, which the MDA runs",
 	    NULL, 0 },
 	{ "alias-files", 0, OPT_FLAG, AT(alias_files), NULL, "aliases may name files, which the MDA appends to", NULL,
@@ -27,6 +37,10 @@ static const struct place {
 	{ AT(virtual), offsetof(struct address_tables, virtual) },
 	{ AT(relay_recipients), offsetof(struct address_tables, relay_recipients) },
 	{ AT(sender_owners), offsetof(struct address_tables, sender_owners) },
+	{ AT(canonical), offsetof(struct address_tables, canonical) },
+	{ AT(sender_canonical), offsetof(struct address_tables, sender_canonical) },
+	{ AT(recipient_canonical), offsetof(struct address_tables, recipient_canonical) },
+	{ AT(masquerade_except), offsetof(struct address_tables, masquerade_except) },
 };
 enum {
 	PLACES = sizeof places / sizeof *places
@@ -49,17 +63,42 @@ unsigned address_aliases_allow(const struct address_options *o)
 	return (o->alias_commands ? (unsigned)ALIASES_COMMANDS : 0) | (o->alias_files ? (unsigned)ALIASES_FILES : 0);
 }
 
-int address_tables_open(struct address_tables *t, const struct address_options *o, struct err *err)
+static int check(const struct address_options *o, struct err *err)
 {
-	int rc = 0;
-	*t = (struct address_tables){ 0 };
 	if (!o->srs_domain != !o->srs_secret)
 		return err_set(err, ERR_USAGE, "--srs-domain and --srs-secret need each other");
+	if (o->masquerade_except && !o->masquerade)
+		return err_set(err, ERR_USAGE, "--masquerade-except is for --masquerade");
+	if (o->append_domain && !addr_domain_ok(span_str(o->append_domain), true))
+		return err_set(err, ERR_USAGE, "--append-domain: '%.100s' is no domain", o->append_domain);
+	return 0;
+}
+
+static void make_rules(struct address_tables *t, const struct address_options *o, const char *delimiters)
+{
+	t->rewrite = (struct rewrite_rules){ .by_role = { t->sender_canonical, t->recipient_canonical },
+		.both = t->canonical,
+		.masquerade = t->masquerade,
+		.exposed = t->masquerade_except,
+		.append = o->append_domain,
+		.delimiters = delimiters };
+	t->rewrites =
+	    t->sender_canonical || t->recipient_canonical || t->canonical || t->masquerade || o->append_domain;
+}
+
+int address_tables_open(
+    struct address_tables *t, const struct address_options *o, const char *delimiters, struct err *err)
+{
+	*t = (struct address_tables){ 0 };
+	int rc = check(o, err);
 	for (size_t i = 0; i < PLACES && rc == 0; i++)
 		if (spec_of(o, i) && !(*table_of(t, i) = table_open(spec_of(o, i), err)))
 			rc = -1;
+	if (rc == 0 && o->masquerade && !(t->masquerade = domains_open(o->masquerade, err)))
+		rc = -1;
 	if (rc == 0 && o->srs_domain && !(t->srs = srs_open(o->srs_domain, o->srs_secret, err)))
 		rc = -1;
+	make_rules(t, o, delimiters);
 	if (rc < 0)
 		address_tables_close(t);
 	return rc;
@@ -69,6 +108,7 @@ void address_tables_close(struct address_tables *t)
 {
 	for (size_t i = 0; i < PLACES; i++)
 		table_close(*table_of(t, i));
+	domains_free(t->masquerade);
 	srs_free(t->srs);
 	*t = (struct address_tables){ 0 };
 }
@@ -79,5 +119,7 @@ int address_tables_refresh(struct address_tables *t, struct err *err)
 	for (size_t i = 0; i < PLACES; i++)
 		if (table_refresh(*table_of(t, i), rc == 0 ? err : NULL) < 0)
 			rc = -1;
+	if (domains_refresh(t->masquerade, rc == 0 ? err : NULL) < 0)
+		rc = -1;
 	return rc;
 }

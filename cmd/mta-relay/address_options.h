@@ -7,12 +7,15 @@
 #define MTA_RELAY_ADDRESS_OPTIONS_H
 
 #include "base/opts.h"
+#include "mta-relay/rewrite.h"
 #include "mta-relay/srs.h"
 #include "users/table.h"
 
 struct address_options {
 	const char *virtual, *relay_recipients, *sender_owners; /* tables */
 	const char *srs_domain, *srs_secret;
+	const char *canonical, *sender_canonical, *recipient_canonical, *masquerade_except; /* tables */
+	const char *masquerade, *append_domain;
 	bool alias_commands, alias_files;
 };
 extern const struct opt relay_address_options[];
@@ -22,10 +25,15 @@ unsigned address_aliases_allow(const struct address_options *o);
 
 struct address_tables {
 	struct table *virtual, *relay_recipients, *sender_owners; /* NULL: none */
-	struct srs *srs;                                          /* NULL: senders stay as they are */
+	struct table *canonical, *sender_canonical, *recipient_canonical, *masquerade_except;
+	struct domains *masquerade;
+	struct srs *srs;              /* NULL: senders stay as they are */
+	struct rewrite_rules rewrite; /* made of these */
+	bool rewrites;                /* there are such rules */
 };
 /* 0, or -1 with err and nothing open. */
-int address_tables_open(struct address_tables *t, const struct address_options *o, struct err *err);
+int address_tables_open(
+    struct address_tables *t, const struct address_options *o, const char *delimiters, struct err *err);
 void address_tables_close(struct address_tables *t);
 /* -1 with the first one's err when any is bad now: its old rows stay. */
 int address_tables_refresh(struct address_tables *t, struct err *err);

@@ -49,7 +49,7 @@ static int open_tables(struct explain *x, struct err *err)
 	    (o->users && !(x->users = users_open(o->users, err))) ||
 	    (o->aliases &&
 		!(x->aliases = aliases_open_allowing(o->aliases, address_aliases_allow(&o->addresses), err))) ||
-	    address_tables_open(&x->tables, &o->addresses, err) < 0)
+	    address_tables_open(&x->tables, &o->addresses, o->delimiter, err) < 0)
 		return -1;
 	x->policy = (struct relay_policy){ .domains = x->domains,
 		.relay_to = x->relay_to,
@@ -119,6 +119,23 @@ static const char *lead_of(const struct explain *x, const struct smtp_env_rcpt *
 	return x->tables.virtual ? "--virtual or an alias" : "an alias";
 }
 
+/* The address as --canonical and the like have it. -1: a table can't be asked, which was told. */
+static int tell_rewritten(struct explain *x, enum rewrite_role role, const char *who, struct addr *a)
+{
+	struct err err = { 0 };
+	struct buf text;
+	int rc = x->tables.rewrites ? rewrite_address(&x->tables.rewrite, x->arena, role, a, &err) : 0;
+	if (rc < 0)
+		printf("  %s: 451 4.3.0 %s\n", who, err.text);
+	if (rc <= 0)
+		return rc;
+	buf_init(&text, LIMIT_SMTP_PATH);
+	addr_format(a, &text);
+	printf("  %s is written %s\n", who, text.p);
+	buf_free(&text);
+	return 0;
+}
+
 /* A stranger's view first: would `serve` take it at all? */
 static int explain(struct explain *x, const char *address, struct err *err)
 {
@@ -132,6 +149,9 @@ static int explain(struct explain *x, const char *address, struct err *err)
 	if (!addr_parse_mailbox(r.text, true, true, &r.addr, x->arena))
 		return err_set(err, ERR_USAGE, "%s is not an address", log_quote(r.text));
 	printf("%s\n", address);
+	if ((who.sender && tell_rewritten(x, REWRITE_SENDER, "its sender", &sender) < 0) ||
+	    (r.addr.domain.n && tell_rewritten(x, REWRITE_RECIPIENT, "it", &r.addr) < 0))
+		return 0;
 	policy_rcpt(&x->policy, x->arena, &who, &r, &t, &answer);
 	if (answer.code) {
 		printf("  from a stranger it is refused: %d %s %s\n", answer.code, answer.enh, answer.text);

@@ -5,6 +5,7 @@
 #include "io/net.h"
 #include "mta-relay/explain_int.h"
 #include "mta-relay/route.h"
+#include "mta-relay/run_generic.h"
 
 /* "5321#5.1" as "RFC 5321 5.1" */
 static void tell_rfc(const char *rfc)
@@ -130,6 +131,20 @@ static void tell_retries(const struct way_options *o)
 	printf(" (RFC 5321 4.5.4.1)\n");
 }
 
+static void tell_generic(struct explain *x, const struct route *r, const char *address)
+{
+	const struct rewrite_rules *rules = routes_generic(x->routes);
+	struct err err = { 0 };
+	if (!rules || r->kind == ROUTE_LMTP || r->kind == ROUTE_ERROR)
+		return;
+	const char *from = generic_address(rules, x->arena, REWRITE_SENDER, x->from, &err);
+	const char *to = from ? generic_address(rules, x->arena, REWRITE_RECIPIENT, span_str(address), &err) : NULL;
+	if (!to)
+		printf("    --generic: %d %s %s\n", err.code, err.enh, err.text);
+	else if (!span_eqs(x->from, from) || strcmp(to, address) != 0)
+		printf("    there it is from %s to %s (--generic)\n", *from ? from : "<>", to);
+}
+
 void explain_route(struct explain *x, const char *address)
 {
 	struct route r;
@@ -144,6 +159,7 @@ void explain_route(struct explain *x, const char *address)
 	tell_rfc(r.rfc);
 	if (r.kind == ROUTE_ERROR)
 		return;
+	tell_generic(x, &r, address);
 	bool waits = true;
 	for (const struct route *at = &r; at && waits && r.kind != ROUTE_LMTP; at = at->next) {
 		if (at != &r)

@@ -224,7 +224,7 @@ static void test_tables(void **state)
 			     &(struct address_options){ .virtual = VIRTUAL,
 				 .relay_recipients = "inline:{known@next.example=,"
 						     "left@next.example={error:550 5.1.6 x}}" },
-			     &err),
+			     "+", &err),
 	    0);
 	tables.srs = srs_new("srs.example", SPAN("correct horse battery"), &err);
 	struct relay_policy p = { .domains = domains_open("here.example,sub.here.example", &err),
@@ -279,7 +279,7 @@ static void test_owners(void **state)
 				 .sender_owners = "inline:{sales@far.example={bob@here.example, "
 						  "alice@here.example}, @part.example=bob@here.example,"
 						  "carol@here.example=bob@here.example}" },
-			     &err),
+			     "+", &err),
 	    0);
 	struct relay_policy p = { .domains = domains_open("here.example,virt.example", &err),
 		.users = users_open(users, &err),
@@ -293,8 +293,9 @@ static void test_owners(void **state)
 			fail_msg("%s as %s", t[i].user, t[i].sender);
 	}
 	address_tables_close(&tables);
-	assert_int_equal(address_tables_open(&tables,
-			     &(struct address_options){ .sender_owners = "socketmap:unix:/nonexistent/s:x" }, &err),
+	assert_int_equal(
+	    address_tables_open(
+		&tables, &(struct address_options){ .sender_owners = "socketmap:unix:/nonexistent/s:x" }, "+", &err),
 	    0);
 	const struct addr sender = { .local = SPAN("alice"), .domain = SPAN("here.example") };
 	assert_int_equal(policy_owns(&p, arena, SPAN("alice@here.example"), &sender), OWNER_UNKNOWN);
@@ -327,7 +328,7 @@ static void test_out_of_reach(void **state)
 		struct address_tables tables;
 		const struct address_options o = { .virtual = t[i / 2].virtual,
 			.relay_recipients = t[i / 2].relay_recipients };
-		assert_int_equal(address_tables_open(&tables, &o, &err), 0);
+		assert_int_equal(address_tables_open(&tables, &o, "+", &err), 0);
 		struct relay_policy p = { .tables = &tables, .delimiters = "+" };
 		p.domains = t[i / 2].domains ? domains_open(t[i / 2].domains, &err) : NULL;
 		p.relay_to = t[i / 2].relay_to ? domains_open(t[i / 2].relay_to, &err) : NULL;

@@ -6,6 +6,7 @@
 
 #include "base/config.h"
 #include "base/limits.h"
+#include "base/log.h"
 #include "base/xalloc.h"
 #include "io/net.h"
 #include "mta-relay/route_table.h"
@@ -19,6 +20,7 @@ struct routes {
 	bool have_smarthost;
 	struct route_settings defaults;
 	enum route_starttls starttls;
+	struct rewrite_rules generic; /* both: NULL when there are none */
 };
 
 static int read_file(struct routes *r, const char *path, struct err *err)
@@ -68,7 +70,9 @@ struct routes *routes_open(const struct route_config *c, struct err *err)
 	route_table_init(&r->table);
 	r->mda = c->mda;
 	r->file = c->file;
-	if ((c->domains && !(r->local = domains_open(c->domains, err))) || take_defaults(r, c, err) < 0 ||
+	r->generic.delimiters = "+";
+	if ((c->generic && !(r->generic.both = table_open(c->generic, err))) ||
+	    (c->domains && !(r->local = domains_open(c->domains, err))) || take_defaults(r, c, err) < 0 ||
 	    (c->smarthost && take_smarthost(r, c->smarthost, err) < 0) || (c->file && read_file(r, c->file, err) < 0)) {
 		routes_close(r);
 		return NULL;
@@ -76,11 +80,22 @@ struct routes *routes_open(const struct route_config *c, struct err *err)
 	return r;
 }
 
+const struct rewrite_rules *routes_generic(struct routes *r)
+{
+	struct err err = { 0 };
+	if (!r->generic.both)
+		return NULL;
+	if (table_refresh(r->generic.both, &err) < 0)
+		log_err("table error=%s why=\"the old rows stay\"", log_quote(span_str(err.text)));
+	return &r->generic;
+}
+
 void routes_close(struct routes *r)
 {
 	if (!r)
 		return;
 	domains_free(r->local);
+	table_close(r->generic.both);
 	route_table_free(&r->table);
 	free(r);
 }

@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "base/span.h"
 #include "mta-relay/route_settings.h"
+#include "mta-relay/rewrite.h"
 #include "users/domains.h"
 
 enum route_kind {
@@ -56,6 +57,7 @@ struct route_config {
 	const char *tls_ca;    /* NULL: the system's */
 	enum route_tls tls;    /* unset: may */
 	int family;            /* enum mx_family */
+	const char *generic;   /* a table; NULL: none */
 };
 struct routes;
 
@@ -64,6 +66,9 @@ struct routes *routes_open(const struct route_config *c, struct err *err);
 void routes_close(struct routes *r);
 /* Always decides; what out points to lies in the arena or in r. from: the envelope sender without <>. */
 void route_find(const struct routes *r, struct arena *a, struct span from, struct span address, struct route *out);
+
+/* How addresses are written to other hosts than the MDA; NULL: as they are. A table that has changed is read again. */
+const struct rewrite_rules *routes_generic(struct routes *r);
 
 /* The domain of local@domain, "" when there is none: quoted local parts may hold an '@'. */
 struct span route_domain(struct span address);

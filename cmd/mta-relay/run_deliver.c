@@ -10,6 +10,7 @@
 #include "msg/addr.h"
 #include "msg/header.h"
 #include "mta-relay/events.h"
+#include "mta-relay/run_generic.h"
 #include "mta-relay/run_wishes.h"
 
 enum {
@@ -33,12 +34,21 @@ struct attempt {
 	bool unrecorded;   /* an outcome was not written */
 	struct buf *lines; /* that would say it */
 	char *piece;       /* PIECE bytes */
+	/* --generic, towards other hosts. */
+	struct span head;     /* is sent instead of the first `instead` bytes */
+	uint64_t instead;     /* 0: nothing is */
+	const char **written; /* the recipients' addresses, where they are in turn; NULL: their own */
 };
 
 static int content_read(void *arg, struct span *out, struct err *err)
 {
 	struct attempt *x = arg;
 	x->begun = true;
+	if (x->instead && !x->at) {
+		x->at = x->instead;
+		*out = x->head;
+		return 1;
+	}
 	ssize_t n = spool_read(x->m, x->at, x->piece, PIECE, err);
 	if (n <= 0)
 		return (int)n;
@@ -89,22 +99,46 @@ static const char *text_or_null(struct arena *a, struct span s)
 	return s.n ? arena_str(a, s) : NULL;
 }
 
-static void fill_message(struct attempt *x, struct hop_message *msg)
+/* As the addresses are written to the host that this route leads to. */
+static int write_otherwise(
+    struct attempt *x, const struct route *r, const size_t *rcpt, size_t n, const char **from, struct err *err)
+{
+	const struct spool_envelope *env = &x->m->file.env;
+	const struct rewrite_rules *rules = r->kind == ROUTE_LMTP ? NULL : routes_generic(x->d->routes);
+	struct arena *a = x->m->arena;
+	x->instead = 0;
+	x->written = NULL;
+	*from = arena_str(a, env->from);
+	if (!rules)
+		return 0;
+	x->written = arena_alloc(a, env->n_rcpt * sizeof(const char *));
+	for (size_t i = 0; i < n; i++)
+		if (!(x->written[rcpt[i]] = generic_address(rules, a, REWRITE_RECIPIENT, env->rcpt[rcpt[i]].addr, err)))
+			return -1;
+	if (!(*from = generic_address(rules, a, REWRITE_SENDER, env->from, err)))
+		return -1;
+	int rc = generic_head(rules, x->m, &x->head, &x->instead, err);
+	if (rc <= 0)
+		x->instead = 0;
+	return rc < 0 ? -1 : 0;
+}
+
+static void fill_message(struct attempt *x, const char *from, struct hop_message *msg)
 {
 	const struct spool_envelope *env = &x->m->file.env;
 	struct arena *a = x->m->arena;
 	*msg =
 	    (struct hop_message){ .rewind = content_rewind, .has_eightbit = content_has_eightbit, .begun = &x->begun };
-	msg->m = (struct smtp_message){ .from = wishes_address(a, env->from),
+	msg->m = (struct smtp_message){ .from = wishes_address(a, span_str(from)),
 		.ret = text_or_null(a, env->ret),
 		.envid = text_or_null(a, env->envid),
-		.utf8 = header_needs_utf8(x) || has_eightbit(span_str(wishes_address(a, env->from))),
+		.utf8 = header_needs_utf8(x) || has_eightbit(span_str(wishes_address(a, span_str(from)))),
 		.eightbit = env->eightbit,
 		.binary = env->binary,
 		.has_priority = env->has_priority,
 		.priority = env->priority,
 		.by = { .seconds = env->by_time - x->now, .mode = env->by_mode, .trace = env->by_trace },
-		.size = x->m->file.size,
+		.size = x->m->file.size - x->instead + (x->instead ? x->head.n : 0),
 		.read = content_read,
 		.arg = x };
 }
@@ -280,7 +314,8 @@ static int send_batch(struct attempt *x, const struct route *r, struct hop_messa
 	struct arena *a = x->m->arena;
 	bool utf8 = msg->m.utf8;
 	for (size_t i = 0; i < n; i++) {
-		to[i].address = wishes_address(a, x->m->file.env.rcpt[rcpt[i]].addr);
+		struct span addr = x->m->file.env.rcpt[rcpt[i]].addr;
+		to[i].address = wishes_address(a, x->written ? span_str(x->written[rcpt[i]]) : addr);
 		msg->m.utf8 |= has_eightbit(span_str(to[i].address));
 	}
 	for (size_t i = 0; i < n; i++) {
@@ -328,6 +363,7 @@ static void send_all(struct attempt *x, const struct route *r, size_t *rcpt, siz
 {
 	struct hop_message msg;
 	struct err err = { 0 };
+	const char *from;
 	size_t done = 0;
 	/* A single recipient's outcome is told by the file's removal, or may be forgotten. */
 	bool refused = r->kind == ROUTE_ERROR;
@@ -335,7 +371,11 @@ static void send_all(struct attempt *x, const struct route *r, size_t *rcpt, siz
 		settle_all(x, refused ? &r->error : &err, rcpt, n);
 		return;
 	}
-	fill_message(x, &msg);
+	if (write_otherwise(x, r, rcpt, n, &from, &err) < 0) {
+		settle_all(x, &err, rcpt, n);
+		return;
+	}
+	fill_message(x, from, &msg);
 	r = wishes_route(x->m->arena, &x->m->file.env, r);
 	msg.m.requiretls = r->s.requiretls;
 	while (done < n) {

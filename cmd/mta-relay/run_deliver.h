@@ -12,7 +12,7 @@
 
 struct deliver {
 	struct spool *s;
-	const struct routes *routes;
+	struct routes *routes;
 	struct hop *hop;
 	struct bounce_config bounce;
 	int64_t retry_min, retry_max; /* seconds */

@@ -101,7 +101,7 @@ static int read_tables(const struct serve_settings *o, struct tables *t, struct 
 	    (!o->users || (t->users = users_open(o->users, err))) &&
 	    (!o->aliases ||
 		(t->aliases = aliases_open_allowing(o->aliases, address_aliases_allow(&o->addresses), err))) &&
-	    address_tables_open(&t->addresses, &o->addresses, err) == 0)
+	    address_tables_open(&t->addresses, &o->addresses, o->delimiter, err) == 0)
 		return 0;
 	free_tables(t);
 	return -1;

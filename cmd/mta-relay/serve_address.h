@@ -20,7 +20,8 @@ extern const struct opt serve_address_options[];
 
 struct serve_check;
 extern const struct serve_check no_mail_check; /* before all others */
-extern const struct serve_check owner_check;   /* serve_owner.c */
+extern const struct serve_check owner_check;   /* before rewrite_check: what the client said counts */
+extern const struct serve_check rewrite_check; /* before policy_check */
 extern const struct serve_check verify_check;  /* behind policy_check */
 
 #endif

@@ -15,8 +15,14 @@ static void policy_to(struct relay_session *s, struct smtp_session *x, struct sm
 	struct relay_targets *t = arena_alloc(x->env.arena, sizeof *t);
 	const struct relay_client who = { may_relay(s, x), x->env.from.n ? &x->env.from_addr : NULL };
 	policy_rcpt(&s->rs->policy, x->env.arena, &who, r, t, a);
-	if (!a->code)
-		r->op = t;
+	if (a->code)
+		return;
+	r->op = t;
+	/* It may have been written otherwise on the way here. */
+	for (size_t i = 0; s->rs->tables.rewrites && i < t->n; i++)
+		if (!t->v[i].original.n && t->v[i].report == REPORT_NONE && !span_ieqs(r->text, t->v[i].addr) &&
+		    r->addr.domain.n)
+			t->v[i].original = r->text;
 }
 
 static void policy_message(struct relay_session *s, struct smtp_session *x, struct smtp_answer *a)

@@ -25,6 +25,7 @@ const struct opt relay_way_options[] = {
 	    RELAY_IP_CHOICES, 0 },
 	{ "port", 0, OPT_UINT, AT(port), "PORT", "of MX hosts (default 25)", NULL, 0 },
 	{ "resolver", 0, OPT_STR, AT(resolver), "HOST[:PORT]", "DNS server instead of the system's", NULL, 0 },
+	{ "generic", 0, OPT_STR, AT(generic), "TABLE", "how addresses are written to other hosts", NULL, 0 },
 	{ "retry-min", 0, OPT_DURATION, AT(retry_min), "TIME", "until the second attempt (default 10m)", NULL, 0 },
 	{ "retry-max", 0, OPT_DURATION, AT(retry_max), "TIME", "between later attempts at most (default 3h)", NULL, 0 },
 	{ "expire", 0, OPT_DURATION, AT(expire), "TIME", "until a recipient is given up (default 5d)", NULL, 0 },
@@ -60,6 +61,7 @@ struct route_config way_route_config(const struct way_options *o)
 		.starttls = o->starttls,
 		.source = o->source,
 		.tls_ca = o->tls_ca,
+		.generic = o->generic,
 		.tls = (enum route_tls)(o->tls + ROUTE_TLS_NONE),
 		.family = relay_family(o->ip) };
 }

@@ -10,7 +10,7 @@
 #include "mta-relay/route.h"
 
 struct way_options {
-	const char *domains, *mda, *routes, *smarthost, *resolver, *hostname, *source, *tls_ca;
+	const char *domains, *mda, *routes, *smarthost, *resolver, *hostname, *source, *tls_ca, *generic;
 	int starttls, tls, ip; /* enum route_starttls; enum route_tls - 1; relay_family */
 	unsigned port;
 	int64_t retry_min, retry_max, expire; /* ms */
