@@ -397,3 +397,20 @@ submit() {
 	run "$RELAY" explain --from=bob@lan.local --generic="$T/generic" --smarthost=smtp://127.0.0.1:9 x@far.example
 	[[ $output == *'there it is from robert@example.org to x@far.example'* ]]
 }
+
+@test "--refuse-null-mx: 556 5.1.10 at RCPT" {
+	perl -MSocket -e1 || skip "needs perl"
+	printf '%s\n' 'null.example MX 0 .' 'plain.example MX 10 mx.plain.example' 'mx.plain.example A 127.0.0.1' \
+		'broken.example servfail' >"$T/zone"
+	tests/dnsd "$T/zone" "$T/dns" >/dev/null 2>&1 3>&- &
+	PIDS+=($!)
+	for _ in $(seq 100); do
+		[ -s "$T/dns" ] && break
+		read -rt 0.05 <> <(:) || true
+	done
+	run rcpts --refuse-null-mx --resolver="127.0.0.1:$(cat "$T/dns")" --relay-to=null.example,plain.example,broken.example -- \
+		x@null.example x@plain.example x@broken.example alice@here.example
+	echo "$output"
+	[[ ${lines[0]} == '556 5.1.10 '* ]]
+	[[ ${lines[1]} == '250 '* && ${lines[2]} == '250 '* && ${lines[3]} == '250 '* ]]
+}

@@ -69,6 +69,7 @@ struct relay_server {
 	struct users *users;
 	struct aliases *aliases;
 	struct address_tables tables;
+	struct dns *mx_dns;          /* of this worker, for --refuse-null-mx */
 	struct serve_verify *verify; /* of this worker; NULL: nobody asks */
 	struct net_list *trust, *loopback;
 	struct tls_ctx *tls;

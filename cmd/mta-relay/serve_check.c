@@ -14,6 +14,7 @@ const struct serve_check *const serve_checks[] = {
 	&rewrite_check,
 	&policy_check,
 	&user_check,
+	&null_mx_check,
 	&verify_check,
 	&esmtp_check,
 	&submit_check,

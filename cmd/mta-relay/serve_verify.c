@@ -20,6 +20,8 @@ const struct opt serve_address_options[] = {
 	{ "no-mail", 0, OPT_FLAG, AT(no_mail), NULL, "answer 521: this host takes no mail", NULL, 0 },
 	{ "rewrite-sender", 0, OPT_FLAG, AT(rewrite_sender), NULL, "--own-sender corrects instead of refusing", NULL,
 	    0 },
+	{ "refuse-null-mx", 0, OPT_FLAG, AT(refuse_null_mx), NULL,
+	    "ask the DNS whether a recipient's domain takes no mail", NULL, 0 },
 	{ 0 },
 };
 
