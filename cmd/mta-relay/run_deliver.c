@@ -110,10 +110,7 @@ static int write_otherwise(
 	if (!(*from = generic_address(rules, a, REWRITE_SENDER, env->from, err)))
 		return -1;
 	*from = wishes_address(a, span_str(*from));
-	int rc = generic_head(rules, x->m, &x->head, &x->instead, err);
-	if (rc <= 0)
-		x->instead = 0;
-	return rc < 0 ? -1 : 0;
+	return generic_head(rules, x->m, &x->head, &x->instead, err) < 0 ? -1 : 0;
 }
 
 static void fill_message(struct attempt *x, const char *from, struct hop_message *msg)

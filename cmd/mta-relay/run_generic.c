@@ -33,7 +33,7 @@ int generic_head(
 		rc = 0;
 	if (rc > 0)
 		*head = arena_span(m->arena, buf_span(&new));
-	*instead = header.n;
+	*instead = rc > 0 ? header.n : 0;
 	buf_free(&new);
 	return rc < 0 ? put_off(err) : rc;
 }
