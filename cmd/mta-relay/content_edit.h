@@ -63,7 +63,8 @@ int content_edit_body(struct content_edit *e, struct span piece, struct err *err
 /* The body as it was, in pieces: 1 with *out, 0 at its end, -1 with err. Begins anew after content_edit_rewind. */
 void content_edit_rewind(struct content_edit *e);
 int content_edit_read(struct content_edit *e, struct span *out, struct err *err);
-/* The content is what was asked for, or with -1 what it was. Ends the edit either way. */
+/* The content is what was asked for, or with -1 what it was. Ends the edit either way. Facts of content_look point to
+ * what was there before. */
 int content_edit_commit(struct content_edit *e, struct err *err);
 /* Ends it without a change. */
 void content_edit_end(struct content_edit *e);

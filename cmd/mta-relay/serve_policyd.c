@@ -311,8 +311,10 @@ static void add_prepended(
 		rc = content_edit_above(&e, span_trim(name), span_trim(value), false, &err);
 	}
 	rc = rc < 0 ? rc : content_edit_commit(&e, &err);
-	if (rc == 0)
+	if (rc == 0) {
+		content_look(&s->rs->content, &s->facts);
 		return;
+	}
 	content_edit_end(&e);
 	log_warn("policy qid=%s error=%s", s->id, log_quote(span_str(err.text)));
 	smtp_answer(a, 451, "4.3.5", "Server configuration problem");
