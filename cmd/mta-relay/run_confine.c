@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "mta-relay/handoff.h"
 #include "mta-relay/run_int.h"
+#include "users/table.h"
 
 enum {
 	LOOK_S = 2
@@ -56,6 +57,10 @@ static struct confine_rules *make_rules(struct run *r)
 	confine_allow_path(rules, r->o.queue, CONFINE_ALL);
 	confine_allow_path(rules, r->o.password_file, CONFINE_READ | CONFINE_REPLACED);
 	confine_allow_path(rules, r->route_config.tls_ca, CONFINE_READ | CONFINE_REPLACED);
+	if (r->route_config.generic)
+		table_rules(r->route_config.generic, rules);
+	if (r->route_config.domains)
+		table_rules(r->route_config.domains, rules);
 	confine_allow_authorities(rules);
 	confine_allow_names(rules);
 	confine_allow_connect(rules, 0);

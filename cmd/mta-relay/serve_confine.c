@@ -34,6 +34,11 @@ const struct serve_named serve_named[] = {
 	{ "virtual", NAMED_TABLE },
 	{ "relay-recipients", NAMED_TABLE },
 	{ "sender-owners", NAMED_TABLE },
+	{ "canonical", NAMED_TABLE },
+	{ "sender-canonical", NAMED_TABLE },
+	{ "recipient-canonical", NAMED_TABLE },
+	{ "masquerade", NAMED_TABLE },
+	{ "masquerade-except", NAMED_TABLE },
 	{ "srs-secret", 0 },
 	{ "state", 0 }, /* state_rules, when anything is remembered */
 	{ "shared-state", 0 },
@@ -121,7 +126,8 @@ static void allow_resolver(struct relay_server *rs)
 {
 	char host[256];
 	uint16_t port;
-	if (!rs->o.rdns && !rs->o.resolver && !(rs->guard && guard_dns_wanted(rs->guard)))
+	if (!rs->o.rdns && !rs->o.resolver && !rs->o.address.refuse_null_mx &&
+	    !(rs->guard && guard_dns_wanted(rs->guard)))
 		return;
 	confine_allow_names(rs->rules);
 	if (rs->o.resolver && net_split_port(rs->o.resolver, 53, host, &port, NULL) == 0)
