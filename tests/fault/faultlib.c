@@ -184,6 +184,17 @@ static void share_count(const char *log)
 	syscall(SYS_close, fd);
 }
 
+/* A place of its own, high up: programs may rely on getting the lowest number. */
+static void open_log(void)
+{
+	const char *path = getenv("WAYPOST_FAULT_LOG");
+	int fd = (int)syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+	plan.log = (int)syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 900);
+	if (plan.log < 0)
+		wrong("no log");
+	syscall(SYS_close, fd);
+}
+
 __attribute__((constructor)) static void start(void)
 {
 	char what[16] = "", calls[100] = "";
@@ -197,12 +208,7 @@ __attribute__((constructor)) static void start(void)
 	parse_what(what);
 	if (strcmp(calls, "any") != 0)
 		snprintf(plan.calls, sizeof plan.calls, ",%s,", calls);
-	/* A place of its own, high up: programs may rely on getting the lowest number. */
-	int fd = (int)syscall(SYS_openat, AT_FDCWD, log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-	plan.log = (int)syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 900);
-	if (plan.log < 0)
-		wrong("no log");
-	syscall(SYS_close, fd);
+	open_log();
 	share_count(log);
 	plan.n = n;
 }
@@ -245,7 +251,12 @@ __attribute__((format(printf, 1, 2))) static void tell(const char *format, ...)
 	va_end(ap);
 	if (len >= (int)sizeof line)
 		len = (int)sizeof line - 1;
-	if (syscall(SYS_write, plan.log, line, (size_t)len) < 0)
+	long rc = syscall(SYS_write, plan.log, line, (size_t)len);
+	if (rc < 0 && errno == EBADF) { /* a process that keeps nothing open that it does not need */
+		open_log();
+		rc = syscall(SYS_write, plan.log, line, (size_t)len);
+	}
+	if (rc < 0)
 		abort();
 }
 
