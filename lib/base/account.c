@@ -11,6 +11,6 @@ static const struct opt retrieving[] = { KEY("url"), KEY("to"), KEY("keep"), KEY
 	KEY("rcpt"), KEY("state"), KEY("allow-plaintext"), KEY("idle-time"), KEY("poll"), KEY(NULL) };
 static const struct opt sending[] = { KEY("from"), KEY("name"), KEY("ignore-dots"), KEY("server"), KEY("direct"),
 	KEY("resolver"), KEY("port"), KEY("hostname"), KEY("domain"), KEY("tls-cert"), KEY("tls-key"),
-	KEY("requiretls"), KEY("user"), KEY("dsn"), KEY("ret"), KEY(NULL) };
+	KEY("requiretls"), KEY("user"), KEY("dsn"), KEY("ret"), KEY("priority"), KEY(NULL) };
 
 const struct opt *const account_tables[] = { retrieving, sending, NULL };

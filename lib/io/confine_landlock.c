@@ -116,8 +116,9 @@ static int add_path(int set, const struct confine_path *p, uint64_t handled, str
 	int fd = open_path(p->path, p->rights & CONFINE_CREATE), sys = errno;
 	struct stat st;
 	struct path_rule rule = { fs_rights(p->rights) & handled, fd };
-	if (fd < 0 && (sys == ENOENT || sys == ENOTDIR || sys == EACCES))
-		return 0;
+	bool optional = !(p->rights & (unsigned)~(CONFINE_READ | CONFINE_REPLACED));
+	if (fd < 0 && (optional || sys == ENOENT || sys == ENOTDIR || sys == EACCES))
+		return 0; /* no right then: who needs it will say so */
 	int rc = fd < 0 ? -1 : fstat(fd, &st);
 	if (rc == 0 && !S_ISDIR(st.st_mode))
 		rule.allowed &= FS_OF_FILE;
@@ -130,9 +131,9 @@ static int add_path(int set, const struct confine_path *p, uint64_t handled, str
 	return rc < 0 ? -1 : 0;
 }
 
-static int add_port(int set, uint16_t port, struct err *err)
+static int add_port(int set, uint64_t right, uint16_t port, struct err *err)
 {
-	struct port_rule rule = { NET_CONNECT, port };
+	struct port_rule rule = { right, port };
 	if (syscall(SYS_landlock_add_rule, set, RULE_PORT, &rule, 0) < 0)
 		return err_sys(err, "Landlock: port %u", port);
 	return 0;
@@ -144,9 +145,10 @@ static int fill(int set, const struct confine_rules *r, const struct ruleset_att
 		if (add_path(set, &r->path[i], a->fs, err) < 0)
 			return -1;
 	for (size_t i = 0; i < r->n_port && (a->net & NET_CONNECT); i++)
-		if (add_port(set, r->port[i], err) < 0)
+		if (add_port(set, NET_CONNECT, r->port[i], err) < 0)
 			return -1;
-	return 0;
+	/* Who connects may have to say from which of our addresses: to bind to any free port. It can't listen there. */
+	return r->net && a->net ? add_port(set, NET_BIND, 0, err) : 0;
 }
 
 int confine_landlock(const struct confine_rules *r, struct err *err)

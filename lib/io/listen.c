@@ -27,6 +27,7 @@ enum {
 	MAX_CLIENTS = 100,
 	MIN_IDLE = 2,
 	STOP_MS = 60 * 1000,  /* for the commands in hand, then the workers are killed */
+	FALSE_STARTS = 5,     /* of workers, before the first that could serve */
 	BACKOFF_MIN_MS = 100, /* after a worker that crashed, doubled up to */
 	BACKOFF_MAX_MS = 30000,
 	BACKOFF_CALM_MS = 60000, /* without a crash: forgotten */
@@ -77,6 +78,7 @@ static int start_heart(struct server *sv, struct err *err)
 struct parent {
 	struct server *sv;
 	int64_t backoff, next_start, last_crash, next_look;
+	unsigned false_starts;
 	int failed_start; /* the status of a first worker that could not start */
 };
 
@@ -148,6 +150,12 @@ static void note_crash(struct parent *p, pid_t pid, int status)
 	p->next_start = now + p->backoff;
 }
 
+/* Nobody can serve yet: is that worth another attempt? Not with a wrong configuration, and not for ever. */
+static bool will_pass(struct parent *p, int status)
+{
+	return status != EX_CONFIG && status != EX_USAGE && ++p->false_starts < FALSE_STARTS;
+}
+
 static struct slot *slot_of(struct board *b, pid_t pid)
 {
 	for (unsigned i = 0; i < b->n; i++)
@@ -168,7 +176,7 @@ static void reap(struct parent *p)
 		if (status == 0 || serve_stopping || p->failed_start)
 			continue;
 		note_crash(p, pid, status);
-		if (!atomic_load(&p->sv->board->ready) && WIFEXITED(status))
+		if (!atomic_load(&p->sv->board->ready) && WIFEXITED(status) && !will_pass(p, WEXITSTATUS(status)))
 			p->failed_start = WEXITSTATUS(status);
 	}
 }
