@@ -14,7 +14,7 @@
 struct routes {
 	struct domains *local;
 	const char *mda;
-	const char *file;
+	char *file; /* our copy */
 	struct route_table table;
 	struct route smarthost;
 	bool have_smarthost;
@@ -69,7 +69,7 @@ struct routes *routes_open(const struct route_config *c, struct err *err)
 	struct routes *r = xcalloc(1, sizeof *r);
 	route_table_init(&r->table);
 	r->mda = c->mda;
-	r->file = c->file;
+	r->file = c->file ? xstrdup(c->file) : NULL;
 	r->generic.delimiters = "+";
 	if ((c->generic && !(r->generic.both = table_open(c->generic, err))) ||
 	    (c->domains && !(r->local = domains_open(c->domains, err))) || take_defaults(r, c, err) < 0 ||
@@ -97,6 +97,7 @@ void routes_close(struct routes *r)
 	domains_free(r->local);
 	table_close(r->generic.both);
 	route_table_free(&r->table);
+	free(r->file);
 	free(r);
 }
 
