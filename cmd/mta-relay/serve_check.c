@@ -69,8 +69,10 @@ void checks_worker_stop(struct relay_server *rs)
 
 static check_fn *stage_of(const struct serve_check *c, size_t stage)
 {
+	check_fn *fn;
 	/* UNSAFE: stage is the offset of a member of this type. */
-	return *(check_fn *const *)(const void *)((const char *)c + stage);
+	memcpy(&fn, (const char *)c + stage, sizeof fn);
+	return fn;
 }
 
 void checks_ask(struct relay_session *s, struct smtp_session *x, size_t stage, struct smtp_answer *a)

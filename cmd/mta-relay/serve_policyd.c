@@ -127,7 +127,7 @@ static void add_security(const struct round *k, struct buf *b)
 	policyd_attribute(b, "sasl_method", span_str(k->x->user.n ? k->s->talk.mech : ""));
 	policyd_attribute(b, "sasl_username", k->x->user);
 	policyd_attribute(b, "sasl_sender", SPAN(""));
-	policyd_attribute(b, "ccert_subject", span_str(cert ? tls->peer_cn : ""));
+	policyd_attribute(b, "ccert_subject", span_str(tls && cert ? tls->peer_cn : ""));
 	policyd_attribute(b, "ccert_fingerprint", span_str(tls ? tls->peer_fingerprint : ""));
 	policyd_attribute(b, "encryption_protocol", span_str(tls ? tls->version : ""));
 	policyd_attribute(b, "encryption_cipher", span_str(tls ? tls->cipher : ""));

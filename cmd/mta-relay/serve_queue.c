@@ -70,17 +70,16 @@ static void record_outcomes(const struct load *l, struct spool_writer *w, const 
 	}
 }
 
-/* first: one of the targets of a sender who is not the message's own; NULL: his. */
+/* first: one of the targets that have this sender. */
 static void fill_envelope(const struct load *l, const struct relay_target *first, struct spool_envelope *env)
 {
 	const struct smtp_env *e = &l->x->env;
-	bool other = first && first->owner.n && e->from.n;
+	bool other = first->owner.n && e->from.n;
 	/* RFC 3461 5.2.7.1: what is sent on to a list is another message. */
-	bool list = first && first->list;
 	*env = (struct spool_envelope){ .held = l->s->change.hold,
 		.from = other ? first->owner : e->from,
-		.ret = list ? SPAN("") : e->ret,
-		.envid = list ? SPAN("") : e->envid,
+		.ret = first->list ? SPAN("") : e->ret,
+		.envid = first->list ? SPAN("") : e->envid,
 		.utf8 = e->utf8,
 		.eightbit = e->eightbit,
 		.binary = e->binary,
@@ -282,7 +281,7 @@ struct spool_writer *load_reserve(const struct load *l, struct err *err)
 	struct spool_envelope env;
 	if (!load_open_queue(l->s->rs, err))
 		return NULL;
-	fill_envelope(l, NULL, &env);
+	fill_envelope(l, &(struct relay_target){ .owner = SPAN("") }, &env);
 	env.id = l->s->id;
 	env.rcpt = arena_alloc(a, l->n * sizeof *env.rcpt);
 	env.n_rcpt = pick_rows(l, 0, arena_alloc(a, l->n), env.rcpt, arena_alloc(a, l->n * sizeof(size_t)));

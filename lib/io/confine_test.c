@@ -271,8 +271,8 @@ static int go_on(void)
 	fclose(f);
 	char *large = malloc(10 << 20);
 	memset(large, 1, 10 << 20);
-	large = realloc(large, 20 << 20);
-	free(large);
+	char *larger = realloc(large, 20 << 20);
+	free(larger ? larger : large);
 	return 0;
 }
 

@@ -114,7 +114,7 @@ static void test_text(void **state)
 	assert_int_equal(fread(text, 1, 2 * STATE_RECORD, f), 2 * STATE_RECORD);
 	fclose(f);
 	assert_int_equal(strncmp(text, "# waypost-state 1: ", 19), 0);
-	assert_int_equal(sscanf(text + STATE_RECORD, "%lld %llu %[^\n]", &expires, &n, key), 3);
+	assert_int_equal(sscanf(text + STATE_RECORD, "%lld %llu %127[^\n]", &expires, &n, key), 3);
 	assert_true(expires > time(NULL) && expires <= time(NULL) + 60 && n == 3);
 	assert_int_equal(strncmp(key, "k x%20y  ", 9), 0);
 }
