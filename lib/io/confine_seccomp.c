@@ -321,7 +321,7 @@ static int add_conditions(scmp_filter_ctx f, const struct confine_rules *r)
 /* Signals to itself: abort(3) and raise(3) use them. */
 static int add_own_signals(scmp_filter_ctx f)
 {
-	struct scmp_arg_cmp me = SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid());
+	struct scmp_arg_cmp me = SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0);
 	int rc = seccomp_rule_add_array(f, SCMP_ACT_ALLOW, SCMP_SYS(kill), 1, &me);
 	return rc < 0 ? rc : seccomp_rule_add_array(f, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, &me);
 }
@@ -332,14 +332,14 @@ static int add_families(scmp_filter_ctx f, const struct confine_rules *r)
 	uint32_t no = SCMP_ACT_ERRNO(EAFNOSUPPORT);
 	static const int inet[] = { AF_INET, AF_INET6 };
 	for (size_t i = 0; i < 2 && !r->net; i++) {
-		int rc = seccomp_rule_add(f, no, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)inet[i]));
+		int rc = seccomp_rule_add(f, no, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)inet[i], 0));
 		if (rc < 0)
 			return rc;
 	}
 	for (int family = 0; family <= AF_MAX; family++) {
 		if (family == AF_UNIX || family == AF_INET || family == AF_INET6)
 			continue;
-		int rc = seccomp_rule_add(f, no, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)family));
+		int rc = seccomp_rule_add(f, no, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)family, 0));
 		if (rc < 0)
 			return rc;
 	}

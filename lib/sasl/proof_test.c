@@ -422,7 +422,7 @@ static void certs(void **state)
 	assert_true(cert_user(t, CERT_NAME_CN, &info, &user));
 	assert_string_equal(user.p, "x");
 	cert_table_free(t);
-	static const char *const bad[] = { PRINT, PRINT "0 alice", "0123 alice", "alice " PRINT };
+	static const char *const bad[] = { PRINT, (PRINT "0 alice"), "0123 alice", ("alice " PRINT) };
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
 		assert_null(table_of(bad[i], &err));
 		assert_int_equal(err.class, ERR_CONFIG);
