@@ -1,5 +1,7 @@
 # shellcheck shell=bash disable=SC2034 # for who loads it
 # For the tests of who a client is: certificates, and mta-relay serve as a submission server with users in $T.
+# shellcheck source=tests/wait.bash
+. "${BASH_SOURCE[0]%/*}/wait.bash"
 
 auth_setup() {
 	BIN=${BUILD:-build}/bin
@@ -27,15 +29,6 @@ needs() {
 	local program
 	for program in "$@"; do
 		command -v "$program" >/dev/null || skip "needs $program"
-	done
-}
-
-wait_for() { # SECONDS COMMAND...
-	local tries=$(($1 * 20))
-	shift
-	until "$@"; do
-		((tries-- > 0)) || return 1
-		sleep 0.05
 	done
 }
 

@@ -1,4 +1,6 @@
 # For the tests of what serve does against abuse: a server on loopback, and clients from any address of 127.0.0.0/8.
+# shellcheck source=tests/wait.bash
+. "${BASH_SOURCE[0]%/*}/wait.bash"
 
 guard_setup() {
 	TOP=$BATS_TEST_DIRNAME
@@ -19,15 +21,6 @@ guard_teardown() {
 	for pid in "${PIDS[@]}"; do
 		kill "$pid" 2>/dev/null || continue
 		wait "$pid" 2>/dev/null || true
-	done
-}
-
-wait_for() { # SECONDS COMMAND...
-	local tries=$(($1 * 20))
-	shift
-	until "$@"; do
-		((tries-- > 0)) || return 1
-		sleep 0.05
 	done
 }
 

@@ -1,4 +1,6 @@
 # For the tests of milters, policy servers and filters: serve on stdin with a queue in $T/queue; files of the queue.
+# shellcheck source=tests/wait.bash
+. "${BASH_SOURCE[0]%/*}/wait.bash"
 
 hooks_setup() {
 	TOP=$(cd "$BATS_TEST_DIRNAME" && pwd)
@@ -17,15 +19,6 @@ hooks_teardown() {
 	done
 	wait 2>/dev/null
 	return 0
-}
-
-wait_for() { # SECONDS COMMAND...
-	local tries=$(($1 * 20))
-	shift
-	until "$@"; do
-		((tries-- > 0)) || return 1
-		sleep 0.05
-	done
 }
 
 serve() {

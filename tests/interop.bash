@@ -1,5 +1,7 @@
 # shellcheck shell=bash disable=SC2034 # for who loads it
 # For the tests with other mail servers: one of bench/peers/ on one side, ours on the other, in $W.
+# shellcheck source=tests/wait.bash
+. "${BASH_SOURCE[0]%/*}/wait.bash"
 
 interop_setup() {
 	TOP=$BATS_TEST_DIRNAME/..
@@ -34,15 +36,6 @@ gone() { ! kill -0 "$1" 2>/dev/null; }
 needs() {
 	for program in "$@"; do
 		command -v "$program" >/dev/null || skip "needs $program"
-	done
-}
-
-wait_for() { # SECONDS COMMAND...
-	local tries=$(($1 * 20))
-	shift
-	until "$@"; do
-		((tries-- > 0)) || return 1
-		sleep 0.05
 	done
 }
 

@@ -1,4 +1,6 @@
 # For the tests of the queue: a queue in $Q, an SMTP sink that keeps what it gets in $SINK.
+# shellcheck source=tests/wait.bash
+. "${BASH_SOURCE[0]%/*}/wait.bash"
 
 queue_setup() {
 	TOP=$BATS_TEST_DIRNAME
@@ -18,15 +20,6 @@ queue_teardown() {
 	done
 	wait 2>/dev/null
 	return 0
-}
-
-wait_for() { # SECONDS COMMAND...
-	local tries=$(($1 * 20))
-	shift
-	until "$@"; do
-		((tries-- > 0)) || return 1
-		sleep 0.05
-	done
 }
 
 sink() { # OPTION...: starts the sink; PORT is its port

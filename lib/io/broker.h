@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC
  *
  * A broker: a small process that starts commands for processes which may not start anything themselves, because they
- * are confined (io/confine.h). It is forked at start-up, before its parent is confined and before secrets are read, and
- * can run only what was registered until then: a request names a command by its index, and can neither change the
+ * are confined (io/confine.h). It is forked at start-up, before anything is read from the network, out of their reach,
+ * and can run only what was registered until then: a request names a command by its index, and can neither change the
  * command nor add arguments. It gives the child's descriptors, and variables that the registration names. So whoever
  * has taken over a confined worker can run the configured commands on data of his choice, which he could before, and
  * nothing else.

@@ -1,4 +1,6 @@
 # For the break-out tests: a server with tests/breakout/breakoutlib.c preloaded, and what became of its attempts.
+# shellcheck source=tests/wait.bash
+. "${BASH_SOURCE[0]%/*}/../wait.bash"
 
 breakout_setup() {
 	BUILD=${BUILD:-$BATS_TEST_DIRNAME/../../build}
@@ -18,15 +20,6 @@ breakout_teardown() {
 	for pid in "${PIDS[@]}"; do
 		kill "$pid" 2>/dev/null || continue
 		wait "$pid" 2>/dev/null || true
-	done
-}
-
-wait_for() { # SECONDS COMMAND...
-	local tries=$(($1 * 20))
-	shift
-	until "$@"; do
-		((tries-- > 0)) || return 1
-		sleep 0.05
 	done
 }
 
