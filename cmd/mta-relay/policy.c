@@ -145,7 +145,7 @@ static void one_of_them(struct judge *j, const struct relay_client *who, const s
 
 /* RFC 3461 5.2.7: a list, an alias with one address, an alias with several. */
 static void fill(struct judge *j, const struct relay_client *who, const struct smtp_env_rcpt *r,
-    const struct judge_found *f, struct relay_targets *out)
+    const struct alias_list *f, struct relay_targets *out)
 {
 	size_t members = 0;
 	out->v = arena_alloc(j->arena, (f->n + 1) * sizeof *out->v);
@@ -171,7 +171,7 @@ static void fill(struct judge *j, const struct relay_client *who, const struct s
 }
 
 /* It leads to nobody but users who don't exist: told now, not in a report to a sender who may be forged. */
-static bool nobody_there(struct judge *j, const struct judge_found *f)
+static bool nobody_there(struct judge *j, const struct alias_list *f)
 {
 	for (size_t i = 0; i < f->n; i++)
 		if (!j->p->users || f->v[i].kind != ALIAS_TO_ADDRESS ||
@@ -258,7 +258,7 @@ static void judge_rcpt(struct judge *j, const struct relay_client *who, const st
 		.domain = r->addr.domain.n ? r->addr.domain : domains_first(p->domains) };
 	enum standing standing = standing_of(j, to.domain);
 	bool user_known = standing == OURS && p->users && judge_place(j, to.local, to.domain) == ALIAS_LOCAL_USER;
-	struct judge_found found;
+	struct alias_list found;
 	if (is_rewritten(p, &to))
 		rewritten_sender(j, r, out, answer);
 	else if (!r->addr.domain.n && standing == FOREIGN)
@@ -325,7 +325,7 @@ static bool names_user(struct span list, struct span user)
 static bool owns(struct judge *j, struct span user, const struct addr *sender)
 {
 	const struct relay_policy *p = j->p;
-	struct judge_found l;
+	struct alias_list l;
 	struct smtp_answer answer = { 0 };
 	struct span owners;
 	if (p->tables && judge_row(j, p->tables->sender_owners, sender->local, sender->domain, &owners) != ROW_NONE)

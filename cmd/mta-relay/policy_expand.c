@@ -3,23 +3,16 @@
  * What an address leads to: rows of the virtual table, then the aliases of the local domains, each again for what comes
  * out.
  */
-#include <stdlib.h>
-
 #include "base/limits.h"
-#include "base/xalloc.h"
 #include "mta-relay/policy_int.h"
+#include "users/alias_set.h"
 
-enum {
-	PLACES = 2 * ALIASES_RESULT + 1
-};
-
-/* One expansion: what was seen (as keys) in a hash with open addressing. */
+/* One expansion. */
 struct expansion {
 	struct judge *j;
-	struct judge_found *out;
+	struct alias_list *out;
 	struct smtp_answer *answer;
-	struct span *seen;
-	size_t n_seen;
+	struct alias_set seen;
 	unsigned depth;
 	bool lost; /* something was left out: nobody has it */
 };
@@ -91,38 +84,18 @@ bool judge_error(struct span value, struct smtp_answer *answer)
 static bool note(struct expansion *x, char step, struct span local, struct span domain)
 {
 	struct buf key;
-	uint64_t h = 14695981039346656037u;
 	buf_init(&key, LIMIT_SMTP_PATH + 8);
 	table_key_address(local, domain, &key);
 	buf_addc(&key, step);
-	for (size_t i = 0; i < key.len; i++)
-		h = (h ^ (unsigned char)key.p[i]) * 1099511628211u;
-	size_t at = (size_t)(h % PLACES);
-	while (x->seen[at].n && !span_eq(x->seen[at], buf_span(&key)))
-		at = (at + 1) % PLACES;
-	bool fresh = !x->seen[at].n && x->n_seen < ALIASES_RESULT;
-	if (fresh) {
-		x->seen[at] = arena_span(x->j->arena, buf_span(&key));
-		x->n_seen++;
-	}
+	bool fresh = alias_set_add(&x->seen, buf_span(&key));
 	buf_free(&key);
 	return fresh;
 }
 
 static void add(struct expansion *x, const struct alias_dest *d)
 {
-	struct judge_found *f = x->out;
-	if (!note(x, '.', d->local, d->domain))
-		return;
-	if (f->n == f->cap) {
-		size_t cap = f->cap ? f->cap * 2 : 8;
-		struct alias_dest *v = arena_alloc(x->j->arena, cap * sizeof *v);
-		if (f->n)
-			memcpy(v, f->v, f->n * sizeof *v);
-		f->v = v;
-		f->cap = cap;
-	}
-	f->v[f->n++] = *d;
+	if (note(x, '.', d->local, d->domain))
+		alias_list_add(x->out, x->j->arena, d);
 }
 
 static void expand(struct expansion *x, const struct alias_dest *d);
@@ -241,7 +214,7 @@ static void through_row(struct expansion *x, const struct alias_dest *d, struct 
 static void expand(struct expansion *x, const struct alias_dest *d)
 {
 	struct span value;
-	if (x->n_seen >= ALIASES_RESULT) {
+	if (alias_set_full(&x->seen)) {
 		smtp_answer(x->answer, 550, "5.5.3", "An address leads to too many recipients");
 		return;
 	}
@@ -258,20 +231,20 @@ static void expand(struct expansion *x, const struct alias_dest *d)
 }
 
 bool judge_expand(
-    struct judge *j, struct span local, struct span domain, struct judge_found *out, struct smtp_answer *answer)
+    struct judge *j, struct span local, struct span domain, struct alias_list *out, struct smtp_answer *answer)
 {
 	struct expansion x = { .j = j, .out = out, .answer = answer };
 	const struct alias_dest d = { .local = local, .domain = domain, .owner = SPAN("") };
 	struct alias_context c = { j->p->delimiters, judge_place, j };
 	struct span value;
-	*out = (struct judge_found){ 0 };
+	*out = (struct alias_list){ 0 };
 	bool any = virtual_row(j, local, domain, &value) ||
 		   (judge_domain(j, j->p->domains, domain) && aliases_has(j->p->aliases, &c, local, domain));
 	if (!any || j->trouble.class != ERR_NONE)
 		return false;
-	x.seen = xcalloc(PLACES, sizeof *x.seen);
+	alias_set_init(&x.seen, j->arena);
 	expand(&x, &d);
-	free(x.seen);
+	alias_set_free(&x.seen);
 	if (!out->n && !answer->code && x.lost)
 		smtp_answer(answer, 550, "5.1.1", "The address leads to none that exists");
 	if (!out->n && !answer->code)

@@ -34,11 +34,7 @@ bool judge_error(struct span value, struct smtp_answer *answer);
 
 /* An address that has rows, virtual or alias: what it leads to. False when none has one: out is empty then. With
  * an answer when it leads nowhere. */
-struct judge_found {
-	struct alias_dest *v;
-	size_t n, cap;
-};
 bool judge_expand(
-    struct judge *j, struct span local, struct span domain, struct judge_found *out, struct smtp_answer *answer);
+    struct judge *j, struct span local, struct span domain, struct alias_list *out, struct smtp_answer *answer);
 
 #endif

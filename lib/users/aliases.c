@@ -9,6 +9,7 @@
 #include "base/limits.h"
 #include "base/xalloc.h"
 #include "io/confine.h"
+#include "users/alias_set.h"
 #include "users/aliases_int.h"
 #include "users/domains.h"
 
@@ -77,15 +78,14 @@ int aliases_refresh(struct aliases *a, struct err *err)
 	return 0;
 }
 
-/* One expansion: the names already seen (as keys) in a hash with open addressing, the result, and the limits. */
+/* One expansion: the names already seen, the result, and the limits. */
 struct expansion {
 	const struct aliases *a;
 	struct arena *arena;
 	const struct alias_context *c;
 	struct alias_list *out;
 	struct err *err;
-	struct span seen[2 * ALIASES_RESULT + 1];
-	size_t n_seen;
+	struct alias_set seen;
 	unsigned depth;
 };
 
@@ -154,42 +154,19 @@ static const struct alias_row *find_row(
 /* Notes the address; false when it was noted before, or too many were. */
 static bool note(struct expansion *x, char kind, struct span local, struct span domain)
 {
-	enum {
-		PLACES = sizeof x->seen / sizeof *x->seen
-	};
 	struct buf key;
-	uint64_t h = 14695981039346656037u;
 	buf_init(&key, LIMIT_SMTP_PATH);
 	aliases_key(local, domain, &key);
 	buf_addc(&key, kind);
-	for (size_t i = 0; i < key.len; i++)
-		h = (h ^ (unsigned char)key.p[i]) * 1099511628211u;
-	size_t at = (size_t)(h % PLACES);
-	while (x->seen[at].n && !span_eq(x->seen[at], buf_span(&key)))
-		at = (at + 1) % PLACES;
-	bool fresh = !x->seen[at].n && x->n_seen < ALIASES_RESULT;
-	if (fresh) {
-		x->seen[at] = arena_span(x->arena, buf_span(&key));
-		x->n_seen++;
-	}
+	bool fresh = alias_set_add(&x->seen, buf_span(&key));
 	buf_free(&key);
 	return fresh;
 }
 
 static void add(struct expansion *x, const struct alias_dest *d)
 {
-	struct alias_list *l = x->out;
-	if (!note(x, '.', d->local, d->domain))
-		return;
-	if (l->n == l->cap) {
-		size_t cap = l->cap ? l->cap * 2 : 8;
-		struct alias_dest *v = arena_alloc(x->arena, cap * sizeof *v);
-		if (l->n)
-			memcpy(v, l->v, l->n * sizeof *v);
-		l->v = v;
-		l->cap = cap;
-	}
-	l->v[l->n++] = *d;
+	if (note(x, '.', d->local, d->domain))
+		alias_list_add(x->out, x->arena, d);
 }
 
 /* "owner-list@domain" when the file has such a row: errors of the list go there. */
@@ -273,7 +250,7 @@ static int expand(struct expansion *x, struct span local, struct span domain, st
 	const struct alias_row *row = find_row(x->a->t, x->c, local, domain);
 	if (row && note(x, '>', local, domain))
 		return expand_row(x, row, local, domain, owner);
-	if (x->n_seen >= ALIASES_RESULT)
+	if (alias_set_full(&x->seen))
 		return err_reply(x->err, 550, "5.5.3", "An alias leads to too many recipients");
 	if (!row || x->c->place(x->c->arg, local, domain) != ALIAS_LOCAL_UNKNOWN)
 		add(x, &(struct alias_dest){ .local = local, .domain = domain, .owner = owner });
@@ -290,16 +267,12 @@ enum aliases_result aliases_expand(const struct aliases *a, struct arena *arena,
 		out->n = out->cap = 1;
 		return ALIASES_NONE;
 	}
-	struct expansion *x = xcalloc(1, sizeof *x);
-	x->a = a;
-	x->arena = arena;
-	x->c = c;
-	x->out = out;
-	x->err = err;
-	int rc = expand(x, local, domain, SPAN(""));
+	struct expansion x = { .a = a, .arena = arena, .c = c, .out = out, .err = err };
+	alias_set_init(&x.seen, arena);
+	int rc = expand(&x, local, domain, SPAN(""));
+	alias_set_free(&x.seen);
 	if (rc == 0 && !out->n)
 		rc = err_reply(err, 550, "5.4.6", "Aliases lead in a circle");
-	free(x);
 	return rc < 0 ? ALIASES_ERROR : ALIASES_FOUND;
 }
 
