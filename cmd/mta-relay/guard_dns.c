@@ -209,7 +209,7 @@ static void about_recipient(
 static void dns_rcpt(struct relay_session *s, struct smtp_session *x, struct smtp_env_rcpt *r, struct smtp_answer *a)
 {
 	struct guard *g = s->rs->guard;
-	if (!g || !g->dns || !guard_watches(s, x))
+	if (!g || !guard_dns_wanted(g) || !guard_watches(s, x))
 		return;
 	struct look k = look_begin(s, x);
 	if (guard_stranger(s, x)) {
@@ -270,41 +270,8 @@ bool guard_dns_wanted(const struct guard *g)
 	return g->checks || g->clients.n || g->domains.n;
 }
 
-/* A wrong resolver is found before the first client. */
-static int dns_set_up(struct relay_server *rs, struct err *err)
-{
-	struct dns *d;
-	if (!rs->guard || !guard_dns_wanted(rs->guard))
-		return 0;
-	confine_allow_names(rs->rules);
-	if (!rs->o.resolver)
-		return 0;
-	if (!(d = dns_open(rs->o.resolver, false, 0, err)))
-		return -1;
-	dns_close(d);
-	return 0;
-}
-
-static int dns_worker_start(struct relay_server *rs, struct err *err)
-{
-	if (rs->guard && guard_dns_wanted(rs->guard) && !(rs->guard->dns = dns_open(rs->o.resolver, false, 0, err)))
-		return -1;
-	return 0;
-}
-
-static void dns_worker_stop(struct relay_server *rs)
-{
-	if (rs->guard) {
-		dns_close(rs->guard->dns);
-		rs->guard->dns = NULL;
-	}
-}
-
 const struct serve_check dns_check = {
 	.name = "dns",
-	.set_up = dns_set_up,
-	.worker_start = dns_worker_start,
-	.worker_stop = dns_worker_stop,
 	.rcpt = dns_rcpt,
 	.reset = dns_reset,
 };

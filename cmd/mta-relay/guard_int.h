@@ -45,7 +45,6 @@ struct guard_lists {
 struct guard {
 	struct guard_lists clients, domains; /* DNS lists of addresses, and of names */
 	unsigned checks;                     /* --check's, as bits of guard_dns.c */
-	struct dns *dns;                     /* of the worker; NULL: nothing of it is wanted */
 	struct user_rates user[USER_COUNTS];
 	bool users; /* any of them */
 	struct guard_list *grey_exempt;

@@ -20,14 +20,14 @@ enum {
 
 struct look look_begin(struct relay_session *s, const struct smtp_session *x)
 {
-	return (
-	    struct look){ s->rs->guard, &s->rs->o.guard, x->env.arena, clock_coarse_ms() + s->rs->o.guard.dns_time };
+	return (struct look){ s->rs->guard, &s->rs->o.guard, s->rs->dns, x->env.arena,
+		clock_coarse_ms() + s->rs->o.guard.dns_time };
 }
 
 void look_up(struct look *k, struct dns_question *q, size_t n)
 {
 	int64_t left = k->until - clock_coarse_ms();
-	dns_query_many(k->g->dns, k->arena, q, n, left > 0 ? left : 0);
+	dns_query_many(k->dns, k->arena, q, n, left > 0 ? left : 0);
 }
 
 static void complain(struct dnsbl *b, const struct dns_answer *a)

@@ -11,6 +11,7 @@
 struct look {
 	struct guard *g;
 	const struct guard_settings *o;
+	struct dns *dns;
 	struct arena *arena;
 	int64_t until; /* ms, of clock_coarse_ms */
 };

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "io/notify.h"
 #include "io/trace.h"
+#include "mta-relay/guard_int.h"
 #include "mta-relay/relay.h"
 #include "mta-relay/serve_check.h"
 #include "mta-relay/serve_confine.h"
@@ -151,16 +152,21 @@ static bool certificate_stale(void *arg, int64_t now)
 	return tls_server_tend(rs->tls, now);
 }
 
+bool serve_asks_dns(const struct relay_server *rs)
+{
+	return rs->o.rdns || rs->o.resolver || rs->o.address.refuse_null_mx ||
+	       (rs->guard && guard_dns_wanted(rs->guard));
+}
+
 static int open_for_worker(struct relay_server *rs, struct err *err)
 {
-	bool names = rs->o.rdns || rs->o.resolver;
 	if (rs->o.mda && !(rs->mda = mda_new(rs->o.mda, rs->hostname, rs->o.mda_timeout, err)))
 		return -1;
 	if (rs->mda) {
 		mda_limit(rs->mda, &rs->mda_limits);
 		mda_start_by(rs->mda, rs->broker, rs->mda_index);
 	}
-	if (names && !(rs->dns = dns_open(rs->o.resolver, false, 0, err)))
+	if (serve_asks_dns(rs) && !(rs->dns = dns_open(rs->o.resolver, false, 0, err)))
 		return -1;
 	return checks_worker_start(rs, err) < 0 ? -1 : serve_confine_worker(rs, err);
 }
@@ -228,6 +234,15 @@ static int set_up_mda(struct relay_server *rs, struct err *err)
 	return rs->mda_index < 0 || !(rs->mda_limits.down = mda_shared(err)) ? -1 : 0;
 }
 
+static int check_resolver(const struct relay_server *rs, struct err *err)
+{
+	struct dns *d = rs->o.resolver ? dns_open(rs->o.resolver, false, 0, err) : NULL;
+	if (rs->o.resolver && !d)
+		return -1;
+	dns_close(d);
+	return 0;
+}
+
 /* Everything that can be wrong with the configuration is found before the first client. */
 static int set_up(struct relay_server *rs, struct err *err)
 {
@@ -256,7 +271,7 @@ static int set_up(struct relay_server *rs, struct err *err)
 	if (read_tables(o, &t, err) < 0)
 		return -1;
 	use_tables(rs, &t);
-	if (checks_set_up(rs, err) < 0)
+	if (checks_set_up(rs, err) < 0 || check_resolver(rs, err) < 0)
 		return -1;
 	if (events_open(
 		(enum event_format)o->log, o->role == ROLE_MSA ? "submission/smtpd" : "smtpd", o->log_file, err) < 0 ||
@@ -340,7 +355,6 @@ static struct relay_server server = {
 
 int relay_serve(int argc, char **argv)
 {
-	server.o.esmtp = esmtp_defaults;
 	const struct opts opts = { .prog = argv[0],
 		.synopsis = "[OPTION]...",
 		.about = "Takes mail over SMTP, on stdin and stdout or on sockets.",
@@ -349,6 +363,7 @@ int relay_serve(int argc, char **argv)
 		.values = &server.o };
 	struct err err = { 0 };
 	int first, status;
+	server.o.esmtp = esmtp_defaults;
 	server.o.patience = patience_defaults;
 	if (relay_options(argc, argv, &opts, &first, &status) != OPTS_OK)
 		return status;

@@ -69,7 +69,6 @@ struct relay_server {
 	struct users *users;
 	struct aliases *aliases;
 	struct address_tables tables;
-	struct dns *mx_dns;          /* of this worker, for --refuse-null-mx */
 	struct serve_verify *verify; /* of this worker; NULL: nobody asks */
 	struct net_list *trust, *loopback;
 	struct tls_ctx *tls;
@@ -77,7 +76,7 @@ struct relay_server {
 	struct mda_limits mda_limits;
 	int mda_index;       /* of its command, at the broker */
 	struct spool *spool; /* opened when the first message needs it */
-	struct dns *dns;
+	struct dns *dns;     /* of this worker; NULL: nothing is looked up */
 	struct client_lists clients;
 	struct sasl_proofs proofs;
 	struct sasl_server_ops sasl; /* what there is of it */
@@ -127,6 +126,8 @@ void serve_confine_clean_up(struct relay_server *rs);
 int serve_command(struct relay_server *rs, const char *command, const char *const *env, struct err *err);
 /* serve.c */
 void serve_open_queue(struct relay_server *rs);
+/* Is anything looked up in the DNS? */
+bool serve_asks_dns(const struct relay_server *rs);
 /* The client is another one now: what is asked of it, and its name as the DNS has it both ways ("" for none). */
 void serve_reconfigure(struct relay_session *s);
 const char *serve_reverse_name(const struct relay_session *s);

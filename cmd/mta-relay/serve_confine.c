@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "mta-relay/guard_int.h"
 #include "mta-relay/relay.h"
 #include "mta-relay/serve_check.h"
 #include "mta-relay/serve_confine.h"
@@ -126,8 +125,7 @@ static void allow_resolver(struct relay_server *rs)
 {
 	char host[256];
 	uint16_t port;
-	if (!rs->o.rdns && !rs->o.resolver && !rs->o.address.refuse_null_mx &&
-	    !(rs->guard && guard_dns_wanted(rs->guard)))
+	if (!serve_asks_dns(rs))
 		return;
 	confine_allow_names(rs->rules);
 	if (rs->o.resolver && net_split_port(rs->o.resolver, 53, host, &port, NULL) == 0)

@@ -5,31 +5,18 @@
 #include "mta-relay/route.h"
 #include "mta-relay/serve_check.h"
 
-static int null_mx_start(struct relay_server *rs, struct err *err)
-{
-	if (rs->o.address.refuse_null_mx && !(rs->mx_dns = dns_open(rs->o.resolver, false, 0, err)))
-		return -1;
-	return 0;
-}
-
-static void null_mx_stop(struct relay_server *rs)
-{
-	dns_close(rs->mx_dns);
-	rs->mx_dns = NULL;
-}
-
 static void null_mx_rcpt(
     struct relay_session *s, struct smtp_session *x, struct smtp_env_rcpt *r, struct smtp_answer *a)
 {
 	const struct relay_targets *t = r->op;
 	struct mx_result mx;
 	/* Where an alias leads is no affair of who writes to it. */
-	if (!s->rs->mx_dns || !t || t->n != 1 || t->v->local)
+	if (!s->rs->o.address.refuse_null_mx || !t || t->n != 1 || t->v->local)
 		return;
 	struct span domain = route_domain(span_str(t->v->addr));
 	if (!domain.n || domain.p[0] == '[')
 		return;
-	mx_lookup(s->rs->mx_dns, x->env.arena, domain, MX_ANY, &mx);
+	mx_lookup(s->rs->dns, x->env.arena, domain, MX_ANY, &mx);
 	if (mx.kind == MX_NULL)
 		smtp_answer(
 		    a, 556, "5.1.10", "<%.*s>: the domain takes no mail", SPAN_FMT(span_slice(r->text, 0, 200)));
@@ -37,7 +24,5 @@ static void null_mx_rcpt(
 
 const struct serve_check null_mx_check = {
 	.name = "null MX",
-	.worker_start = null_mx_start,
-	.worker_stop = null_mx_stop,
 	.rcpt = null_mx_rcpt,
 };

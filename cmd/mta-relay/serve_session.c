@@ -192,7 +192,8 @@ void serve_reconfigure(struct relay_session *s)
 const char *serve_reverse_name(const struct relay_session *s)
 {
 	struct ptr_result ptr = { .name = SPAN("") };
-	if (!s->rs->dns || !s->client.len)
+	bool wanted = s->rs->o.rdns || s->rs->o.resolver;
+	if (!wanted || !s->client.len)
 		return "";
 	dns_fcrdns(s->rs->dns, s->arena, &s->client, &ptr);
 	return ptr.confirmed ? arena_str(s->arena, ptr.name) : "";
@@ -240,7 +241,7 @@ int serve_conversation(struct conn *c, void *relay_server)
 	s.trusted = rs->trust && c->peer.len && net_list_match(rs->trust, &c->peer);
 	refresh_tables(rs);
 	struct smtp_session x = { .s = c->s, .peer_ip = c->peer_ip, .peer = peer, .arg = &s };
-	x.peer_name = rs->dns && guard_turns_away(&s, &x) ? "" : serve_reverse_name(&s);
+	x.peer_name = guard_turns_away(&s, &x) ? "" : serve_reverse_name(&s);
 	struct smtp_server_config config = config_for(&s, c);
 	s.config = &config;
 	ops.sasl = serve_sasl(rs);
