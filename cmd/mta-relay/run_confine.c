@@ -94,6 +94,8 @@ int run_confine_set_up(struct run *r, const struct routes *routes, struct err *e
 	}
 	run_confine_clean_up(r);
 	r->rules = c.rules;
+	if (on)
+		confine_prepare(r->rules);
 	r->hop.broker = c.broker;
 	return 0;
 }

@@ -141,6 +141,8 @@ void serve_confine_paths(struct relay_server *rs)
 	for (size_t i = 0; rs->aliases && (file = aliases_file(rs->aliases, i)); i++)
 		confine_allow_path(rs->rules, file, CONFINE_READ | CONFINE_REPLACED);
 	allow_resolver(rs);
+	if (rs->o.confine.mode != CONFINE_OFF)
+		confine_prepare(rs->rules);
 }
 
 int serve_confine_worker(struct relay_server *rs, struct err *err)

@@ -55,6 +55,7 @@ void confine_rules_free(struct confine_rules *r)
 		free(r->path[i].path);
 	free(r->path);
 	free(r->port);
+	confine_filter_free(&r->filter);
 	free(r);
 }
 

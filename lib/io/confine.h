@@ -87,6 +87,10 @@ bool confine_hides(const char *path);
 void confine_allow_authorities(struct confine_rules *r);
 void confine_allow_calls(struct confine_rules *r, unsigned calls);
 
+/* For a parent whose children will be confined by these rules: what takes long is done once, and again when asked after
+ * the rules changed. What goes wrong here goes wrong in confine() again, which says so. */
+void confine_prepare(struct confine_rules *r);
+
 struct confine {
 	int mode; /* enum confine_mode */
 	const struct confine_rules *rules;

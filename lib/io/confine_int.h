@@ -15,6 +15,12 @@ struct confine_path {
 	dev_t dev; /* what it is now, with CONFINE_REPLACED */
 	ino_t ino;
 };
+struct confine_filter {
+	struct sock_filter *code;
+	unsigned short n;
+	unsigned calls; /* what it was made for */
+	bool net;
+};
 struct confine_rules {
 	struct confine_path *path;
 	size_t n_path;
@@ -23,6 +29,7 @@ struct confine_rules {
 	bool net;      /* sockets of the inet families */
 	bool any_port; /* no rule about ports */
 	unsigned calls;
+	struct confine_filter filter; /* by confine_prepare */
 };
 
 /* The kernel's Landlock ABI, 0: none that is of use. */
@@ -30,6 +37,7 @@ int confine_landlock_abi(void);
 /* 0 also when there is no Landlock. */
 int confine_landlock(const struct confine_rules *r, struct err *err);
 bool confine_seccomp_works(void);
+void confine_filter_free(struct confine_filter *filter);
 int confine_seccomp(const struct confine_rules *r, struct err *err);
 
 #endif

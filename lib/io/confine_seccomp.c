@@ -3,17 +3,22 @@
  * The system calls, by name, in a table for each kind of work. Names that an architecture lacks are passed over.
  */
 #include <errno.h>
+#include <linux/filter.h>
 #include <linux/prctl.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <seccomp.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/xalloc.h"
 #include "io/confine_int.h"
 
 #ifndef PR_SET_VMA
@@ -226,6 +231,7 @@ static const char *const basic[] = {
 static const char *const ids[] = { "setuid", "setgid", "setgroups", "setresuid", "setresgid", "setreuid", "setregid",
 	"setuid32", "setgid32", "setgroups32", "setresuid32", "setresgid32", NULL };
 static const char *const signals[] = { "kill", "tgkill", "tkill", "pidfd_open", "pidfd_send_signal", NULL };
+static const char *const own_signals[] = { "kill", "tgkill", NULL };
 static const char *const further[] = { "seccomp", "landlock_create_ruleset", "landlock_add_rule",
 	"landlock_restrict_self", "capset", "setrlimit", "prlimit64", "prctl", "setpriority", "sched_setscheduler",
 	"setpgid", "setsid", NULL };
@@ -318,32 +324,16 @@ static int add_conditions(scmp_filter_ctx f, const struct confine_rules *r)
 	return 0;
 }
 
-/* Signals to itself: abort(3) and raise(3) use them. */
-static int add_own_signals(scmp_filter_ctx f)
-{
-	struct scmp_arg_cmp me = SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0);
-	int rc = seccomp_rule_add_array(f, SCMP_ACT_ALLOW, SCMP_SYS(kill), 1, &me);
-	return rc < 0 ? rc : seccomp_rule_add_array(f, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, &me);
-}
-
 /* Families that it may not have: the C library looks at AF_NETLINK and does without. */
 static int add_families(scmp_filter_ctx f, const struct confine_rules *r)
 {
 	uint32_t no = SCMP_ACT_ERRNO(EAFNOSUPPORT);
-	static const int inet[] = { AF_INET, AF_INET6 };
-	for (size_t i = 0; i < 2 && !r->net; i++) {
-		int rc = seccomp_rule_add(f, no, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)inet[i], 0));
-		if (rc < 0)
-			return rc;
-	}
-	for (int family = 0; family <= AF_MAX; family++) {
-		if (family == AF_UNIX || family == AF_INET || family == AF_INET6)
-			continue;
-		int rc = seccomp_rule_add(f, no, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)family, 0));
-		if (rc < 0)
-			return rc;
-	}
-	return 0;
+	scmp_datum_t last = AF_INET6;
+	int rc = seccomp_rule_add(f, no, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_GT, last, 0));
+	for (scmp_datum_t family = 0; rc == 0 && family <= last; family++)
+		if (family != AF_UNIX && (!r->net || (family != AF_INET && family != AF_INET6)))
+			rc = seccomp_rule_add(f, no, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, family, 0));
+	return rc;
 }
 
 static int fill(scmp_filter_ctx f, const struct confine_rules *r)
@@ -353,7 +343,7 @@ static int fill(scmp_filter_ctx f, const struct confine_rules *r)
 		if (r->calls & optional[i].calls)
 			rc = add_all(f, SCMP_ACT_ALLOW, optional[i].names);
 	if (rc == 0 && !(r->calls & CONFINE_SIGNAL))
-		rc = add_own_signals(f);
+		rc = add_all(f, SCMP_ACT_ALLOW, own_signals); /* see only_itself */
 	if (rc == 0)
 		rc = add_conditions(f, r);
 	if (rc == 0)
@@ -364,13 +354,31 @@ static int fill(scmp_filter_ctx f, const struct confine_rules *r)
 bool confine_seccomp_works(void)
 {
 	/* With no filter given: EFAULT where there is seccomp, EINVAL or ENOSYS where there is none. */
-	return prctl(PR_SET_SECCOMP, 2 /* SECCOMP_MODE_FILTER */, NULL, 0, 0) < 0 && errno == EFAULT;
+	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, NULL, 0, 0) < 0 && errno == EFAULT;
 }
 
-int confine_seccomp(const struct confine_rules *r, struct err *err)
+/* What libseccomp made of the rules, as the kernel takes it. Compiling takes milliseconds, loading a tenth of it. */
+static int export_program(scmp_filter_ctx f, struct confine_filter *to)
 {
-	if (!confine_seccomp_works())
-		return 0;
+	int fd = memfd_create("filter", MFD_CLOEXEC);
+	struct stat st;
+	int rc = fd < 0 ? -errno : seccomp_export_bpf(f, fd);
+	if (rc == 0 && fstat(fd, &st) < 0)
+		rc = -errno;
+	if (rc == 0) {
+		to->code = xmalloc((size_t)st.st_size);
+		to->n = (unsigned short)((size_t)st.st_size / sizeof *to->code);
+		if (pread(fd, to->code, (size_t)st.st_size, 0) != st.st_size)
+			rc = -EIO;
+	}
+	if (fd >= 0)
+		close(fd);
+	return rc;
+}
+
+/* The filter of the rules; free with seccomp_release. NULL with errno. */
+static scmp_filter_ctx make(const struct confine_rules *r)
+{
 	scmp_filter_ctx f = seccomp_init(SCMP_ACT_ERRNO(ENOSYS));
 	int rc = f ? seccomp_attr_set(f, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS) : -ENOMEM;
 	/* A tree rather than a list: each call costs some ten instructions whatever its number. */
@@ -379,9 +387,76 @@ int confine_seccomp(const struct confine_rules *r, struct err *err)
 	if (rc == 0)
 		rc = fill(f, r);
 	if (rc == 0)
+		return f;
+	if (f)
+		seccomp_release(f);
+	errno = -rc;
+	return NULL;
+}
+
+/* Signals to itself: abort(3) and raise(3) use them. A filter of its own, as each process has another number. */
+static int only_itself(void)
+{
+	scmp_filter_ctx f = seccomp_init(SCMP_ACT_ALLOW);
+	struct scmp_arg_cmp other = SCMP_A0(SCMP_CMP_NE, (scmp_datum_t)getpid(), 0);
+	int rc = f ? 0 : -ENOMEM;
+	for (size_t i = 0; rc == 0 && own_signals[i]; i++)
+		rc = seccomp_rule_add_array(
+		    f, SCMP_ACT_ERRNO(ENOSYS), seccomp_syscall_resolve_name(own_signals[i]), 1, &other);
+	if (rc == 0)
 		rc = seccomp_load(f);
 	if (f)
 		seccomp_release(f);
+	return rc;
+}
+
+static int load_program(const struct confine_filter *filter)
+{
+	struct sock_fprog program = { filter->n, filter->code };
+	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) < 0 ? -errno : 0;
+}
+
+/* Without confine_prepare, or confined already and further now: made here, where no memfd can be. */
+static int make_and_load(const struct confine_rules *r)
+{
+	scmp_filter_ctx f = make(r);
+	int rc = f ? seccomp_load(f) : -errno;
+	if (f)
+		seccomp_release(f);
+	return rc;
+}
+
+void confine_filter_free(struct confine_filter *filter)
+{
+	free(filter->code);
+	*filter = (struct confine_filter){ 0 };
+}
+
+static bool current(const struct confine_rules *r)
+{
+	return r->filter.code && r->filter.calls == r->calls && r->filter.net == r->net;
+}
+
+void confine_prepare(struct confine_rules *r)
+{
+	scmp_filter_ctx f = current(r) || !confine_seccomp_works() ? NULL : make(r);
+	if (!f)
+		return;
+	confine_filter_free(&r->filter);
+	r->filter = (struct confine_filter){ .calls = r->calls, .net = r->net };
+	if (export_program(f, &r->filter) < 0)
+		confine_filter_free(&r->filter);
+	seccomp_release(f);
+}
+
+int confine_seccomp(const struct confine_rules *r, struct err *err)
+{
+	if (!confine_seccomp_works())
+		return 0;
+	/* The small one first: the other forbids to add any. */
+	int rc = r->calls & CONFINE_SIGNAL ? 0 : only_itself();
+	if (rc == 0)
+		rc = current(r) ? load_program(&r->filter) : make_and_load(r);
 	if (rc == 0)
 		return 0;
 	errno = -rc;
