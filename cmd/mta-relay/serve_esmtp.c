@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <sys/statvfs.h>
+#include <time.h>
 
 #include "mta-relay/serve_check.h"
 
@@ -39,10 +40,24 @@ static int ask_space(const char *queue, struct statvfs *v)
 	return rc;
 }
 
+/* What it was within the last second: this is asked for each message. */
+static int recent_space(const char *queue, struct statvfs *v)
+{
+	static struct statvfs last;
+	static time_t asked;
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	if (asked != now.tv_sec && ask_space(queue, &last) < 0)
+		return -1;
+	asked = now.tv_sec;
+	*v = last;
+	return 0;
+}
+
 bool esmtp_has_room(const char *queue, uint64_t min_free, uint64_t size)
 {
 	struct statvfs v;
-	if (!min_free || ask_space(queue, &v) < 0)
+	if (!min_free || recent_space(queue, &v) < 0)
 		return true;
 	/* Some file systems count no files. */
 	bool files = !v.f_files || v.f_favail;

@@ -97,9 +97,11 @@ static void log_delivered(const struct load *l, const char *id)
 	for (size_t i = 0; i < l->n; i++)
 		if (l->mda[i].result.class == ERR_NONE && (!l->out || l->out[i]))
 			rows[n++] = i;
+	log_hold();
 	load_log_taken(l, id, l->x->env.from, n, "delivered");
 	load_log_outcomes(l, id, rows, n);
 	event(&gone);
+	log_release();
 }
 
 /* One answer for all recipients. */

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <syslog.h>
 #include <time.h>
@@ -16,7 +17,8 @@
 enum {
 	QUOTE_SLOTS = 8,
 	QUOTE_BYTES = 256,
-	LINE_BYTES = 2048
+	LINE_BYTES = 2048,
+	HELD_BYTES = 4096, /* PIPE_BUF: what several processes write to a pipe does not mix */
 };
 
 static struct {
@@ -27,6 +29,9 @@ static struct {
 	enum log_style style;
 	const char *path; /* of the file that is written to, NULL: none */
 	int fd;
+	bool hold;
+	char held[HELD_BYTES];
+	size_t n_held;
 } state = { .prog = "waypost", .target = LOG_TO_STDERR, .most = LOG_LVL_INFO, .fd = STDERR_FILENO };
 
 static enum log_target detect(void)
@@ -99,7 +104,34 @@ static void stamp(char *out, size_t size)
 	snprintf(out, size, "%s %s ", when, host);
 }
 
-static void write_line(const char *prog, enum log_level level, const char *text, size_t n)
+static size_t cut(int n, size_t room)
+{
+	return n < 0 ? 0 : (size_t)n < room ? (size_t)n : room - 1;
+}
+
+static void write_held(void)
+{
+	size_t n = state.n_held;
+	state.n_held = 0;
+	/* Nothing can be done if it fails. */
+	if (n && write(state.fd, state.held, n) < 0)
+		return;
+}
+
+void log_hold(void)
+{
+	state.hold = true;
+}
+
+void log_release(void)
+{
+	int keep = errno;
+	state.hold = false;
+	write_held();
+	errno = keep;
+}
+
+static void write_line(const char *prog, enum log_level level, const char *text, size_t text_n)
 {
 	char line[LINE_BYTES + 512], before[300] = "";
 	bool journal = !state.path && state.target == LOG_TO_JOURNAL;
@@ -109,12 +141,18 @@ static void write_line(const char *prog, enum log_level level, const char *text,
 	else if (state.style == LOG_STYLE_SYSLOG || state.path)
 		stamp(before, sizeof before);
 	if (journal && state.style == LOG_STYLE_NATIVE)
-		len = snprintf(line, sizeof line, "%s%.*s\n", before, (int)n, text);
+		len = snprintf(line, sizeof line, "%s%.*s\n", before, (int)text_n, text);
 	else
-		len = snprintf(line, sizeof line, "%s%s[%ld]: %.*s\n", before, prog, (long)own_pid(), (int)n, text);
-	/* One write per line, so that several processes' lines do not mix. Nothing can be done if it fails. */
-	if (len > 0 && write(state.fd, line, (size_t)len) < 0)
-		return;
+		len =
+		    snprintf(line, sizeof line, "%s%s[%ld]: %.*s\n", before, prog, (long)own_pid(), (int)text_n, text);
+	/* One write for whole lines, so that those of several processes do not mix. */
+	size_t n = cut(len, sizeof line);
+	if (state.n_held + n > sizeof state.held)
+		write_held();
+	memcpy(state.held + state.n_held, line, n);
+	state.n_held += n;
+	if (!state.hold)
+		write_held();
 }
 
 static void put(const char *prog, enum log_level level, const char *text, size_t n)
@@ -128,11 +166,6 @@ static void put(const char *prog, enum log_level level, const char *text, size_t
 	syslog((int)level, "%.*s", (int)n, text);
 	if (prog != state.prog)
 		openlog(state.prog, LOG_PID, LOG_MAIL);
-}
-
-static size_t cut(int n, size_t room)
-{
-	return n < 0 ? 0 : (size_t)n < room ? (size_t)n : room - 1;
 }
 
 __attribute__((format(printf, 2, 0))) static void log_v(enum log_level level, const char *fmt, va_list ap)

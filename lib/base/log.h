@@ -56,6 +56,11 @@ void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_debug(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/* Lines about one thing that come at once: from log_hold on they are kept, log_release writes them by one write where
+ * that is possible (not to syslog, and no more than a pipe takes at once). */
+void log_hold(void);
+void log_release(void);
+
 /* Under another program's name and without the session. */
 void log_as(const char *prog, enum log_level level, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 

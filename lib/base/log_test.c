@@ -181,6 +181,44 @@ static void files(void **state)
 	rmdir(dir);
 }
 
+static void held_lines(void)
+{
+	char text[1500];
+	memset(text, 'y', sizeof text);
+	text[sizeof text - 1] = '\0';
+	log_open("prog", LOG_TO_STDERR, LOG_LVL_INFO);
+	log_style(LOG_STYLE_NATIVE, "prog");
+	log_hold();
+	for (int i = 0; i < 3; i++)
+		log_info("%d %s", i, text);
+}
+
+static void released_line(void)
+{
+	log_info("last");
+	errno = EIO;
+	log_release();
+	assert_int_equal(errno, EIO);
+	log_info("after");
+}
+
+/* Kept until it is too much for one write, or over. */
+static void holding(void **state)
+{
+	int fds[2];
+	char out[8000];
+	(void)state;
+	assert_int_equal(pipe(fds), 0);
+	assert_in_range(capture(fds, held_lines, out, sizeof out), 3000, 3100);
+	assert_non_null(strstr(out, ": 1 yyy"));
+	assert_null(strstr(out, ": 2 yyy"));
+	assert_int_equal(pipe(fds), 0);
+	assert_in_range(capture(fds, released_line, out, sizeof out), 1500, 1600);
+	assert_non_null(strstr(out, ": 2 yyy"));
+	assert_non_null(strstr(out, ": last\nprog["));
+	assert_non_null(strstr(out, ": after\n"));
+}
+
 static void long_line(void)
 {
 	static char text[5000];
@@ -219,8 +257,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(quoting), cmocka_unit_test(cutting), cmocka_unit_test(eight_at_once),
-		cmocka_unit_test(stderr_lines), cmocka_unit_test(long_lines), cmocka_unit_test(never_to_a_socket),
-		cmocka_unit_test(syslog_style),
+		cmocka_unit_test(stderr_lines), cmocka_unit_test(holding), cmocka_unit_test(long_lines),
+		cmocka_unit_test(never_to_a_socket), cmocka_unit_test(syslog_style),
 		cmocka_unit_test(files), /* the last: there is no way back from a file */
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

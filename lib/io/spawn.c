@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/limits.h"
+#include "base/xalloc.h"
 #include "io/broker_int.h"
 
 enum {
@@ -89,6 +90,37 @@ static void add_env(const char *const *env)
 	}
 }
 
+enum {
+	PLAIN_WORDS = 64
+};
+
+/* A program by its path and words in which the shell would find nothing to do: the words, in `copy`. */
+static bool plain_words(const char *command, char *copy, const char *argv[PLAIN_WORDS])
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 \t_./:,=@%+-";
+	size_t n = 0;
+	char *at = copy, *word;
+	if (command[strspn(command, plain)])
+		return false;
+	while ((word = strsep(&at, " \t")) && n < PLAIN_WORDS - 1)
+		if (*word && (n || strcmp(word, "exec") != 0))
+			argv[n++] = word;
+	argv[n] = NULL;
+	return !word && n && argv[0][0] == '/';
+}
+
+/* A shell takes a millisecond to start, so it is left out where it would only start a program. Whatever that program
+ * lacks is the shell's to say. */
+static void exec_command(const char *command)
+{
+	const char *words[PLAIN_WORDS], *const shell[] = { "/bin/sh", "-c", command, NULL };
+	char *copy = xstrdup(command);
+	/* execv takes char *const * for historical reasons and does not write there. */
+	if (plain_words(command, copy, words))
+		execv(words[0], (char *const *)(uintptr_t)words);
+	execv(shell[0], (char *const *)(uintptr_t)shell);
+}
+
 static _Noreturn void become(const struct spawn *sp, struct ends *e)
 {
 	if (e->group)
@@ -98,10 +130,10 @@ static _Noreturn void become(const struct spawn *sp, struct ends *e)
 		reset_signals();
 		/* Half a message must not be taken for a whole one when we die. */
 		prctl(PR_SET_PDEATHSIG, SIGTERM);
-		const char *const shell[] = { "/bin/sh", "-c", sp->command, NULL };
-		const char *const *argv = sp->argv ? sp->argv : shell;
-		/* execvp takes char *const * for historical reasons and does not write there. */
-		execvp(argv[0], (char *const *)(uintptr_t)argv);
+		if (sp->argv)
+			execvp(sp->argv[0], (char *const *)(uintptr_t)sp->argv);
+		else
+			exec_command(sp->command);
 	}
 	int sys = errno;
 	if (write(e->told[1], &sys, sizeof sys) < 0)

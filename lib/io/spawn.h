@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC
  *
- * Children: a program by argv (no shell), or a user's command line by /bin/sh -c. Descriptors above 2 are closed in
+ * Children: a program by argv (no shell), or a user's command line, as /bin/sh -c would run it. Descriptors above 2 are closed in
  * the child, signals are reset. Never a shell for anything that a peer can influence: such data goes in the
  * environment or stdin.
  *
@@ -28,7 +28,7 @@ struct broker;
 
 struct spawn {
 	const char *const *argv; /* NULL-terminated, argv[0] searched in PATH; or NULL with command set */
-	const char *command;     /* for /bin/sh -c */
+	const char *command;     /* for /bin/sh -c, which is left out where it would only start a program by its path */
 	const char *const *env;  /* "NAME=value" added to (or over) ours; NULL: none */
 	const char *dir;         /* NULL: ours */
 	int in, out, errfd;      /* a descriptor, or one of enum spawn_fd */

@@ -24,6 +24,10 @@ static const struct row {
 	{ "killed", "kill -9 $$", "", 137, "" },
 	{ "input not read", "exec 0<&-; echo done", "ignored", 0, "done\n" },
 	{ "no such program", "waypost-no-such-program 2>/dev/null", "", 127, "" },
+	{ "no shell needed", "exec /bin/echo a  b=c\t%d", "", 0, "a b=c %d\n" },
+	{ "a shell needed", "/bin/echo $((1 + 1)) 'a  b'", "", 0, "2 a  b\n" },
+	{ "a shell's word", "exit 3", "", 3, "" },
+	{ "a shell's answer", " exec /nonexistent/program ", "", 127, "" },
 	{ "signals are reset", "kill -PIPE $$; echo alive", "", 141, "" },
 };
 
