@@ -2,12 +2,14 @@
  *
  * The system calls, by name, in a table for each kind of work. Names that an architecture lacks are passed over.
  */
+#include <endian.h>
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/prctl.h>
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <seccomp.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -394,26 +396,31 @@ static scmp_filter_ctx make(const struct confine_rules *r)
 	return NULL;
 }
 
-/* Signals to itself: abort(3) and raise(3) use them. A filter of its own, as each process has another number. */
-static int only_itself(void)
-{
-	scmp_filter_ctx f = seccomp_init(SCMP_ACT_ALLOW);
-	struct scmp_arg_cmp other = SCMP_A0(SCMP_CMP_NE, (scmp_datum_t)getpid(), 0);
-	int rc = f ? 0 : -ENOMEM;
-	for (size_t i = 0; rc == 0 && own_signals[i]; i++)
-		rc = seccomp_rule_add_array(
-		    f, SCMP_ACT_ERRNO(ENOSYS), seccomp_syscall_resolve_name(own_signals[i]), 1, &other);
-	if (rc == 0)
-		rc = seccomp_load(f);
-	if (f)
-		seccomp_release(f);
-	return rc;
-}
-
 static int load_program(const struct confine_filter *filter)
 {
 	struct sock_fprog program = { filter->n, filter->code };
 	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) < 0 ? -errno : 0;
+}
+
+/* Signals to itself: abort(3) and raise(3) use them. A filter of its own, as each process has another number, and made
+ * by hand, as libseccomp would touch a dozen pages of each worker's memory. The other filter looks at the architecture;
+ * the kernel looks at 32 bits of a process's number. */
+static int only_itself(void)
+{
+	enum {
+		LOW = __BYTE_ORDER == __LITTLE_ENDIAN ? 0 : 4
+	};
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_kill, 1, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_tgkill, 0, 3),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args) + LOW),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)getpid(), 1, 0),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct confine_filter filter = { .code = code, .n = sizeof code / sizeof *code };
+	return load_program(&filter);
 }
 
 /* Without confine_prepare, or confined already and further now: made here, where no memfd can be. */
