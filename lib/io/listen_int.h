@@ -43,7 +43,7 @@ struct slot {
 	pid_t pid;
 	unsigned char client[16]; /* the address, while busy */
 	_Atomic int64_t since;    /* ms, while busy */
-	_Atomic uint64_t seq;     /* when the conversation began: orders the clients of one address */
+	_Atomic uint64_t seq;     /* when the address was known: orders the clients of one address */
 };
 /* Shared by all processes of one server. */
 struct board {

@@ -193,7 +193,7 @@ static bool same_bits(const unsigned char a[16], const unsigned char b[16], unsi
 	return !memcmp(a, b, bits / 8) && (!rest || ((a[bits / 8] ^ b[bits / 8]) >> (8 - rest)) == 0);
 }
 
-/* Conversations that began before ours, of addresses that share these bits with ours. */
+/* Conversations known before ours, of addresses that share these bits with ours. */
 static unsigned earlier_ones(const struct board *b, const struct slot *me, unsigned bits)
 {
 	unsigned n = 0;
@@ -218,6 +218,8 @@ static unsigned limit_met(struct server *sv, struct slot *me, const struct conn 
 	const struct serve_options *o = sv->o;
 	if (!client_key(&c->peer, me->client))
 		return 0;
+	/* After the address: whoever takes a later number sees it. */
+	me->seq = atomic_fetch_add(&sv->board->seq, 1);
 	if (o->max_per_client && earlier_ones(sv->board, me, ADDRESS_BITS) >= o->max_per_client)
 		return o->max_per_client;
 	if (!o->max_per_network || (o->exempt && o->exempt(sv->arg, &c->peer)))
@@ -238,7 +240,6 @@ struct worker {
 static void begin_busy(struct worker *w)
 {
 	struct board *b = w->sv->board;
-	w->slot->seq = atomic_fetch_add(&b->seq, 1);
 	w->slot->since = server_now();
 	atomic_store(&w->slot->state, SLOT_BUSY);
 	unsigned idle = board_count(b, SLOT_IDLE) + board_count(b, SLOT_STARTING);

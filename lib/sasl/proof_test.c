@@ -331,8 +331,8 @@ static void command(void **state)
 	};
 	const struct sasl_token t = { "XOAUTH2", SPAN("tok"), SPAN("alice"), SPAN("mx"), SPAN("25") };
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-		bool hangs = i + 1 == sizeof cases / sizeof *cases;
-		struct sasl_oauth o = { .command = cases[i].command, .timeout_ms = hangs ? 200 : 20000 };
+		bool endless = i + 2 >= sizeof cases / sizeof *cases;
+		struct sasl_oauth o = { .command = cases[i].command, .timeout_ms = endless ? 200 : 60000 };
 		struct err err = { 0 };
 		struct buf user;
 		buf_init(&user, LIMIT_SMTP_PATH);
