@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/xalloc.h"
+#include "tests/crash/disk.h"
 
 enum {
 	IDENTITIES = 8192,
@@ -37,7 +38,7 @@ static size_t identity_slot(ino_t number)
 	return i;
 }
 
-void recorder_identify(ino_t number, size_t file)
+static void identify(ino_t number, size_t file)
 {
 	if (!number) {
 		memset(identities, 0, sizeof identities);
@@ -51,7 +52,7 @@ void recorder_identify(ino_t number, size_t file)
 void recorder_start(const char *dir)
 {
 	snprintf(root, sizeof root, "%s/", dir);
-	recorder_identify(0, 0);
+	identify(0, 0);
 	recording = true;
 }
 
@@ -139,7 +140,7 @@ static void record_sync(int fd)
 {
 	struct stat st;
 	char full[PATH_SIZE];
-	if (syscall(SYS_fstat, fd, &st) < 0)
+	if (!recording || syscall(SYS_fstat, fd, &st) < 0)
 		return;
 	if (S_ISDIR(st.st_mode)) {
 		if (absolute(fd, "", full))
@@ -172,11 +173,13 @@ static int open_at(int dir, const char *path, int flags, mode_t mode)
 {
 	char full[PATH_SIZE];
 	struct stat st;
+	if (disk_fd(dir) || disk_below(path))
+		return disk_openat(dir, path, flags);
 	bool ours = (flags & O_CREAT) && absolute(dir, path, full);
 	bool there = ours && syscall(SYS_newfstatat, AT_FDCWD, full, &st, 0) == 0;
 	int fd = (int)syscall(SYS_openat, dir, path, flags, mode);
 	if (fd >= 0 && ours && !there && syscall(SYS_fstat, fd, &st) == 0) {
-		recorder_identify(st.st_ino, rec.n_files);
+		identify(st.st_ino, rec.n_files);
 		add(OP_CREATE, path_number(full), rec.n_files++);
 	}
 	return fd;
@@ -200,9 +203,16 @@ int openat(int dir, const char *path, int flags, ...)
 	return open_at(dir, path, flags, mode);
 }
 
+int close(int fd)
+{
+	return disk_fd(fd) ? disk_close(fd) : (int)syscall(SYS_close, fd);
+}
+
 ssize_t write(int fd, const void *p, size_t n)
 {
 	struct stat st;
+	if (disk_fd(fd))
+		return disk_write(fd, p, n);
 	off_t at = lseek(fd, 0, SEEK_CUR);
 	if (recording && fcntl(fd, F_GETFL) & O_APPEND && syscall(SYS_fstat, fd, &st) == 0)
 		at = st.st_size;
@@ -214,6 +224,8 @@ ssize_t write(int fd, const void *p, size_t n)
 
 ssize_t pwrite(int fd, const void *p, size_t n, off_t at)
 {
+	if (disk_fd(fd))
+		return disk_pwrite(fd, p, n, at);
 	ssize_t done = syscall(SYS_pwrite64, fd, p, n, at);
 	if (done > 0)
 		record_write(fd, p, (size_t)done, at);
@@ -260,6 +272,8 @@ int link(const char *from, const char *to)
 int renameat(int from_dir, const char *from, int to_dir, const char *to)
 {
 	char full_from[PATH_SIZE], full_to[PATH_SIZE];
+	if (disk_below(from))
+		return disk_rename(from, to);
 	int rc = (int)syscall(SYS_renameat2, from_dir, from, to_dir, to, 0);
 	if (rc == 0 && absolute(from_dir, from, full_from) && absolute(to_dir, to, full_to)) {
 		size_t number = path_number(full_from);
@@ -276,6 +290,8 @@ int rename(const char *from, const char *to)
 int unlinkat(int dir, const char *path, int flags)
 {
 	char full[PATH_SIZE];
+	if (disk_below(path))
+		return disk_unlink(path);
 	bool ours = absolute(dir, path, full);
 	size_t file = ours ? file_of(-1, full) : SIZE_MAX;
 	int rc = (int)syscall(SYS_unlinkat, dir, path, flags);
@@ -292,6 +308,8 @@ int unlink(const char *path)
 /* Files keep their identity from the run in every state that is built of it. */
 int statx(int dir, const char *restrict path, int flags, unsigned mask, struct statx *restrict x)
 {
+	if (disk_fd(dir) || disk_below(path))
+		return disk_statx(dir, path, x);
 	int rc = (int)syscall(SYS_statx, dir, path, flags, mask, x);
 	if (rc < 0)
 		return rc;

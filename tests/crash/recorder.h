@@ -42,7 +42,5 @@ extern struct recording rec;
 void recorder_start(const char *root);
 void recorder_stop(void);
 void recorder_free(void);
-/* For statx in replays: the inode under this number is that file. Forgets all others first when number is 0. */
-void recorder_identify(ino_t number, size_t file);
 
 #endif
