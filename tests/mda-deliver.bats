@@ -139,6 +139,22 @@ lmtp() { printf '%s\r\n' "LHLO client.example" "$@" QUIT | mda --lmtp --users="$
 	[ "$(find "$T/bob/Maildir/new" -type f | wc -l)" -eq 1 ]
 }
 
+@test "quotes of an address are none of a user's name, and what is no folder goes to INBOX" {
+	mkdir -p "$T/bob/Maildir/.a b/"{cur,new,tmp}
+	LMTP_OPTIONS=(--detail-mailbox)
+	run lmtp 'MAIL FROM:<>' 'RCPT TO:<"bob"@example.org>' 'RCPT TO:<"b\ob+x.y"@example.org>' 'RCPT TO:<"bob+a b"@example.org>' \
+		'RCPT TO:<"bob+../x"@example.org>' 'RCPT TO:<"../bob"@example.org>' 'RCPT TO:<"bob@x"@example.org>' DATA 'Subject: x' '' .
+	[ "$(grep -c '^250 2.1.5 <' <<<"$output")" -eq 4 ]
+	[ "$(grep -c '^550 5.1.1' <<<"$output")" -eq 2 ]
+	[ "$(count "$T/bob/Maildir/.a b")" -eq 1 ]
+	[ "$(find "$T/bob/Maildir/new" -type f | wc -l)" -eq 3 ]
+	grep -q '^Delivered-To: "b\\ob+x.y"@example.org' "$T/bob/Maildir/new"/*
+	mda -d '"us\er+x"@example.org' --mail="maildir:$T/m/%n" <"$MSG"
+	[ "$(count "$T/m/user+x")" -eq 0 ] && [ "$(count "$T/m/user")" -eq 1 ]
+	run mda -d '"../x"@example.org' --mail="maildir:$T/m/%n" <"$MSG"
+	[ "$status" -eq 67 ]
+}
+
 @test "a loop is refused: Delivered-To of the same address, or too many Received fields" {
 	{ printf 'Delivered-To: BOB@example.org\n'; cat "$MSG"; } >"$T/loop"
 	run mda --users="$T/users" -d bob@example.org <"$T/loop"

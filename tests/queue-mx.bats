@@ -22,6 +22,14 @@ setup() {
 		backup.example MX 10 mx.plain.example
 		backup.example MX 20 us.example
 		nothing.example TXT nothing
+		zero.example A 0.0.0.0
+		many.example MX 10 zero.example
+		many.example MX 10 wide.example
+		wide.example A 255.255.255.255
+		wide.example A 224.0.0.1
+		wide.example A 240.1.2.3
+		part.example MX 10 zero.example
+		part.example MX 20 mx.plain.example
 		broken.example servfail
 	ZONE
 	"$TOP/dnsd" "$ZONE" "$BATS_TEST_TMPDIR/dns" >/dev/null 2>&1 3>&- &
@@ -41,6 +49,21 @@ run_mx() {
 	run_mx
 	[ "$(waiting)" -eq 0 ]
 	[ "$(kept)" -eq 4 ]
+}
+
+@test "hosts that can't be: addresses that are no host's, ourselves by another name" {
+	for d in zero many part; do message "$d" | inject a@example.org "b@$d.example"; done
+	run_mx
+	[ "$(kept)" -eq 1 ]
+	[ "$(grep -c 'status=failed .*dsn=5.4.6 .*which is no host' "$BATS_TEST_TMPDIR/log")" -eq 2 ]
+	"$RELAY" queue --queue="$Q" remove all
+	# The host that the DNS names says that it is we; the second that did not answer is one more reason to wait.
+	for d in plain backup second; do message "$d" | inject a@example.org "b@$d.example"; done
+	run_mx --hostname=sink.example
+	[ "$(kept)" -eq 1 ]
+	[ "$(grep -c 'status=failed .*dsn=5.4.6 .*loops back to us: its host says' "$BATS_TEST_TMPDIR/log")" -eq 2 ]
+	run queue
+	[[ $output == *"b@second.example  deferred"* ]]
 }
 
 @test "null MX, no such domain, no address and a loop bounce; a failing DNS defers" {

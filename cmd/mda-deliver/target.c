@@ -11,6 +11,8 @@
 #include "base/log.h"
 #include "io/trace.h"
 #include "mda-deliver/mda.h"
+#include "msg/addr.h"
+#include "store/maildir_name.h"
 
 static int no_user(struct err *err)
 {
@@ -111,14 +113,24 @@ static int find_place(struct mda *m, struct arena *a, struct target *t, struct e
 	return rc;
 }
 
-static void choose_mailbox(const struct mda *m, struct target *t)
+/* What a stranger writes behind the '+' need not be a mailbox's name; no mail is lost by that. */
+static bool may_name_mailbox(struct span detail)
+{
+	struct buf entry;
+	buf_init(&entry, LIMIT_SMTP_PATH);
+	bool ok = detail.n && maildir_folder_to_disk(detail, &entry, NULL) == 0;
+	buf_free(&entry);
+	return ok;
+}
+
+static void choose_mailbox(const struct mda *m, struct arena *a, struct target *t)
 {
 	struct span detail;
 	t->mailbox = span_str(m->o.mailbox && *m->o.mailbox ? m->o.mailbox : "INBOX");
 	if (!m->o.detail_mailbox || m->o.mailbox)
 		return;
-	without_detail(local_part(t->rcpt), m->o.delimiters, &detail);
-	if (detail.n)
+	without_detail(local_part(addr_unquoted(t->rcpt, a)), m->o.delimiters, &detail);
+	if (may_name_mailbox(detail))
 		t->mailbox = detail;
 }
 
@@ -136,7 +148,8 @@ static int check_store(const struct mda *m, struct err *err)
 int target_find(struct mda *m, struct arena *a, struct span address, struct target *t, struct err *err)
 {
 	*t = (struct target){ .uid = (uid_t)-1, .gid = (gid_t)-1, .rcpt = arena_span(a, address), .place = "" };
-	t->user = (struct user){ .name = t->rcpt,
+	address = addr_unquoted(t->rcpt, a);
+	t->user = (struct user){ .name = address,
 		.home = span_str(""),
 		.mail = span_str(""),
 		.secret = span_str(""),
@@ -157,7 +170,7 @@ int target_find(struct mda *m, struct arena *a, struct span address, struct targ
 		t->uid = t->user.uid;
 		t->gid = t->user.gid != (gid_t)-1 ? t->user.gid : (gid_t)t->user.uid;
 	}
-	choose_mailbox(m, t);
+	choose_mailbox(m, a, t);
 	return 0;
 }
 

@@ -310,10 +310,9 @@ static int64_t now_ms(void)
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-/* The next reply that is not "still working"; a client does not wait for ever either (RFC 5321 4.5.3.2.6). */
-static int await(struct milter *m, int64_t ms, struct milter_reply *r, struct err *err)
+/* The next reply that is not "still working", before `end`. */
+static int await(struct milter *m, int64_t ms, int64_t end, struct milter_reply *r, struct err *err)
 {
-	int64_t end = now_ms() + TIME_SMTP_DATA_DONE;
 	do {
 		if (now_ms() > end) {
 			err_set(err, ERR_TEMP, "it makes progress without end");
@@ -347,7 +346,9 @@ enum milter_verdict milter_ask(struct milter *m, enum milter_command command, st
 	send_out(m);
 	if (m->wants.steps & steps[i].silent)
 		return MILTER_GO;
-	return await(m, m->o.timeout, &r, err) < 0 ? MILTER_BROKEN : verdict(m, &r, a, err);
+	/* A client does not wait for ever either (RFC 5321 4.5.3.2.6). */
+	return await(m, m->o.timeout, now_ms() + TIME_SMTP_DATA_DONE, &r, err) < 0 ? MILTER_BROKEN
+										   : verdict(m, &r, a, err);
 }
 
 /* Which action each change is; 0 for what is none. */
@@ -382,8 +383,12 @@ static int keep(struct milter *m, const struct milter_reply *r, struct milter_ed
 		err_set(err, ERR_PROTO, "it wants a change that it has not asked leave for");
 		return fail(m, err);
 	}
-	if (r->what == MILTER_REPLACE_BODY)
+	if (r->what == MILTER_REPLACE_BODY) {
+		e->body_bytes += r->a.n;
+		if (e->body_max && e->body_bytes > e->body_max)
+			return err_set(err, ERR_LIMIT, "its body is longer than a message may be");
 		return e->body(e->arg, r->a, err);
+	}
 	e->bytes += r->a.n + r->b.n;
 	if (e->n == EDITS_MAX || e->bytes > EDITS_BYTES) {
 		err_set(err, ERR_LIMIT, "it wants too many changes");
@@ -406,13 +411,14 @@ enum milter_verdict milter_finish(struct milter *m, const struct milter_macros *
     struct smtp_answer *a, struct err *err)
 {
 	struct milter_reply r;
+	int64_t end = now_ms() + TIME_SMTP_DATA_DONE;
 	add_macros(m, MILTER_EOM, MILTER_AT_EOM, macros);
 	size_t at = milter_begin(&m->out, MILTER_EOM);
 	milter_end(&m->out, at);
 	allow_time(m, m->o.content_timeout);
 	send_out(m);
 	do {
-		if (await(m, m->o.content_timeout, &r, err) < 0)
+		if (await(m, m->o.content_timeout, end, &r, err) < 0)
 			return MILTER_BROKEN;
 		if (action_of(r.what) && keep(m, &r, edits, err) < 0) {
 			fail(m, err);

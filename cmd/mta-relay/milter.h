@@ -56,6 +56,7 @@ struct milter_edits {
 	/* Pieces of a new body, as they come; -1 with err. */
 	int (*body)(void *arg, struct span piece, struct err *err);
 	void *arg;
+	uint64_t body_max, body_bytes; /* so long it may be, 0: as long as it likes; so long it is */
 };
 
 struct milter;

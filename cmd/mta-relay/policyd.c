@@ -224,7 +224,7 @@ static int talk(struct policyd *p, struct span request, struct err *err)
 		enum line_end end = stream_line(p->s, REPLY_MAX, &line);
 		if (end != LINE_LF && end != LINE_CRLF)
 			return failed(p, err);
-		if (!line.text.n)
+		if (!line.text.n || p->reply.bad)
 			break;
 		buf_addspan(&p->reply, line.text);
 		buf_addc(&p->reply, '\n');

@@ -70,6 +70,20 @@ static int check_requiretls(struct hop *h, struct err *err)
 			: insecure(err, "5.7.10", "no verified TLS");
 }
 
+/* An MX host that says it is we: the DNS has our address by another name, and the mail would come back for ever. */
+static int check_loop(struct hop *h, const struct call *call, struct err *err)
+{
+	if (call->r->kind != ROUTE_MX || !span_ieqs(span_str(smtp_client_server(h->client)), h->c->hostname))
+		return 0;
+	smtp_client_close(h->client, true);
+	h->client = NULL;
+	trace_end();
+	err_reply(err, 554, "5.4.6", "mail for %s loops back to us: its host says that it is %s", call->r->target,
+	    h->c->hostname);
+	trace_why("route", "perm", "5321#5.1", "%s", err->text);
+	return -1;
+}
+
 static int greet(struct hop *h, const struct call *call, int fd, enum starttls_policy starttls, struct err *err)
 {
 	const struct route_settings *s = &call->r->s;
@@ -91,6 +105,8 @@ static int greet(struct hop *h, const struct call *call, int fd, enum starttls_p
 		note_tls(h, starttls);
 	else
 		trace_end();
+	if (h->client && check_loop(h, call, err) < 0)
+		return -1;
 	return s->requiretls ? check_requiretls(h, err) : h->client ? 0 : -1;
 }
 

@@ -130,6 +130,16 @@ static void note_absent(struct hop_targets *t, const struct mx_host *host)
 		t->absent_may_pass = true;
 }
 
+/* No host's address; connect takes 0.0.0.0 for ourselves. */
+static void note_nowhere(struct hop_targets *t, const char *domain, const struct net_addr *addr)
+{
+	char ip[64];
+	net_addr_text(addr, ip, sizeof ip);
+	trace_why("dns", "perm", "5321#5.1", "%s is passed over: it is no host's", ip);
+	if (!t->absent.class)
+		err_reply(&t->absent, 554, "5.4.6", "mail for %s is to go to %s, which is no host's", domain, ip);
+}
+
 static int no_host(const struct mx_result *mx, struct err *err)
 {
 	if (mx->kind == MX_NULL) /* RFC 7505 4.2 */
@@ -168,7 +178,9 @@ static int mx_targets(struct hop *h, const struct route *r, struct hop_targets *
 		char name[LIMIT_DOMAIN + 1];
 		snprintf(name, sizeof name, "%.*s", SPAN_FMT(host->name));
 		for (size_t k = 0; k < host->n_addr; k++)
-			if (wanted(&host->addr[k], r->s.family))
+			if (!net_addr_is_unicast(&host->addr[k]))
+				note_nowhere(out, r->target, &host->addr[k]);
+			else if (wanted(&host->addr[k], r->s.family))
 				add_target(out, name, &host->addr[k], h->c->port);
 		if (host->status != DNS_OK)
 			note_absent(out, host);

@@ -194,7 +194,9 @@ void milter_message(struct milter_seat *seat, struct relay_session *s, struct sm
 	}
 	struct talk t = { seat, &e, &said, &err, false };
 	struct milter_macros macros = milter_macros_of(seat, s, x, NULL, NULL);
-	struct milter_edits edits = { .arena = x->env.arena, .body = keep_body, .arg = &e };
+	struct milter_edits edits = {
+		.arena = x->env.arena, .body = keep_body, .arg = &e, .body_max = s->rs->o.max_size
+	};
 	enum milter_verdict v = send_all(&t, &macros, &edits);
 	/* What ended before the end of the message is aborted by the reset. */
 	milter_obey(seat, s, x, "END-OF-MESSAGE", v, &said, &err, a);

@@ -122,6 +122,19 @@ bool net_addr_is_loopback(const struct net_addr *a)
 	return ntohl(v4.s_addr) >> 24 == 127;
 }
 
+bool net_addr_is_unicast(const struct net_addr *a)
+{
+	struct in_addr v4 = { 0 };
+	if (!a->len)
+		return false;
+	if (a->sa.ss_family == AF_INET6 && !mapped_v4(a, &v4))
+		return !IN6_IS_ADDR_UNSPECIFIED(&as_v6(a)->sin6_addr) && !IN6_IS_ADDR_MULTICAST(&as_v6(a)->sin6_addr);
+	if (a->sa.ss_family == AF_INET)
+		v4 = as_v4(a)->sin_addr;
+	unsigned first = ntohl(v4.s_addr) >> 24;
+	return first > 0 && first < 224;
+}
+
 void net_addr_literal(const struct net_addr *a, char *out, size_t n)
 {
 	char ip[INET6_ADDRSTRLEN];

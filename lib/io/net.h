@@ -28,6 +28,10 @@ uint16_t net_addr_port(const struct net_addr *a);
 /* 127.0.0.0/8, ::1, or a UNIX socket. */
 bool net_addr_is_loopback(const struct net_addr *a);
 
+/* Can it be another host's? False for 0.0.0.0/8 and :: (where connect finds ourselves), multicast, and what is reserved
+ * or for broadcasts. */
+bool net_addr_is_unicast(const struct net_addr *a);
+
 /* SMTP's address literal (RFC 5321 4.1.3) without brackets: "192.0.2.1" or "IPv6:2001:db8::1". */
 void net_addr_literal(const struct net_addr *a, char *out, size_t n);
 

@@ -51,6 +51,21 @@ static void test_literals(void **state)
 	}
 }
 
+static void test_unicast(void **state)
+{
+	static const char *const yes[] = { "192.0.2.1", "127.0.0.1", "1.0.0.0", "223.255.255.255", "::1", "2001:db8::1",
+		"::ffff:192.0.2.1" };
+	static const char *const no[] = { "0.0.0.0", "0.1.2.3", "224.0.0.1", "240.0.0.1", "255.255.255.255",
+		"::", "ff02::1", "::ffff:0.0.0.0", "::ffff:224.0.0.1" };
+	struct net_addr a = { 0 };
+	(void)state;
+	assert_false(net_addr_is_unicast(&a));
+	for (size_t i = 0; i < sizeof yes / sizeof *yes; i++)
+		assert_true(net_addr_parse(yes[i], 25, &a) && net_addr_is_unicast(&a));
+	for (size_t i = 0; i < sizeof no / sizeof *no; i++)
+		assert_true(net_addr_parse(no[i], 25, &a) && !net_addr_is_unicast(&a));
+}
+
 static void test_lists(void **state)
 {
 	(void)state;
@@ -257,6 +272,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_literals),
+		cmocka_unit_test(test_unicast),
 		cmocka_unit_test(test_lists),
 		cmocka_unit_test(test_urls),
 		cmocka_unit_test(test_split_port),

@@ -33,6 +33,9 @@ void addr_format(const struct addr *a, struct buf *out);
 /* One SMTP mailbox, "local@domain", as in RCPT TO without its angle brackets and source route, also "Postmaster" alone
  * (domain "") when allow_bare. Strict: false unless the whole span is RFC 5321's Mailbox (UTF-8 allowed when utf8). */
 bool addr_parse_mailbox(struct span s, bool utf8, bool allow_bare, struct addr *out, struct arena *a);
+/* The address as it is kept and compared: a quoted local part (RFC 5321 4.1.2) without its quotes and backslashes, in
+ * the arena; anything else as it is. The last '@' is what separates the two parts then. */
+struct span addr_unquoted(struct span address, struct arena *a);
 /* Is it a domain of letters, digits, hyphens and dots (or U-labels when utf8), or an address literal? */
 bool addr_domain_ok(struct span domain, bool utf8);
 /* Any byte above 127? (the address then needs SMTPUTF8) */

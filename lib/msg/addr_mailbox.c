@@ -171,6 +171,15 @@ bool addr_parse_mailbox(struct span s, bool utf8, bool allow_bare, struct addr *
 	return addr_domain_ok(out->domain, utf8);
 }
 
+struct span addr_unquoted(struct span address, struct arena *a)
+{
+	size_t n = address.n && address.p[0] == '"' ? local_length(address) : 0;
+	struct span local;
+	if (n < 2 || !unquote(span_slice(address, 0, n), a, &local))
+		return address;
+	return span_str(arena_printf(a, "%.*s%.*s", SPAN_FMT(local), SPAN_FMT(span_from(address, n))));
+}
+
 void addr_format(const struct addr *a, struct buf *out)
 {
 	if (is_dot_string(a->local)) {

@@ -241,6 +241,11 @@ static void unquoted_and_back(void **state)
 		assert_string_equal(out.p, cases[i][2]);
 		buf_free(&out);
 	}
+	static const char *const others[][2] = { { "abc@c", "abc@c" }, { "\"a@b\"@c", "a@b@c" },
+		{ "\"abc\"", "\"abc\"" }, { "\"a\\", "\"a\\" }, { "\"", "\"" }, { "", "" },
+		{ "\"a\nb\"@c", "\"a\nb\"@c" } };
+	for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+		assert_true(span_eqs(addr_unquoted(span_str(others[i][0]), a), others[i][1]));
 	/* No control survives into an envelope. */
 	struct buf out;
 	buf_init(&out, 100);

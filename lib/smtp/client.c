@@ -138,6 +138,13 @@ static void take_keyword(struct smtp_client *c, struct span line)
 		buf_addf(&c->mechs, "%s%.*s", c->mechs.len ? " " : "", SPAN_FMT(line));
 }
 
+/* RFC 5321 4.1.1.1: the first word of the reply to EHLO or HELO. */
+static void take_name(struct smtp_client *c)
+{
+	struct span text = buf_span(&c->reply.text), line = span_cut(&text, '\n'), name = span_word(&line);
+	snprintf(c->server, sizeof c->server, "%.*s", SPAN_FMT(name));
+}
+
 /* What was learnt before is forgotten: RFC 3207 4.2. */
 static void take_extensions(struct smtp_client *c)
 {
@@ -204,6 +211,7 @@ static int hello(struct smtp_client *c, struct err *err)
 	if (client_quiet(c, err) < 0 || say_verb_and_name(c, c->config.lmtp ? "LHLO" : "EHLO", err) < 0)
 		return -1;
 	if (client_positive(c)) {
+		take_name(c);
 		take_extensions(c);
 		return 0;
 	}
@@ -215,6 +223,7 @@ static int hello(struct smtp_client *c, struct err *err)
 		return -1;
 	c->exts = 0;
 	buf_reset(&c->mechs);
+	take_name(c);
 	return client_positive(c) ? 0 : smtp_reply_err(&c->reply, err);
 }
 
@@ -288,6 +297,11 @@ void smtp_client_close(struct smtp_client *c, bool polite)
 	smtp_reply_free(&c->reply);
 	buf_free(&c->mechs);
 	free(c);
+}
+
+const char *smtp_client_server(const struct smtp_client *c)
+{
+	return c->server;
 }
 
 unsigned smtp_client_exts(const struct smtp_client *c)

@@ -66,6 +66,8 @@ struct smtp_client;
 struct smtp_client *smtp_client_open(struct stream *s, const struct smtp_client_config *c, struct err *err);
 /* QUIT when polite, then close. NULL is fine. */
 void smtp_client_close(struct smtp_client *c, bool polite);
+/* The name that the server gave itself in its answer to EHLO or HELO. */
+const char *smtp_client_server(const struct smtp_client *c);
 unsigned smtp_client_exts(const struct smtp_client *c);
 /* SIZE's limit, 0 when none is told. */
 uint64_t smtp_client_max_size(const struct smtp_client *c);

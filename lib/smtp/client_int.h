@@ -6,6 +6,7 @@
 #ifndef WP_SMTP_CLIENT_INT_H
 #define WP_SMTP_CLIENT_INT_H
 
+#include "base/limits.h"
 #include "smtp/client.h"
 
 struct smtp_client {
@@ -18,6 +19,7 @@ struct smtp_client {
 	unsigned forwards;                       /* XFORWARD's attributes, bits of client_forwards */
 	unsigned rcpt_max, mail_max, domain_max; /* RFC 9422 LIMITS, 0: none told */
 	int64_t by_min;                          /* DELIVERBY's least time for mode R */
+	char server[LIMIT_DOMAIN + 1];           /* its own name, as EHLO is answered */
 	struct buf mechs;                        /* AUTH's mechanisms, blank-separated */
 	bool alive;                              /* replies and commands are still in step */
 	bool unfinished;                         /* a transaction was left open: RSET before the next */

@@ -9,6 +9,7 @@
 #include "base/limits.h"
 #include "base/xalloc.h"
 #include "io/confine.h"
+#include "msg/addr.h"
 #include "users/users_row.h"
 #include "users/users_secret.h"
 
@@ -182,7 +183,8 @@ static const struct user *find_address(const struct users *u, struct span local,
 		buf_addspan(key, domain);
 	}
 	const struct user *row = key->bad ? NULL : find_row(u, buf_span(key));
-	return row || !domain.n ? row : find_row(u, local);
+	/* A row with a domain is no local part, though one in quotes may look like it. */
+	return row || !domain.n || span_chr(local, '@') >= 0 ? row : find_row(u, local);
 }
 
 static size_t detail_at(struct span local, const char *delimiters)
@@ -198,6 +200,7 @@ enum users_result users_lookup(
 {
 	if (changed(u) && load(u, err) < 0)
 		return USERS_ERROR;
+	address = addr_unquoted(address, a);
 	ptrdiff_t at = span_rchr(address, '@');
 	struct span local = at < 0 ? address : span_slice(address, 0, (size_t)at);
 	struct span domain = at < 0 ? span_str("") : span_from(address, (size_t)at + 1);

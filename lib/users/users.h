@@ -39,7 +39,8 @@ enum users_result {
 	USERS_UNKNOWN,
 	USERS_ERROR
 };
-/* By address or login name: the local part is compared exactly after folding ASCII case, as is the domain; a row
+/* By address or login name: the local part is compared exactly after folding ASCII case, as is the domain, and quotes
+ * that an address needs on the wire are none of its name; a row
  * without '@' matches that local part in every domain. "+detail" of the local part is dropped when the whole is not
  * found (delimiters: the set,
  * "+" by default; "" for none). Spans live in the arena. */

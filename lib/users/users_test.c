@@ -170,6 +170,10 @@ static void lookup(void **state)
 		{ "", "+", NULL },
 		{ "@", "+", NULL },
 		{ "+x@example.org", "+", NULL },
+		{ "\"ann\"@example.org", "+", "ann@example.org" },
+		{ "\"a\\nn+a b\"@example.org", "+", "ann@example.org" },
+		{ "\"ann@example.org\"@example.com", "+", NULL },
+		{ "\"\"@example.org", "+", NULL },
 	};
 	put("# people\nann@example.org:{PLAIN}a::::/home/ann\n\nbob:{PLAIN}b\nbob+work@example.org:{PLAIN}c\n");
 	struct err err = { 0 };
