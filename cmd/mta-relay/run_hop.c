@@ -152,6 +152,8 @@ static bool takes_as_it_is(struct hop *h, struct hop_message *m)
 static int send_client(struct hop *h, struct hop_message *m, struct err *err)
 {
 	h->sent++;
+	if (m->suit && m->suit(&m->m, smtp_client_exts(h->client), err) < 0)
+		return -1;
 	if (!takes_as_it_is(h, m))
 		return send_reencoded(h, m, err);
 	return smtp_client_send(h->client, &m->m, err);
