@@ -151,6 +151,7 @@ static int make_envelope(
 	*env = (struct spool_envelope){ .from = span_str(from),
 		.ret = none,
 		.envid = none,
+		.auth = none,
 		.client = SPAN("local"),
 		.helo = none,
 		.user = none,

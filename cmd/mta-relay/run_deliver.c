@@ -74,6 +74,7 @@ static void fill_message(struct attempt *x, const char *from, struct hop_message
 	msg->m = (struct smtp_message){ .from = from,
 		.ret = text_or_null(a, env->ret),
 		.envid = text_or_null(a, env->envid),
+		.auth = arena_str(a, env->auth),
 		.utf8 = run_content_needs_utf8(&x->content) || span_eightbit(span_str(from)),
 		.eightbit = env->eightbit,
 		.binary = env->binary,

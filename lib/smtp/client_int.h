@@ -19,8 +19,9 @@ struct smtp_client {
 	unsigned rcpt_max, mail_max, domain_max; /* RFC 9422 LIMITS, 0: none told */
 	int64_t by_min;                          /* DELIVERBY's least time for mode R */
 	struct buf mechs;                        /* AUTH's mechanisms, blank-separated */
-	bool alive;                              /* replies and commands are still in step */
-	bool unfinished;                         /* a transaction was left open: RSET before the next */
+	bool authenticated;
+	bool alive;      /* replies and commands are still in step */
+	bool unfinished; /* a transaction was left open: RSET before the next */
 };
 
 /* Writes one line, tracing it. secret: all of it. */
