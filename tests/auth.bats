@@ -172,3 +172,48 @@ fingerprint() { openssl x509 -in "$1" -noout -fingerprint -sha256 | sed 's/.*=//
 	[ "$(waiting)" -eq $n ]
 	grep -q 'the server does not offer SCRAM-SHA-256' "$T/run"
 }
+
+@test "AUTH= of MAIL: kept of who may say so, told to a smarthost that we log in to, <> where nobody knows" {
+	needs perl
+	perl -MIO::Socket::SSL -e1 2>/dev/null || skip "needs IO::Socket::SSL"
+	local login
+	login="AUTH PLAIN $(printf '\0alice@here.example\0secret' | base64)"
+	mail() { # NAME PARAMETER
+		printf '%s\n' "MAIL FROM:<$1@far.example>${2:+ AUTH=$2}" "RCPT TO:<u@far.example>" 'BDAT=Subject: x\r\n\r\ny\r\n'
+	}
+	say() { { echo 'EHLO x'; cat; echo QUIT; } | timeout 30 tests/lib/smtp-say "$@" "$port" >"$T/said"; }
+	kept() { sed -n 's/^auth: //p' "$(grep -l "^from: <$1@far.example>" "$T"/queue/*/msg/*)"; }
+	echo 'team: alice' >"$T/aliases"
+	msa --aliases="$T/aliases"
+	{ echo "$login"; mail own alice@here.example; mail alias team@here.example; mail other bob@here.example; mail none; mail nobody '<>'; mail odd x; } |
+		say --tls
+	[ "$(grep -c '^250 2.0.0 Ok: queued' "$T/said")" -eq 6 ]
+	[ "$(kept own)" = alice@here.example ]
+	[ "$(kept alias)" = team@here.example ]
+	for from in other none nobody odd; do [ -z "$(kept "$from")" ]; done
+	rm "$T"/queue/*/msg/*
+	kill "$SERVER"
+	msa --trust=127.0.0.0/8
+	# Trusted for relaying is not authenticated.
+	mail stranger e+3Dmc2@else.example | say
+	{ echo "$login"; mail relay e+3Dmc2@else.example; } | say --tls
+	[ -z "$(kept stranger)" ]
+	[ "$(kept relay)" = e=mc2@else.example ]
+	away() { mkdir -p "$T/$1/$(uname -n)/msg" && mv "$T"/queue/*/msg/* "$T/$1/$(uname -n)/msg"; }
+	away out
+	echo secret >"$T/password" && chmod 600 "$T/password"
+	echo "* smtp://alice%40here.example@localhost:$port tls-ca=$T/tls.pem password-file=$T/password" >"$T/routes"
+	timeout 60 "$RELAY" run --once --queue="$T/out" --routes="$T/routes" --trace="$T/trace" 2>>"$T/run"
+	[ "$(waiting)" -eq 2 ]
+	[ "$(kept relay)" = e=mc2@else.example ]
+	[ -z "$(kept stranger)" ]
+	grep -q 'MAIL FROM:<relay@far.example>[^"]* AUTH=e+3Dmc2@else.example' "$T/trace"
+	grep -q 'MAIL FROM:<stranger@far.example>[^"]* AUTH=<>' "$T/trace"
+	# To who does not know us nothing is said.
+	away out2
+	echo "* smtp://localhost:$port tls-ca=$T/tls.pem" >"$T/routes"
+	timeout 60 "$RELAY" run --once --queue="$T/out2" --routes="$T/routes" --trace="$T/trace2" 2>>"$T/run"
+	[ "$(waiting)" -eq 2 ]
+	grep -q 'MAIL FROM:<relay@far.example>' "$T/trace2"
+	lacks 'AUTH=e\|AUTH=<>' "$T/trace2"
+}

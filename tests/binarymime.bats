@@ -3,6 +3,7 @@
 # shellcheck disable=SC2154,SC2016,SC2034,SC2059,SC2001
 
 load queue
+bats_require_minimum_version 1.5.0
 
 setup() {
 	queue_setup
@@ -105,4 +106,36 @@ bytes() { printf "$(sed 's/\\0/\\000/g' <<<"$1")"; }
 	if grep -q 'BINARYMIME' "$T/out.commands"; then false; fi
 	# What can't become text is refused at once.
 	send "Subject: s\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n\0\r\n--b--\r\n" | grep -q '^554 5.6.3 '
+}
+
+@test "inject: 8-bit content says so, binary MIME is taken to the byte, what is no text is encoded otherwise" {
+	file() { find "$Q" -path '*/msg/*' -type f; }
+	printf 'Subject: x\n\nGr\303\274\303\237e\n' | inject a@client.example u@far.example
+	grep -q '^flags: 8bitmime$' "$(file)"
+	sink --ext=8BITMIME
+	run_queue
+	grep -q '^X-From: <a@client.example> BODY=8BITMIME' "$SINK/0001"
+	bytes "$HEAD$TEXT$DATA" >"$T/want"
+	inject a@client.example --binarymime u@far.example <"$T/want"
+	grep -aq '^flags: binarymime$' "$(file)"
+	content "$(file)" | cmp - "$T/want"
+	rm "$(file)"
+	run -65 inject a@client.example --binarymime u@far.example < <(printf 'Subject: x\n\n\0')
+	printf 'Subject: x\n\none\rtwo\n' | inject a@client.example u@far.example
+	grep -q '^one=0Dtwo' "$(file)"
+	run ! grep -q '^flags' "$(file)"
+	rm "$(file)"
+	run -65 inject a@client.example u@far.example < <(printf 'Content-Type: multipart/signed; boundary=b\n\n--b\n\nx\ry\n--b\n\ns\n--b--\n')
+	[ "$(waiting)" -eq 0 ]
+}
+
+@test "7-bit content that was announced as 8BITMIME goes to who has no 8BITMIME" {
+	listen one --domains=here.example --queue="$Q"
+	printf '%s\n' 'EHLO x' 'MAIL FROM:<a@client.example> BODY=8BITMIME' 'RCPT TO:<u@here.example>' 'BDAT=Subject: x\r\n\r\ny\r\n' QUIT |
+		"$TOP/lib/smtp-say" "$port" | grep -q '^250 2.0.0 Ok: queued'
+	sink --ext=SIZE
+	run_queue
+	[ "$(waiting)" -eq 0 ]
+	[ "$(kept)" -eq 1 ]
+	if grep -q 'BODY=' "$SINK/0001"; then false; fi
 }

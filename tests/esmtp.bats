@@ -318,6 +318,40 @@ queued_at() { find "$1" -path '*/msg/*' -type f 2>/dev/null; }
 	grep -hq $'^\tPRIORITY -2;\r$' "$SINK/0005"
 }
 
+@test "MT-PRIORITY: a next hop without it gets the field MT-Priority, with what was believed of the sender" {
+	listen mta --domains=far.example --queue="$Q"
+	printf '%s\n' 'EHLO x' 'MAIL FROM:<a@client.example>' 'RCPT TO:<u@far.example>' 'BDAT=MT-Priority: 9\r\nSubject: untrusted\r\n\r\nx\r\n' \
+		'MAIL FROM:<a@client.example> MT-PRIORITY=-2' 'RCPT TO:<u@far.example>' 'BDAT=MT-Priority: 9\r\nSubject: back\r\nMT-Priority: 8\r\n\r\nx\r\n' \
+		'MAIL FROM:<a@client.example>' 'RCPT TO:<u@far.example>' 'BDAT=Subject: plain\r\n\r\nMT-Priority: 1\r\n' QUIT | say >/dev/null
+	listen one --trust=127.0.0.0/8 --queue="$Q"
+	printf '%s\n' 'EHLO x' 'MAIL FROM:<a@client.example>' 'RCPT TO:<u@far.example>' 'BDAT=Subject: field\r\nMT-Priority: (so) 3\r\n\r\nx\r\n' \
+		'MAIL FROM:<a@client.example>' 'RCPT TO:<u@far.example>' 'BDAT=MT-Priority: 1\r\nSubject: twice\r\nMT-Priority: 2\r\n\r\nx\r\n' QUIT | say >/dev/null
+	[ "$(waiting)" -eq 5 ]
+	sink --ext=SIZE
+	run_queue
+	[ "$(waiting)" -eq 0 ]
+	fields() { sed '1,/^$/d' "$(grep -l "^Subject: $1" "$SINK"/0*)" | tr -d '\r' | sed '/^$/q' | grep '^MT-Priority'; }
+	[ "$(fields untrusted)" = 'MT-Priority: 0' ]
+	[ "$(fields back)" = 'MT-Priority: -2' ]
+	[ "$(fields field)" = 'MT-Priority: 3' ]
+	[ "$(fields twice)" = 'MT-Priority: 0' ]
+	run ! fields plain
+	grep -q '^MT-Priority: 1' "$(grep -l '^Subject: plain' "$SINK"/0*)"
+	lacks 'MT-PRIORITY=' "$SINK/log"
+	# What SIZE said is what came.
+	for f in "$SINK"/0*; do
+		declared=$(sed -n 's/^X-From: .* SIZE=\([0-9]*\).*/\1/p' "$f")
+		[ "$declared" -eq "$(sed '1,/^$/d' "$f" | wc -c)" ]
+	done
+	# The next one with it is told once, and the field stays.
+	rm -f "$SINK"/0*
+	message | inject a@client.example --priority=4 u@far.example
+	sink --ext=MT-PRIORITY
+	run_queue
+	grep -q '^X-From: .* MT-PRIORITY=4' "$SINK/0001"
+	lacks '^MT-Priority' "$SINK/0001"
+}
+
 @test "LIMITS: told to clients, kept as one; who was too many goes in the next transaction at once" {
 	listen one --domains=here.example --queue="$T/q2" --max-recipients=7
 	printf '%s\n' 'EHLO x' QUIT | say | grep -q '^250-LIMITS RCPTMAX=7$'

@@ -57,6 +57,33 @@ teardown() { guard_teardown; }
 	has "$(session </dev/null | from 127.1.1.3)" '220 '
 }
 
+@test "an account that is guessed at from everywhere is closed to strangers, not to where its user comes from" {
+	listen --account-failures=3/1h --lockout=1h --auth-without-tls
+	has "$(login alice@here.example secret | session | from 127.1.1.1)" '235 '
+	for i in 1 2 3; do has "$(login alice@here.example wrong$i | session | from 127.2.$i.1)" '535 '; done
+	grep -q 'lockout client=127.2.3.1 net=unfamiliar seconds=3600 user="alice@here.example" why="account-failures"' "$T/log"
+	# The right password does not help who is not known; other accounts are open.
+	has "$(login alice@here.example secret | session | from 127.3.1.1)" '454 4.7.0'
+	has "$(login ALICE@here.example secret | session | from 127.3.1.1)" '454 4.7.0'
+	has "$(login bob@here.example other | session | from 127.3.1.1)" '235 '
+	has "$(login alice@here.example secret | session | from 127.1.1.7)" '235 '
+	state() { "$RELAY" state --state="$T/state" "$@"; }
+	state | grep -q '^account-lock alice@here.example	3	'
+	state | grep -q '^seen alice@here.example 127.1.1.0/24	1	'
+	state forget 'account-lock alice@here.example' 'account alice@here.example'
+	has "$(login alice@here.example secret | session | from 127.3.1.1)" '235 '
+	# A name that nobody has is treated in the same way.
+	for i in 1 2 3; do has "$(login nobody@here.example wrong$i | session | from 127.2.$i.1)" '535 '; done
+	has "$(login nobody@here.example x | session | from 127.4.1.1)" '454 4.7.0'
+}
+
+@test "what a user mistypes where he comes from closes his account to nobody" {
+	listen --account-failures=2/1h --auth-without-tls
+	has "$(login alice@here.example secret | session | from 127.1.1.1)" '235 '
+	for i in 1 2 3; do has "$(login alice@here.example wrong$i | session | from 127.1.1.$i)" '535 '; done
+	has "$(login alice@here.example secret | session | from 127.3.1.1)" '235 '
+}
+
 @test "a network that only errs is locked out; refusals for now are no errors" {
 	listen --errors=4/1h --messages=1/1h
 	out=$({
@@ -178,7 +205,7 @@ teardown() { guard_teardown; }
 }
 
 @test "wrong rates, networks and directories are found at the start" {
-	for bad in --connections=x --connections=3 --messages=3/0 --errors=-1/1h --exempt=nonsense --prefix4=33 \
+	for bad in --connections=x --connections=3 --messages=3/0 --errors=-1/1h --account-failures=x --exempt=nonsense --prefix4=33 \
 		'--shared-state=http://x/ --connections=1/1h' '--state=/dev/null/x --connections=1/1h'; do
 		# shellcheck disable=SC2086
 		run "$RELAY" serve --domains=here.example $bad </dev/null

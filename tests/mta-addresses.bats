@@ -414,3 +414,32 @@ submit() {
 	[[ ${lines[0]} == '556 5.1.10 '* ]]
 	[[ ${lines[1]} == '250 '* && ${lines[2]} == '250 '* && ${lines[3]} == '250 '* ]]
 }
+
+@test "inject writes addresses as serve does, in envelope and header" {
+	load queue
+	queue_setup
+	sink --ext=SIZE
+	echo 'bob@lan.example robert.b@example.org' >"$T/canonical"
+	echo 'ann@example.org anna@example.org' >"$T/recipients"
+	cat >"$T/conf" <<-C
+		[mta-relay]
+		canonical = $T/canonical
+		recipient-canonical = $T/recipients
+		masquerade = example.org
+		append-domain = example.org
+	C
+	printf 'From: Bob <bob@lan.example>\nTo: ann+x@example.org,\n joe (Joe)\nSubject: bob@lan.example\n\nbob@lan.example\n' |
+		inject bob@lan.example --config="$T/conf" --delimiter=+ ann@example.org root@host.example.org x@far.example
+	run_queue
+	[ "$(waiting)" -eq 0 ]
+	grep -q '^X-From: <robert.b@example.org>' "$SINK/0001"
+	[ "$(grep '^X-Rcpt' "$SINK/0001" | tr '\n' ,)" = 'X-Rcpt: <anna@example.org>,X-Rcpt: <root@example.org>,X-Rcpt: <x@far.example>,' ]
+	grep -q '^From: Bob <robert.b@example.org>' "$SINK/0001"
+	grep -q '^To: anna+x@example.org,' "$SINK/0001"
+	grep -q '^ joe@example.org (Joe)' "$SINK/0001"
+	grep -q '^Subject: bob@lan.example' "$SINK/0001"
+	[ "$(tail -n 1 "$SINK/0001" | tr -d '\r')" = 'bob@lan.example' ]
+	# A table that can't be asked: nothing is queued, and the caller may try again.
+	message | { run inject bob@lan.example --canonical="socketmap:unix:$T/none:x" x@far.example; [ "$status" -eq 75 ]; }
+	[ "$(waiting)" -eq 0 ]
+}

@@ -121,13 +121,45 @@ queued() { find "$T/queue" -path '*/msg/*' -type f | wc -l; }
 	[ "$(kept)" -eq 2 ]
 }
 
-@test "bare CR and NUL are refused with a reason, nothing is sent" {
+@test "bare CR and NUL: refused in a header, or under a signature, with a reason; encoded in a body" {
 	sink
-	run -65 send b@x.example < <(printf 'From: a@b\n\na\rb\n')
+	run -65 send b@x.example < <(printf 'From: a@b\nX: a\rb\n\nx\n')
 	[[ $output == *'CR without LF'*'RFC 5321 2.3.8'* ]]
-	run -65 send b@x.example < <(printf 'From: a@b\n\na\0b\n')
+	run -65 send b@x.example < <(printf 'From: a@b\nX: a\0b\n\nx\n')
 	[[ $output == *NUL* ]]
 	[ ! -e "$T/sink/log" ]
+	run -69 send b@x.example < <(printf 'From: a@b\nContent-Type: multipart/signed; boundary=b\n\n--b\n\nx\ry\n--b\n\ns\n--b--\n')
+	[[ $output == *'5.6.3'* || $output == *signature* ]]
+	[ "$(kept)" -eq 0 ]
+	send b@x.example < <(printf 'From: a@b\n\na\rb\n')
+	send b@x.example < <(printf 'From: a@b\nContent-Type: application/x\nContent-Transfer-Encoding: binary\n\na\0\n')
+	grep -q $'^a=0Db\r$' "$T/sink/0001"
+	grep -q $'^Content-Transfer-Encoding: base64\r$' "$T/sink/0002"
+	grep -q $'^YQAK\r$' "$T/sink/0002"
+}
+
+@test "binary MIME goes out by BDAT, to the byte, where that is offered; its header must be lines with CRLF" {
+	RELAY=${BUILD:-build}/bin/mta-relay
+	"$RELAY" serve --listen=127.0.0.1:0 --ready-file="$T/ready" --hostname=two.example --domains=x.example --queue="$T/q2" 2>>"$T/err" 3>&- &
+	PIDS="${PIDS-} $!"
+	wait_for test -s "$T/ready"
+	port=$(sed -n 's/.*://p' "$T/ready" | head -n 1)
+	printf 'From: a@s.example\r\nDate: x\r\nMessage-ID: <1@x>\r\nContent-Type: application/x\r\nContent-Transfer-Encoding: binary\r\n\r\na\n\0\r.\r\n\200' >"$T/binary"
+	"$BIN/mua-send" --server="smtp://127.0.0.1:$port" --starttls=never -f a@s.example b@x.example <"$T/binary"
+	file=$(find "$T/q2" -path '*/msg/*' -type f)
+	grep -aq '^flags: binarymime$' "$file"
+	perl -e 'undef $/; open A, "<", $ARGV[0]; open B, "<", $ARGV[1]; $a = <A>; $b = <B>; exit(index($a, $b) < 0)' "$file" "$T/binary"
+	# The same into the queue of this host; and encoded where the header has other lines.
+	ln -sf "$(readlink -f "$BIN/mua-send")" "$T/sendmail"
+	printf '[mta-relay]\nqueue = %s\n' "$T/q3" >"$T/conf"
+	"$T/sendmail" -C "$T/conf" -f a@s.example b@x.example <"$T/binary"
+	file=$(find "$T/q3" -path '*/msg/*' -type f)
+	grep -aq '^flags: binarymime$' "$file"
+	rm "$file"
+	sed 's/\r$//' "$T/binary" | "$T/sendmail" -C "$T/conf" -f a@s.example b@x.example
+	file=$(find "$T/q3" -path '*/msg/*' -type f)
+	run ! grep -aq '^flags:' "$file"
+	grep -aq '^Content-Transfer-Encoding: base64' "$file"
 }
 
 @test "lines of any length and CRLF line ends stay; 20 MB go quickly" {

@@ -11,6 +11,16 @@ const struct opt relay_address_options[] = {
 	    NULL, 0 },
 	{ "sender-owners", 0, OPT_STR, AT(sender_owners), "TABLE", "which users may send as an address or @domain",
 	    NULL, 0 },
+	{ "alias-commands", 0, OPT_FLAG, AT(alias_commands), NULL, "aliases may name commands, which the MDA runs",
+	    NULL, 0 },
+	{ "alias-files", 0, OPT_FLAG, AT(alias_files), NULL, "aliases may name files, which the MDA appends to", NULL,
+	    0 },
+	{ "srs-domain", 0, OPT_STR, AT(srs_domain), "DOMAIN", "rewrites senders of mail that is sent on", NULL, 0 },
+	{ "srs-secret", 0, OPT_STR, AT(srs_secret), "FILE", "what such addresses are signed with", NULL, 0 },
+	{ 0 },
+};
+
+const struct opt relay_rewrite_options[] = {
 	{ "canonical", 0, OPT_STR, AT(canonical), "TABLE", "how addresses are written, in envelope and header", NULL,
 	    0 },
 	{ "sender-canonical", 0, OPT_STR, AT(sender_canonical), "TABLE", "the same of senders, asked first", NULL, 0 },
@@ -21,12 +31,6 @@ const struct opt relay_address_options[] = {
 	{ "masquerade-except", 0, OPT_STR, AT(masquerade_except), "TABLE", "local parts whose hosts are not", NULL, 0 },
 	{ "append-domain", 0, OPT_STR, AT(append_domain), "DOMAIN", "for addresses in the header that have none", NULL,
 	    0 },
-	{ "alias-commands", 0, OPT_FLAG, AT(alias_commands), NULL, "aliases may name commands, which the MDA runs",
-	    NULL, 0 },
-	{ "alias-files", 0, OPT_FLAG, AT(alias_files), NULL, "aliases may name files, which the MDA appends to", NULL,
-	    0 },
-	{ "srs-domain", 0, OPT_STR, AT(srs_domain), "DOMAIN", "rewrites senders of mail that is sent on", NULL, 0 },
-	{ "srs-secret", 0, OPT_STR, AT(srs_secret), "FILE", "what such addresses are signed with", NULL, 0 },
 	{ 0 },
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC
  *
- * What becomes of addresses, as far as tables say: options that serve and explain share, and the tables themselves.
- * They are opened before workers are forked and looked at again at the start of each conversation.
+ * What becomes of addresses, as far as tables say: options that serve, inject and explain share, and the tables
+ * themselves. They are opened before workers are forked and looked at again at the start of each conversation.
  */
 #ifndef MTA_RELAY_ADDRESS_OPTIONS_H
 #define MTA_RELAY_ADDRESS_OPTIONS_H
@@ -18,7 +18,8 @@ struct address_options {
 	const char *masquerade, *append_domain;
 	bool alias_commands, alias_files;
 };
-extern const struct opt relay_address_options[];
+/* Where addresses lead to; how they are written. */
+extern const struct opt relay_address_options[], relay_rewrite_options[];
 
 /* What aliases_open_allowing may allow. */
 unsigned address_aliases_allow(const struct address_options *o);

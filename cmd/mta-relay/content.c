@@ -9,6 +9,7 @@
 
 #include "base/xalloc.h"
 #include "msg/header.h"
+#include "msg/priority.h"
 
 void content_init(struct content *c)
 {
@@ -206,16 +207,12 @@ void content_put_above(struct content *c, struct span text)
 
 void content_look_field(const struct header_field *h, struct content_facts *f)
 {
-	struct span value = span_trim(h->value);
-	bool minus = span_starts(value, "-");
 	if (span_ieqs(h->name, "TLS-Required")) {
-		f->tls_optional |= span_ieqs(value, "No");
+		f->tls_optional |= span_ieqs(span_trim(h->value), "No");
 	} else if (span_ieqs(h->name, "MT-Priority")) {
-		value = span_word(&value);
-		if (minus || span_starts(value, "+"))
-			value = span_from(value, 1);
-		f->has_priority = value.n == 1 && ascii_isdigit(value.p[0]);
-		f->priority = !f->has_priority ? 0 : minus ? '0' - value.p[0] : value.p[0] - '0';
+		/* RFC 6758 3.1 4a: a single one. */
+		f->has_priority = priority_parse(h->value, &f->priority) && !f->priorities;
+		f->priorities++;
 	}
 }
 

@@ -66,9 +66,10 @@ struct content_facts {
 	unsigned received;
 	bool date, message_id, bcc;
 	bool tls_optional; /* "TLS-Required: No" (RFC 8689 3) */
-	bool has_priority; /* MT-Priority (RFC 6758 3) */
+	bool has_priority; /* MT-Priority (RFC 6758 3), one and valid */
 	int priority;
-	bool headless; /* its first line is no header field */
+	unsigned priorities; /* fields of that name */
+	bool headless;       /* its first line is no header field */
 	struct span mid;
 	struct span from_value; /* of the last From field */
 	unsigned froms;

@@ -79,8 +79,38 @@ static void test_look(void **state)
 	content_free(&c);
 }
 
+/* RFC 6758 3.1 4a: one field, and a valid one. */
+static void test_priority(void **state)
+{
+	static const struct {
+		const char *header;
+		bool has;
+		int priority;
+	} cases[] = {
+		{ "MT-Priority: -3 (low)\r\n\r\n", true, -3 },
+		{ "MT-Priority: 10\r\n\r\n", false, 0 },
+		{ "MT-Priority: 1\r\nMT-Priority: 2\r\n\r\n", false, 0 },
+		{ "MT-Priority: x\r\nMT-Priority: 2\r\n\r\n", false, 0 },
+		{ "A: b\r\n\r\nMT-Priority: 2\r\n", false, 0 },
+	};
+	struct content c;
+	struct content_facts f;
+	(void)state;
+	content_init(&c);
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		content_add(&c, span_str(cases[i].header));
+		content_look(&c, &f);
+		assert_int_equal(f.has_priority, cases[i].has);
+		if (f.has_priority)
+			assert_int_equal(f.priority, cases[i].priority);
+		content_reset(&c);
+	}
+	content_free(&c);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_spill), cmocka_unit_test(test_look) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_spill), cmocka_unit_test(test_look),
+		cmocka_unit_test(test_priority) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -319,7 +319,13 @@ static void locked_out(const struct event *e, const char *service, struct buf *b
 {
 	buf_adds(b, "client ");
 	add_client(b, e);
-	buf_addf(b, " and all of %s locked out for %" PRId64 " seconds: too many ", e->net, e->seconds);
+	if (e->user.n) {
+		buf_adds(b, ": account ");
+		add_clean(b, e->user, TEXT);
+		buf_addf(b, " closed to %s networks for %" PRId64 " seconds: too many ", e->net, e->seconds);
+	} else {
+		buf_addf(b, " and all of %s locked out for %" PRId64 " seconds: too many ", e->net, e->seconds);
+	}
 	add_clean(b, e->text, TEXT);
 	put(service, LOG_LVL_WARN, b);
 }

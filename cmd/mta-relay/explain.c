@@ -30,6 +30,7 @@ const struct opt relay_explain_options[] = {
 static const struct opt_group groups[] = {
 	{ relay_way_options, AT(way) },
 	{ relay_address_options, AT(addresses) },
+	{ relay_rewrite_options, AT(addresses) },
 	{ 0 },
 };
 

@@ -27,6 +27,10 @@ const struct opt guard_options[] = {
 	{ "recipients", 0, OPT_STR, AT(recipients), "N/TIME", "of one network", NULL, 0 },
 	{ "errors", 0, OPT_STR, AT(errors), "N/TIME", "refused commands, before a network is locked out", NULL, 0 },
 	{ "auth-failures", 0, OPT_STR, AT(auth_failures), "N/TIME", "before a network is locked out", NULL, 0 },
+	{ "account-failures", 0, OPT_STR, AT(account_failures), "N/TIME",
+	    "of one account, before it is closed to networks that its user did not come from", NULL, 0 },
+	{ "account-known", 0, OPT_DURATION, AT(account_known), "TIME",
+	    "how long such a network is remembered (default 30d)", NULL, 0 },
 	{ "lockout", 0, OPT_DURATION, AT(lockout), "TIME", "for how long", NULL, 0 },
 	{ "tarpit", 0, OPT_DURATION, AT(tarpit), "TIME", "one more before each reply that refuses", NULL, 0 },
 	{ "user-messages", 0, OPT_LIST, AT(user_messages), "N/TIME", "of a user who has authenticated; repeatable",
@@ -193,6 +197,7 @@ static int read_rates(const struct guard_settings *o, struct guard *g, struct er
 		{ "--recipients", o->recipients, &g->recipients },
 		{ "--errors", o->errors, &g->errors },
 		{ "--auth-failures", o->auth_failures, &g->auth_failures },
+		{ "--account-failures", o->account_failures, &g->account_failures },
 	};
 	for (size_t i = 0; i < sizeof rates / sizeof *rates; i++)
 		if (rate_parse(rates[i].text, rates[i].out, err) < 0)
@@ -231,7 +236,8 @@ static int read_user_rates(const struct guard_settings *o, struct guard *g, stru
 static bool needs_state(const struct guard_settings *o, const struct guard *g)
 {
 	return o->greylist || o->greet_delay || (o->dnsbl_cache && (g->clients.n || g->domains.n)) ||
-	       g->connections.n || g->messages.n || g->recipients.n || g->errors.n || g->auth_failures.n || g->users;
+	       g->connections.n || g->messages.n || g->recipients.n || g->errors.n || g->auth_failures.n ||
+	       g->account_failures.n || g->users;
 }
 
 static void guard_clean_up(struct relay_server *rs)

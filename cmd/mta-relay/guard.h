@@ -19,8 +19,8 @@ struct guard_settings {
 	const char *exempt;
 	unsigned prefix4, prefix6, max_per_network;
 	/* N/TIME */
-	const char *connections, *messages, *recipients, *errors, *auth_failures;
-	int64_t lockout, tarpit;
+	const char *connections, *messages, *recipients, *errors, *auth_failures, *account_failures;
+	int64_t lockout, tarpit, account_known;
 	/* Of users who have authenticated */
 	struct opt_list user_messages, user_recipients, user_new_recipients, user_refusals;
 	const char *user_exempt;
@@ -43,9 +43,9 @@ enum guard_beyond_do {
 #define GUARD_DEFAULTS                                                                                                 \
 	{                                                                                                              \
 		.state = GUARD_STATE_DIR, .exempt = "loopback, trust", .prefix4 = 24, .prefix6 = 64,                   \
-		.lockout = 10 * 60 * 1000, .greylist_window = 2 * GUARD_DAY, .greylist_keep = 36 * GUARD_DAY,          \
-		.greylist_auto = 5, .greet_keep = 7 * GUARD_DAY, .dnsbl_threshold = 1, .dnsbl_cache = 10 * 60 * 1000,  \
-		.dns_time = 5000                                                                                       \
+		.lockout = 10 * 60 * 1000, .account_known = 30 * GUARD_DAY, .greylist_window = 2 * GUARD_DAY,          \
+		.greylist_keep = 36 * GUARD_DAY, .greylist_auto = 5, .greet_keep = 7 * GUARD_DAY,                      \
+		.dnsbl_threshold = 1, .dnsbl_cache = 10 * 60 * 1000, .dns_time = 5000                                  \
 	}
 extern const struct opt guard_options[];
 
@@ -58,6 +58,11 @@ struct relay_session;
 struct smtp_session;
 /* Will the client be refused at once? Then nothing need be looked up about it. */
 bool guard_turns_away(struct relay_session *s, const struct smtp_session *x);
+
+struct span;
+struct err;
+/* Somebody is about to show a password for this account, named as it is filed. -1 with err, ERR_TEMP: he may not. */
+int guard_account_look(struct relay_session *s, struct span user, struct err *err);
 
 struct guard;         /* of the process; NULL: nothing is on */
 struct guard_session; /* of a conversation; NULL until it is needed */

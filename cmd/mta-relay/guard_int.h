@@ -51,7 +51,7 @@ struct guard {
 	struct state *state;
 	struct net_list *exempt; /* networks that are named */
 	bool exempt_loopback, exempt_trust;
-	struct rate connections, messages, recipients, errors, auth_failures;
+	struct rate connections, messages, recipients, errors, auth_failures, account_failures;
 };
 
 /* Who a client is to us; anew when a proxy or XCLIENT has told of another one. */
@@ -74,7 +74,8 @@ struct guard_dns_memo {
 };
 struct guard_session {
 	struct guard_client client;
-	unsigned errors; /* refused commands */
+	unsigned errors;     /* refused commands */
+	struct span account; /* whose password is being shown */
 	struct guard_dns_memo *dns;
 };
 
@@ -95,12 +96,13 @@ struct span guard_key(struct guard_key *k, const char *class, struct span a, str
 /* Adds to the class's counter of a: beyond the rate? False where nothing is known. *v (may be NULL) gets the sum. */
 bool guard_beyond(struct guard *g, const struct rate *r, const char *class, struct span a, struct state_value *v);
 
-extern const struct serve_check guard_check; /* first: what the others need */
-extern const struct serve_check limit_check; /* guard_limit.c */
-extern const struct serve_check user_check;  /* guard_user.c */
-extern const struct serve_check grey_check;  /* guard_grey.c */
-extern const struct serve_check greet_check; /* guard_greet.c */
-extern const struct serve_check dns_check;   /* guard_dns.c */
+extern const struct serve_check guard_check;   /* first: what the others need */
+extern const struct serve_check limit_check;   /* guard_limit.c */
+extern const struct serve_check account_check; /* guard_account.c */
+extern const struct serve_check user_check;    /* guard_user.c */
+extern const struct serve_check grey_check;    /* guard_grey.c */
+extern const struct serve_check greet_check;   /* guard_greet.c */
+extern const struct serve_check dns_check;     /* guard_dns.c */
 /* guard_dns.c: its options, and whether it has work. */
 int guard_dns_read(const struct guard_settings *o, struct guard *g, struct err *err);
 bool guard_dns_wanted(const struct guard *g);

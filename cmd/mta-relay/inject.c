@@ -2,7 +2,6 @@
  *
  * `mta-relay inject`: a message on stdin into the queue.
  */
-#include <errno.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,22 +15,22 @@
 #include "io/trace.h"
 #include "msg/addr.h"
 #include "msg/header.h"
+#include "mta-relay/address_options.h"
 #include "mta-relay/content.h"
 #include "mta-relay/events.h"
+#include "mta-relay/inject_text.h"
 #include "mta-relay/received.h"
 #include "mta-relay/relay.h"
+#include "mta-relay/run_generic.h"
 #include "mta-relay/spool_dir.h"
 #include "smtp/param.h"
-
-enum {
-	PIECE = 65536
-};
 
 struct inject_options {
 	const char *from, *queue, *hostname, *ret, *envid, *notify, *trace, *log_file;
 	int64_t hold_for; /* ms */
-	const char *hold_until, *by, *priority;
-	bool requiretls;
+	const char *hold_until, *by, *priority, *delimiter;
+	bool requiretls, binary;
+	struct address_options addresses;
 	int log;
 	uint64_t max_size;
 	int durability; /* enum durability */
@@ -51,6 +50,9 @@ const struct opt relay_inject_options[] = {
 	{ "notify", 0, OPT_STR, AT(notify), "LIST", "NEVER, or some of SUCCESS,FAILURE,DELAY", NULL, OPT_NO_CONFIG },
 	{ "requiretls", 0, OPT_FLAG, AT(requiretls), NULL, "only over TLS, on all hops (RFC 8689)", NULL,
 	    OPT_NO_CONFIG },
+	{ "binarymime", 0, OPT_FLAG, AT(binary), NULL, "it is binary MIME, taken to the byte (RFC 3030)", NULL,
+	    OPT_NO_CONFIG },
+	{ "delimiter", 0, OPT_STR, AT(delimiter), "CHARS", "what sets off detail in user+detail", NULL, 0 },
 	{ "hold-for", 0, OPT_DURATION, AT(hold_for), "TIME", "not to be sent before that", NULL, OPT_NO_CONFIG },
 	{ "hold-until", 0, OPT_STR, AT(hold_until), "DATE", "the same, as 2026-11-30T08:00:00Z", NULL, OPT_NO_CONFIG },
 	{ "by", 0, OPT_STR, AT(by), "SECONDS;R|N", "else return it, or notify (RFC 2852)", NULL, OPT_NO_CONFIG },
@@ -62,11 +64,17 @@ const struct opt relay_inject_options[] = {
 	{ NULL, 0, 0, 0, NULL, NULL, NULL, 0 },
 };
 
+static const struct opt_group groups[] = {
+	{ relay_rewrite_options, AT(addresses) },
+	{ 0 },
+};
+
 static const struct opts program = {
 	.prog = "mta-relay inject",
 	.synopsis = "[OPTION]... RECIPIENT... <MESSAGE",
 	.about = "Accepts the message on stdin into the queue.",
 	.table = relay_inject_options,
+	.groups = groups,
 };
 
 static int check_address(const char *text, struct arena *a, struct err *err)
@@ -147,10 +155,10 @@ static int make_envelope(
 {
 	struct span none = span_of(NULL, 0);
 	const char *from = sender(o, a);
-	/* Whether it has 8-bit content is not known yet: that 7-bit content may be said to be 8BITMIME hurts nobody. */
 	*env = (struct spool_envelope){ .from = span_str(from),
 		.ret = none,
 		.envid = none,
+		.auth = none,
 		.client = SPAN("local"),
 		.helo = none,
 		.user = none,
@@ -184,32 +192,12 @@ static void write_received(const struct inject_options *o, uid_t who, struct spo
 	buf_free(&line);
 }
 
-/* A "From " line that a mailbox put before the message is no part of it. */
-static struct span without_from_line(struct span first)
-{
-	if (span_starts(first, "From ") && span_chr(first, '\n') >= 0)
-		span_cut(&first, '\n');
-	return first;
-}
-
-struct seen {
-	uint64_t size;
-	char mid[400];
-};
-
-static void look(struct span first, struct seen *seen)
-{
-	struct header_field f;
-	if (header_find(first, "Message-ID", &f))
-		snprintf(seen->mid, sizeof seen->mid, "%.*s", SPAN_FMT(span_trim(f.value)));
-}
-
-/* What its header asks of the transport belongs to the envelope, which is written before it. */
-static void look_ahead(const struct inject_options *o, struct span first, struct spool_envelope *env)
+/* What its header asks of the transport. */
+static void look(const struct inject_options *o, struct span header, struct spool_envelope *env)
 {
 	struct content_facts facts = { 0 };
 	struct header_field f;
-	while (header_next(&first, &f))
+	while (header_next(&header, &f))
 		content_look_field(&f, &facts);
 	env->tls_optional = facts.tls_optional && !env->requiretls;
 	if (!o->priority && facts.has_priority) {
@@ -218,97 +206,99 @@ static void look_ahead(const struct inject_options *o, struct span first, struct
 	}
 }
 
-/* As much as fits, so that the first piece has the header however it was written. 1 with a piece, 0 at the end, -1 with
- * err. */
-static int read_piece(struct span *out, struct err *err)
+/* As serve writes the addresses of those who may relay; the reports name what was given. */
+static int rewrite(const struct address_tables *tables, struct arena *a, struct inject_text *t,
+    struct spool_envelope *env, struct err *err)
 {
-	static char piece[PIECE];
-	size_t len = 0;
-	ssize_t n = 1;
-	while (n > 0 && len < sizeof piece) {
-		n = read(STDIN_FILENO, piece + len, sizeof piece - len);
-		if (n < 0 && errno != EINTR)
-			return err_sys(err, "stdin");
-		len += n > 0 ? (size_t)n : 0;
-		n = n < 0 ? 1 : n;
+	const struct rewrite_rules *rules = &tables->rewrite;
+	if (!tables->rewrites)
+		return 0;
+	const char *from = generic_address(rules, a, REWRITE_SENDER, env->from, err);
+	if (!from)
+		return -1;
+	env->from = span_str(from);
+	for (size_t i = 0; i < env->n_rcpt; i++) {
+		struct spool_rcpt *r = &env->rcpt[i];
+		const char *to = generic_address(rules, a, REWRITE_RECIPIENT, r->addr, err);
+		if (!to)
+			return -1;
+		if (!span_eqs(r->addr, to))
+			r->original = r->addr;
+		r->addr = span_str(to);
 	}
-	*out = span_of(piece, len);
-	return len > 0;
+	return inject_text_rewrite(t, rules, a, err);
 }
 
-/* first: what was read already. */
-static int copy_message(
-    const struct inject_options *o, struct span first, struct spool_writer *w, struct seen *seen, struct err *err)
+static int prepare(
+    const struct inject_options *o, struct arena *a, struct inject_text *t, struct spool_envelope *env, struct err *err)
 {
-	struct span s = without_from_line(first);
-	uint64_t total = 0;
-	int rc = 1;
-	look(s, seen);
-	for (size_t n = first.n; rc > 0; n = s.n) {
-		spool_write(w, s);
-		total += n;
-		if (total > o->max_size)
-			return err_set(
-			    err, ERR_LIMIT, "the message is larger than %llu bytes", (unsigned long long)o->max_size);
-		rc = read_piece(&s, err);
-	}
-	seen->size = total;
+	struct address_tables tables;
+	if (inject_text_read(t, STDIN_FILENO, o->max_size, err) < 0 || inject_text_fit(t, o->binary, env, err) < 0 ||
+	    address_tables_open(&tables, &o->addresses, o->delimiter, err) < 0)
+		return -1;
+	int rc = rewrite(&tables, a, t, env, err);
+	address_tables_close(&tables);
+	look(o, t->head, env);
 	return rc;
 }
 
-static struct spool_writer *begin(
-    const struct inject_options *o, struct spool *s, struct span first, struct spool_envelope *env, struct err *err)
+static void tell(const char *id, const struct spool_envelope *env, const struct inject_text *t, uid_t who)
 {
-	look_ahead(o, without_from_line(first), env);
-	return spool_begin(s, env, err);
+	struct header_field f;
+	bool named = header_find(t->head, "Message-ID", &f);
+	trace_qid(id);
+	trace_why("queue", "ok", NULL, "accepted from stdin for %zu recipient%s, queued as %s", env->n_rcpt,
+	    env->n_rcpt == 1 ? "" : "s", id);
+	struct event e = { .kind = EVENT_ACCEPT,
+		.qid = id,
+		.client = "local",
+		.uid = (unsigned)who,
+		.from = env->from,
+		.rcpts = env->n_rcpt,
+		.size = t->head.n + t->body.n,
+		.mid = named ? span_trim(f.value) : SPAN(""),
+		.how = "injected" };
+	event(&e);
 }
 
-static int inject(const struct inject_options *o, struct spool_envelope *env, struct err *err)
+static int put(
+    const struct inject_options *o, const struct inject_text *t, const struct spool_envelope *env, struct err *err)
 {
 	char id[SPOOL_ID_SIZE];
-	struct seen seen = { 0 };
 	uid_t who = getuid(); /* root becomes another one */
 	/* One message is not worth a log of its own. */
 	spool_durability(o->durability == DURABILITY_LOG ? DURABILITY_LOG : DURABILITY_FILE);
-	struct span first;
-	int got = read_piece(&first, err);
-	if (got <= 0)
-		return got < 0 ? -1 : err_set(err, ERR_DATA, "the message is empty");
 	struct spool *s = spool_as_owner(o->queue, err) < 0 ? NULL : spool_open(o->queue, err);
-	struct spool_writer *w = s ? begin(o, s, first, env, err) : NULL;
+	struct spool_writer *w = s ? spool_begin(s, env, err) : NULL;
 	int rc = -1;
 	if (w) {
 		write_received(o, who, w);
-		rc = copy_message(o, first, w, &seen, err);
-		if (rc == 0)
-			rc = spool_commit(w, id, err);
-		else
-			spool_abort(w);
+		spool_write(w, t->head);
+		spool_write(w, t->body);
+		rc = spool_commit(w, id, err);
 	}
-	if (rc == 0) {
-		trace_qid(id);
-		trace_why("queue", "ok", NULL, "accepted from stdin for %zu recipient%s, queued as %s", env->n_rcpt,
-		    env->n_rcpt == 1 ? "" : "s", id);
-		struct event e = { .kind = EVENT_ACCEPT,
-			.qid = id,
-			.client = "local",
-			.uid = (unsigned)who,
-			.from = env->from,
-			.rcpts = env->n_rcpt,
-			.size = seen.size,
-			.mid = span_str(seen.mid),
-			.how = "injected" };
-		event(&e);
-	}
+	if (rc == 0)
+		tell(id, env, t, who);
 	spool_close(s);
+	return rc;
+}
+
+static int inject(const struct inject_options *o, struct arena *a, struct spool_envelope *env, struct err *err)
+{
+	struct inject_text t;
+	int rc = prepare(o, a, &t, env, err);
+	if (rc == 0)
+		rc = put(o, &t, env, err);
+	inject_text_free(&t);
 	return rc;
 }
 
 int relay_inject(int argc, char **argv)
 {
-	static struct inject_options o = {
-		.queue = RELAY_DEFAULT_QUEUE, .max_size = LIMIT_MESSAGE_DEFAULT, .durability = DURABILITY_AUTO
-	};
+	static struct inject_options o = { .queue = RELAY_DEFAULT_QUEUE,
+		.max_size = LIMIT_MESSAGE_DEFAULT,
+		.durability = DURABILITY_AUTO,
+		.delimiter = "+" };
 	struct opts own = program;
 	struct spool_envelope env;
 	struct err err = { 0 };
@@ -319,7 +309,7 @@ int relay_inject(int argc, char **argv)
 	    (events_open((enum event_format)o.log, "pickup", o.log_file, &err) < 0 ||
 		trace_open("mta-relay", "mta", o.trace, false, &err) < 0 ||
 		make_envelope(&o, argv + first, (size_t)(argc - first), a, &env, &err) < 0 ||
-		inject(&o, &env, &err) < 0)) {
+		inject(&o, a, &env, &err) < 0)) {
 		relay_complain(own.prog, &err);
 		status = err_exit_status(&err);
 	}

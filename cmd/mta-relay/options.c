@@ -35,6 +35,7 @@ const struct opt *const relay_tables[] = {
 	relay_way_options,
 	serve_esmtp_options,
 	relay_address_options,
+	relay_rewrite_options,
 	serve_address_options,
 	NULL,
 };

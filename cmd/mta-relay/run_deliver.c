@@ -10,13 +10,13 @@
 #include "msg/addr.h"
 #include "msg/header.h"
 #include "mta-relay/events.h"
-#include "mta-relay/run_wishes.h"
+#include "mta-relay/run_content.h"
 #include "mta-relay/run_generic.h"
+#include "mta-relay/run_wishes.h"
 
 enum {
 	BATCH = 100,  /* recipients of one transaction: RFC 5321 4.5.3.1.8 promises no more */
 	BATCHES = 10, /* in a row, when nobody else waits for the destination */
-	PIECE = 65536,
 	HEADER_LOOK = 262144,
 	LINES_MAX = 16 * 1024 * 1024,
 };
@@ -27,64 +27,13 @@ struct attempt {
 	struct spool_msg *m;
 	struct deliver_done *out;
 	int64_t now, began; /* seconds; microseconds */
-	uint64_t at;        /* in the content */
 	const char *tls;    /* of the conversation in which the outcomes were learnt; NULL: there was none */
-	bool begun;
-	bool ends;         /* what is recorded now is the last of this message */
-	bool unrecorded;   /* an outcome was not written */
-	struct buf *lines; /* that would say it */
-	char *piece;       /* PIECE bytes */
-	/* --generic, towards other hosts. */
-	struct span head;     /* is sent instead of the first `instead` bytes */
-	uint64_t instead;     /* 0: nothing is */
-	const char **written; /* the recipients' addresses, by the envelope's rows; NULL: their own */
+	bool ends;          /* what is recorded now is the last of this message */
+	bool unrecorded;    /* an outcome was not written */
+	struct buf *lines;  /* that would say it */
+	struct run_content content;
+	const char **written; /* by --generic, the recipients' addresses, by the envelope's rows; NULL: their own */
 };
-
-static int content_read(void *arg, struct span *out, struct err *err)
-{
-	struct attempt *x = arg;
-	x->begun = true;
-	if (x->instead && !x->at) {
-		x->at = x->instead;
-		*out = x->head;
-		return 1;
-	}
-	ssize_t n = spool_read(x->m, x->at, x->piece, PIECE, err);
-	if (n <= 0)
-		return (int)n;
-	x->at += (uint64_t)n;
-	*out = span_of(x->piece, (size_t)n);
-	return 1;
-}
-
-static void content_rewind(void *arg)
-{
-	struct attempt *x = arg;
-	x->at = 0;
-	x->begun = false;
-}
-
-static bool content_has_eightbit(void *arg)
-{
-	struct attempt *x = arg;
-	struct span piece = { 0 };
-	struct err err;
-	bool found = false;
-	content_rewind(x);
-	while (!found && content_read(x, &piece, &err) > 0)
-		found = span_eightbit(piece);
-	content_rewind(x);
-	return found;
-}
-
-/* RFC 6531 3.1: the parameter is needed when an address of the transaction or the header is not ASCII. */
-static bool header_needs_utf8(struct attempt *x)
-{
-	struct span head, body;
-	struct err err;
-	return x->m->file.env.utf8 && spool_read_head(x->m, HEADER_LOOK, &head, &err) == 0 &&
-	       span_eightbit(header_of(head, &body));
-}
 
 static const char *text_or_null(struct arena *a, struct span s)
 {
@@ -98,9 +47,10 @@ static int write_otherwise(
 	const struct spool_envelope *env = &x->m->file.env;
 	const struct rewrite_rules *rules = r->kind == ROUTE_LMTP ? NULL : routes_generic(x->d->routes);
 	struct arena *a = x->m->arena;
-	x->instead = 0;
 	x->written = NULL;
 	*from = wishes_address(a, env->from);
+	if (run_content_generic(&x->content, rules, err) < 0)
+		return -1;
 	if (!rules)
 		return 0;
 	x->written = arena_alloc(a, env->n_rcpt * sizeof(const char *));
@@ -110,27 +60,30 @@ static int write_otherwise(
 	if (!(*from = generic_address(rules, a, REWRITE_SENDER, env->from, err)))
 		return -1;
 	*from = wishes_address(a, span_str(*from));
-	return generic_head(rules, x->m, &x->head, &x->instead, err) < 0 ? -1 : 0;
+	return 0;
 }
 
 static void fill_message(struct attempt *x, const char *from, struct hop_message *msg)
 {
 	const struct spool_envelope *env = &x->m->file.env;
 	struct arena *a = x->m->arena;
-	*msg =
-	    (struct hop_message){ .rewind = content_rewind, .has_eightbit = content_has_eightbit, .begun = &x->begun };
+	*msg = (struct hop_message){ .rewind = run_content_rewind,
+		.has_eightbit = run_content_has_eightbit,
+		.begun = &x->content.begun,
+		.suit = run_content_suit };
 	msg->m = (struct smtp_message){ .from = from,
 		.ret = text_or_null(a, env->ret),
 		.envid = text_or_null(a, env->envid),
-		.utf8 = header_needs_utf8(x) || span_eightbit(span_str(from)),
+		.auth = arena_str(a, env->auth),
+		.utf8 = run_content_needs_utf8(&x->content) || span_eightbit(span_str(from)),
 		.eightbit = env->eightbit,
 		.binary = env->binary,
 		.has_priority = env->has_priority,
 		.priority = env->priority,
 		.by = { .seconds = env->by_time - x->now, .mode = env->by_mode, .trace = env->by_trace },
-		.size = x->m->file.size - x->instead + (x->instead ? x->head.n : 0),
-		.read = content_read,
-		.arg = x };
+		.size = run_content_size(&x->content),
+		.read = run_content_read,
+		.arg = &x->content };
 }
 
 /* RFC 2852 4.1.4: who wants to know how far it came, or that the promise ends here. */
@@ -315,7 +268,7 @@ static int send_batch(struct attempt *x, const struct route *r, struct hop_messa
 	}
 	msg->m.rcpt = to;
 	msg->m.n_rcpt = n;
-	content_rewind(x);
+	run_content_rewind(&x->content);
 	int rc = hop_send(x->d->hop, r, msg, &hop, &err);
 	msg->m.utf8 = utf8;
 	batch->left = rc < 0 ? 0 : left_over(to, rcpt, n);
@@ -523,17 +476,18 @@ static void trace_message(struct spool_msg *m)
 static struct attempt *begin(struct deliver *d, const char *id, struct deliver_done *out)
 {
 	static struct attempt x;
-	static char piece[PIECE];
+	static char piece[RUN_PIECE];
 	static struct buf lines;
 	struct err err = { 0 };
 	*out = (struct deliver_done){ 0 };
 	buf_init(&lines, LINES_MAX);
-	x = (struct attempt){ .d = d, .out = out, .began = spool_now(), .piece = piece, .lines = &lines };
+	x = (struct attempt){ .d = d, .out = out, .began = spool_now(), .content.piece = piece, .lines = &lines };
 	x.now = x.began / 1000000;
 	if (spool_get(d->s, id, SPOOL_SHARED, &x.m, &err) < 0) {
 		cannot_open(d, id, &err, out);
 		return NULL;
 	}
+	x.content.m = x.m;
 	if (x.m->held) {
 		spool_put(x.m);
 		return NULL;

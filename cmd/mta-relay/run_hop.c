@@ -152,9 +152,14 @@ static bool takes_as_it_is(struct hop *h, struct hop_message *m)
 static int send_client(struct hop *h, struct hop_message *m, struct err *err)
 {
 	h->sent++;
+	if (m->suit && m->suit(&m->m, smtp_client_exts(h->client), err) < 0)
+		return -1;
 	if (!takes_as_it_is(h, m))
 		return send_reencoded(h, m, err);
-	return smtp_client_send(h->client, &m->m, err);
+	/* What MAIL said of content that turned out to be 7-bit asks for nothing. */
+	struct smtp_message msg = m->m;
+	msg.eightbit = msg.eightbit && (msg.binary || smtp_client_exts(h->client) & SMTP_8BITMIME);
+	return smtp_client_send(h->client, &msg, err);
 }
 
 /* The conversation was kept from an earlier message and had ended meanwhile: nothing was said about this one. */

@@ -64,6 +64,9 @@ struct hop_message {
 	void (*rewind)(void *arg); /* m.arg */
 	bool (*has_eightbit)(void *arg);
 	const bool *begun; /* m.read was called since the last rewind */
+	/* Makes m what a server with these extensions (enum smtp_ext) is to get, before each transaction with one; an
+	 * MDA gets it as it is. -1 with err: it can't be sent now. NULL: it is the same for all. */
+	int (*suit)(struct smtp_message *m, unsigned exts, struct err *err);
 };
 int hop_send(struct hop *h, const struct route *r, struct hop_message *m, struct hop_result *out, struct err *err);
 

@@ -69,6 +69,7 @@ const struct opt_group relay_serve_groups[] = {
 	{ sasl_options, AT(sasl) },
 	{ guard_options, AT(guard) },
 	{ relay_address_options, AT(addresses) },
+	{ relay_rewrite_options, AT(addresses) },
 	{ confine_options, AT(confine) },
 	{ confine_user_options, AT(confine) },
 	{ relay_hook_options, AT(hooks) },

@@ -8,6 +8,8 @@ static enum users_result lookup(void *arg, struct span name, struct user *out, s
 {
 	struct relay_session *s = arg;
 	enum users_result rc = users_lookup(s->rs->users, s->arena, name, "", out, err);
+	if (rc != USERS_ERROR && guard_account_look(s, rc == USERS_OK ? out->name : name, err) < 0)
+		return USERS_ERROR;
 	return rc == USERS_OK && out->nologin ? USERS_UNKNOWN : rc;
 }
 

@@ -8,6 +8,7 @@ const struct serve_check *const serve_checks[] = {
 	&no_mail_check,
 	&guard_check,
 	&limit_check,
+	&account_check,
 	&greet_check,
 	&auth_check,
 	&owner_check,

@@ -73,7 +73,27 @@ static void room(struct relay_session *s, struct smtp_session *x, struct smtp_an
 		smtp_answer(a, 452, "4.3.1", "There is not enough space for the message now");
 }
 
-/* RFC 6758 4.2: the header's word counts where MAIL says nothing, and the sender is known. */
+/* RFC 4954 5: who is not authenticated has not said who submitted it. Who is may name himself, and a host that is
+ * trusted besides names anybody. */
+static void believe_submitter(struct relay_session *s, struct smtp_session *x)
+{
+	struct smtp_env *e = &x->env;
+	struct addr who;
+	bool known = x->user.n && (s->trusted || span_eq(x->user, e->auth));
+	if (!known && x->user.n && addr_parse_mailbox(e->auth, true, false, &who, e->arena))
+		known = policy_owns(&s->rs->policy, e->arena, x->user, &who) == OWNER_YES;
+	if (!known)
+		e->auth = SPAN("");
+}
+
+static void esmtp_mail(struct relay_session *s, struct smtp_session *x, struct smtp_answer *a)
+{
+	if (x->env.auth.n)
+		believe_submitter(s, x);
+	room(s, x, a);
+}
+
+/* RFC 6758 3.1 4a: the header's word counts where MAIL says nothing, and the sender is known. */
 static void header_priority(struct relay_session *s, struct smtp_session *x, struct smtp_answer *a)
 {
 	const struct content_facts *f = &s->facts;
@@ -86,7 +106,7 @@ static void header_priority(struct relay_session *s, struct smtp_session *x, str
 
 const struct serve_check esmtp_check = {
 	.name = "extensions",
-	.mail = room,
+	.mail = esmtp_mail,
 	.data = room,
 	.message = header_priority,
 };

@@ -80,6 +80,7 @@ static void fill_envelope(const struct load *l, const struct relay_target *first
 		.from = other ? first->owner : e->from,
 		.ret = first->list ? SPAN("") : e->ret,
 		.envid = first->list ? SPAN("") : e->envid,
+		.auth = first->list ? SPAN("") : e->auth,
 		.utf8 = e->utf8,
 		.eightbit = e->eightbit,
 		.binary = e->binary,

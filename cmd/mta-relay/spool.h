@@ -40,6 +40,7 @@ struct spool_envelope {
 	struct span from;    /* "" for the null reverse-path */
 	struct span ret;     /* DSN RET=: "FULL", "HDRS" */
 	struct span envid;   /* DSN ENVID= as given, xtext */
+	struct span auth;    /* who submitted it, a mailbox, where that can be believed (RFC 4954 5) */
 	bool utf8, eightbit; /* MAIL said SMTPUTF8, BODY=8BITMIME */
 	bool binary;         /* BODY=BINARYMIME: a LF alone is data */
 	bool requiretls;     /* RFC 8689: TLS, verified, on all further hops */

@@ -142,6 +142,7 @@ void spool_format_head(const struct spool_envelope *env, struct buf *out)
 	buf_adds(out, ">\n");
 	add_line("ret", env->ret, out);
 	add_line("envid", env->envid, out);
+	add_line("auth", env->auth, out);
 	add_flags(env, out);
 	add_times(env, out);
 	add_line("client", env->client, out);
@@ -306,6 +307,7 @@ static const struct {
 	{ "by", head_by, 0 },
 	{ "ret", NULL, offsetof(struct spool_envelope, ret) },
 	{ "envid", NULL, offsetof(struct spool_envelope, envid) },
+	{ "auth", NULL, offsetof(struct spool_envelope, auth) },
 	{ "client", NULL, offsetof(struct spool_envelope, client) },
 	{ "helo", NULL, offsetof(struct spool_envelope, helo) },
 	{ "user", NULL, offsetof(struct spool_envelope, user) },
@@ -356,6 +358,7 @@ int spool_parse_head(struct span text, struct arena *a, struct spool_file *out, 
 	*out = (struct spool_file){ .env = { .from = none,
 					.ret = none,
 					.envid = none,
+					.auth = none,
 					.hold = none,
 					.client = none,
 					.helo = none,

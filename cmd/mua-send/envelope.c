@@ -224,15 +224,19 @@ static void find_utf8(struct mail *m)
 		m->utf8 = field_needs_utf8(m, &f);
 }
 
-/* RFC 5321 2.3.8: what can be read as a line end by some and not by others must not travel. */
+/* RFC 5321 2.3.8: what can be read as a line end by some and not by others must not travel as text. In the body it is
+ * encoded, or sent as binary MIME. */
 static int find_needs(struct mail *m, struct span text, bool has_header, struct err *err)
 {
+	struct msg_needs header;
+	struct span body;
 	msg_scan(text, &m->needs);
+	msg_scan(has_header ? header_of(text, &body) : SPAN(""), &header);
 	m->needs.eightbit_header &= has_header;
-	if (m->needs.nul)
-		return err_set(err, ERR_DATA, "the message holds a NUL byte: RFC 5321 4.5.2 and RFC 5322 4 forbid it");
-	if (m->needs.bare_cr)
-		return err_set(err, ERR_DATA, "the message holds a CR without LF: RFC 5321 2.3.8 forbids it");
+	if (header.nul)
+		return err_set(err, ERR_DATA, "the header holds a NUL byte: RFC 5322 2.2 forbids it");
+	if (header.bare_cr)
+		return err_set(err, ERR_DATA, "the header holds a CR without LF: RFC 5321 2.3.8 forbids it");
 	return 0;
 }
 

@@ -56,6 +56,8 @@ static const char **command(const struct mail *m)
 		argv[n++] = arena_printf(a, "--notify=%s", m->rcpt.v[0].notify);
 	if (o->requiretls)
 		argv[n++] = "--requiretls";
+	if (mail_is_binary(m))
+		argv[n++] = "--binarymime";
 	if (o->hold_for)
 		argv[n++] = arena_printf(a, "--hold-for=%lldms", (long long)o->hold_for);
 	if (o->hold_until)

@@ -85,6 +85,9 @@ void mail_free(struct mail *m);
 int mail_transact(
     struct mail *m, struct smtp_client *c, struct smtp_rcpt *rcpt, size_t n, bool *begun, struct err *err);
 
+/* Can it go out as binary MIME (RFC 3030), and is that better than to encode it? Its line ends are CRLF then. */
+bool mail_is_binary(const struct mail *m);
+
 /* submit.c: to --server. direct.c: to the mail exchangers. Results stand with the recipients; -1 with err when nothing
  * could be tried at all. */
 int mail_submit(struct mail *m, struct err *err);

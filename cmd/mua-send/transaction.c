@@ -26,20 +26,53 @@ static int next_piece(void *arg, struct span *out, struct err *err)
 	return 0;
 }
 
-/* RFC 6152 3: what a server without 8BITMIME can't take is re-encoded. */
-static int downgrade(const struct mail *m, struct buf *out, struct pieces *p, struct err *err)
+bool mail_is_binary(const struct mail *m)
 {
+	return (m->needs.nul || m->needs.bare_cr) && msg_is_crlf(buf_span(&m->head));
+}
+
+/* RFC 6152 3, RFC 3030 3: what the server can't take as it is. */
+static int downgrade(const struct mail *m, unsigned exts, struct buf *out, struct smtp_message *msg, struct err *err)
+{
+	struct pieces *p = msg->arg;
+	struct msg_needs needs;
 	struct buf whole;
 	size_t n = m->head.len + m->body.n;
+	unsigned how =
+	    (exts & SMTP_8BITMIME ? (unsigned)MSG_KEEP_8BIT : 0) | (mail_is_binary(m) ? (unsigned)MSG_FROM_BINARY : 0);
 	buf_init(&whole, n + 1);
 	buf_addspan(&whole, buf_span(&m->head));
 	buf_addspan(&whole, m->body);
 	buf_init(out, 4 * n + 65536);
-	int rc = msg_downgrade(buf_span(&whole), 0, out, err);
+	int rc = msg_downgrade(buf_span(&whole), how, out, err);
 	buf_free(&whole);
+	trace_why("compose", rc ? "perm" : "ok", "6152#3", "re-encoded: %s",
+	    exts & SMTP_8BITMIME ? "the server takes lines of text only" : "the server takes 7-bit lines only");
+	if (rc < 0)
+		return -1;
+	msg_scan(buf_span(out), &needs);
+	msg->eightbit = needs.eightbit;
 	p->piece[0] = buf_span(out);
 	p->piece[1] = SPAN("");
-	trace_why("compose", rc ? "perm" : "ok", "6152#3", "re-encoded: the server takes 7-bit lines only");
+	return 0;
+}
+
+/* The content as this server can take it. */
+static int fit(const struct mail *m, unsigned exts, struct buf *out, struct smtp_message *msg, struct err *err)
+{
+	unsigned binary = SMTP_BINARYMIME | SMTP_CHUNKING;
+	bool eightbit = msg->eightbit && !(exts & SMTP_8BITMIME) && !(m->utf8 && !(exts & SMTP_UTF8));
+	bool lines = !m->needs.nul && !m->needs.bare_cr;
+	bool good_lines = lines && !m->needs.long_line;
+	if ((exts & binary) == binary && !good_lines && msg_is_crlf(buf_span(&m->head))) {
+		msg->binary = true;
+		msg->size = m->head.len + m->body.n;
+		return 0;
+	}
+	/* Nearly everybody takes lines of any length: they are worth no broken signature. */
+	int rc = lines && !eightbit ? 0 : downgrade(m, exts, out, msg, err);
+	struct pieces *p = msg->arg;
+	msg->size = msg_wire_size(p->piece[0]) + msg_wire_size(p->piece[1]);
 	return rc;
 }
 
@@ -115,7 +148,7 @@ int mail_transact(struct mail *m, struct smtp_client *c, struct smtp_rcpt *rcpt,
 {
 	unsigned exts = smtp_client_exts(c);
 	struct err why = { 0 };
-	struct buf seven;
+	struct buf encoded;
 	struct pieces p = { .piece = { buf_span(&m->head), m->body }, .begun = begun };
 	struct smtp_message msg = { .from = m->from,
 		.ret = m->ret,
@@ -129,19 +162,16 @@ int mail_transact(struct mail *m, struct smtp_client *c, struct smtp_rcpt *rcpt,
 		.priority = m->priority,
 		.read = next_piece,
 		.arg = &p };
-	buf_init(&seven, 0);
+	buf_init(&encoded, 0);
 	int rc = demand_tls(m, c, &why);
-	if (rc == 0 && msg.eightbit && !(exts & SMTP_8BITMIME) && !(m->utf8 && !(exts & SMTP_UTF8))) {
-		rc = downgrade(m, &seven, &p, &why);
-		msg.eightbit = false;
-	}
+	if (rc == 0)
+		rc = fit(m, exts, &encoded, &msg, &why);
 	if (rc < 0) {
 		decide_all(rcpt, n, &why);
-		buf_free(&seven);
+		buf_free(&encoded);
 		return 0;
 	}
-	msg.size = msg_wire_size(p.piece[0]) + msg_wire_size(p.piece[1]);
 	rc = send_all(c, &msg, rcpt, n, err);
-	buf_free(&seven);
+	buf_free(&encoded);
 	return rc;
 }

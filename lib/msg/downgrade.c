@@ -58,6 +58,18 @@ void msg_scan(struct span msg, struct msg_needs *out)
 	scan(body, out);
 }
 
+bool msg_is_crlf(struct span text)
+{
+	while (text.n) {
+		bool ended;
+		struct span line = next_line(&text, &ended);
+		ptrdiff_t cr = span_chr(line, '\r');
+		if (ended ? cr < 0 || (size_t)cr + 1 != line.n : cr >= 0)
+			return false;
+	}
+	return true;
+}
+
 size_t msg_wire_size(struct span msg)
 {
 	size_t n = msg.n;

@@ -21,6 +21,8 @@ struct msg_needs {
 	bool long_line;    /* a line over RFC 5321 4.5.3.1.6's 998 bytes */
 };
 void msg_scan(struct span msg, struct msg_needs *out);
+/* Does every CR stand before a LF, and every LF behind a CR? */
+bool msg_is_crlf(struct span text);
 /* The size with CRLF line ends, as SIZE= counts it (RFC 1870 3). */
 size_t msg_wire_size(struct span msg);
 

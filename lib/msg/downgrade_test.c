@@ -256,9 +256,23 @@ static void parameters(void **state)
 	}
 }
 
+static void test_crlf(void **state)
+{
+	static const struct {
+		const char *text;
+		bool want;
+	} cases[] = { { "", true }, { "a", true }, { "a\r\n", true }, { "a\r\n\r\n", true }, { "\n", false },
+		{ "a\r\nb\n", false }, { "a\r", false }, { "a\rb\r\n", false }, { "a\r\r\n", false } };
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+		if (msg_is_crlf(span_str(cases[i].text)) != cases[i].want)
+			fail_msg("case %zu", i);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_crlf),
 		cmocka_unit_test(needs),
 		cmocka_unit_test(table),
 		cmocka_unit_test(from_binary),

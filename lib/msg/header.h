@@ -25,6 +25,9 @@ struct span header_of(struct span msg, struct span *body);
 bool header_find(struct span msg, const char *name, struct header_field *f);
 bool header_find_nth(struct span msg, const char *name, size_t n, struct header_field *f);
 size_t header_count(struct span msg, const char *name);
+/* What follows blanks, line ends and comments (RFC 5322 3.2.2) at the beginning; a comment that is not closed is all of
+ * the rest. */
+struct span header_skip_cfws(struct span value);
 /* Appends the value without line ends, leading and trailing blanks trimmed (RFC 5322 2.2.3). */
 void header_unfold(struct span value, struct buf *out);
 /* Appends "Name: value" folded at blanks to at most 76 columns (RFC 2047 2) where it can, with CRLF or LF line ends

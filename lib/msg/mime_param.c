@@ -7,6 +7,7 @@
 
 #include "base/xalloc.h"
 #include "msg/charset.h"
+#include "msg/header.h"
 #include "msg/mime.h"
 
 enum {
@@ -44,27 +45,6 @@ static size_t quoted_length(struct span s)
 	return i < s.n ? i + 1 : s.n;
 }
 
-static size_t comment_length(struct span s)
-{
-	size_t depth = 0, i = 0;
-	for (; i < s.n; i++) {
-		if (s.p[i] == '\\')
-			i++;
-		else if (s.p[i] == '(')
-			depth++;
-		else if (s.p[i] == ')' && --depth == 0)
-			return i + 1;
-	}
-	return s.n;
-}
-
-static struct span skip_cfws(struct span s)
-{
-	while (s.n && (is_space(s.p[0]) || s.p[0] == '('))
-		s = span_from(s, s.p[0] == '(' ? comment_length(s) : 1);
-	return s;
-}
-
 /* Does a parameter begin at s? Some writers leave out the ';' before it. */
 static bool parameter_follows(struct span s)
 {
@@ -96,7 +76,7 @@ static struct span take_until(struct span *rest, const char *stops)
 		n += blanks ? blanks : 1;
 	}
 	struct span run = span_trim(span_slice(*rest, 0, n));
-	*rest = skip_cfws(span_from(*rest, n));
+	*rest = header_skip_cfws(span_from(*rest, n));
 	return run;
 }
 
@@ -111,7 +91,7 @@ static struct span take_first(struct arena *a, struct span *rest)
 			i++;
 		memcpy(p + n, rest->p, i);
 		n += i;
-		*rest = skip_cfws(span_from(*rest, i));
+		*rest = header_skip_cfws(span_from(*rest, i));
 		bool goes_on = (rest->n && rest->p[0] == '/') || (n && p[n - 1] == '/' && rest->n && rest->p[0] != ';');
 		if (!goes_on || !i)
 			break;
@@ -136,12 +116,12 @@ static struct span unquote(struct arena *a, struct span s)
 
 static struct span take_value(struct arena *a, struct span *rest)
 {
-	*rest = skip_cfws(*rest);
+	*rest = header_skip_cfws(*rest);
 	if (!rest->n || rest->p[0] != '"')
 		return take_until(rest, ";");
 	size_t n = quoted_length(*rest);
 	struct span value = unquote(a, span_slice(*rest, 0, n));
-	*rest = skip_cfws(span_from(*rest, n));
+	*rest = header_skip_cfws(span_from(*rest, n));
 	return value;
 }
 
@@ -303,12 +283,12 @@ static void join_all(struct pieces *ps, size_t bytes_max, struct mime_params *pa
 void mime_parse_params(struct arena *a, struct span value, struct span *first, struct mime_params *params)
 {
 	struct pieces ps = { .arena = a };
-	struct span rest = skip_cfws(value);
+	struct span rest = header_skip_cfws(value);
 	*first = take_first(a, &rest);
 	*params = (struct mime_params){ 0 };
 	while (rest.n) {
 		if (rest.p[0] == ';') {
-			rest = skip_cfws(span_from(rest, 1));
+			rest = header_skip_cfws(span_from(rest, 1));
 			continue;
 		}
 		struct span name = take_until(&rest, ";=");

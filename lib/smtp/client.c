@@ -277,8 +277,10 @@ struct smtp_client *smtp_client_open(struct stream *s, const struct smtp_client_
 {
 	struct smtp_client *c = client_new(s, config);
 	if (check_config(config, err) == 0 && greeting(c, err) == 0 && hello(c, err) == 0 && secure(c, err) == 0 &&
-	    (!config->auth || client_auth(c, err) == 0))
+	    (!config->auth || client_auth(c, err) == 0)) {
+		c->authenticated = config->auth;
 		return c;
+	}
 	smtp_client_close(c, true);
 	return NULL;
 }

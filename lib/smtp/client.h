@@ -100,6 +100,9 @@ struct smtp_rcpt {
 struct smtp_message {
 	const char *from;        /* reverse-path without <>, "" for the null one */
 	const char *ret, *envid; /* DSN, envid xtext encoded; NULL: none */
+	/* Who submitted it, a mailbox; "": nobody knows. Told (RFC 4954 5) to a server that we have authenticated to.
+	 * NULL: nothing is said, as by who submits it himself. */
+	const char *auth;
 	struct smtp_rcpt *rcpt;
 	size_t n_rcpt;
 	bool utf8;     /* addresses or header need SMTPUTF8 */

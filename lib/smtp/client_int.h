@@ -21,8 +21,9 @@ struct smtp_client {
 	int64_t by_min;                          /* DELIVERBY's least time for mode R */
 	char server[LIMIT_DOMAIN + 1];           /* its own name, as EHLO is answered */
 	struct buf mechs;                        /* AUTH's mechanisms, blank-separated */
-	bool alive;                              /* replies and commands are still in step */
-	bool unfinished;                         /* a transaction was left open: RSET before the next */
+	bool authenticated;
+	bool alive;      /* replies and commands are still in step */
+	bool unfinished; /* a transaction was left open: RSET before the next */
 };
 
 /* Writes one line, tracing it. secret: all of it. */

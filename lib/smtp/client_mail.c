@@ -4,6 +4,11 @@
  */
 #include "base/limits.h"
 #include "smtp/client_int.h"
+#include "smtp/param.h"
+
+enum {
+	AUTH_MAX = 490
+};
 
 /* Outside a quoted local part: nothing that could end the path, the parameter or the line. */
 bool client_path_ok(const char *path, bool utf8)
@@ -72,6 +77,16 @@ int client_check_extensions(const struct smtp_client *c, const struct smtp_messa
 	return 0;
 }
 
+/* RFC 4954 3 (7) makes room for so much; a longer one is nobody. */
+static void auth_param(const struct smtp_message *m, struct buf *line)
+{
+	struct buf xtext;
+	buf_init(&xtext, AUTH_MAX);
+	xtext_encode(span_str(m->auth), &xtext);
+	buf_addf(line, " AUTH=%s", xtext.len && !xtext.bad ? xtext.p : "<>");
+	buf_free(&xtext);
+}
+
 void client_mail_line(const struct smtp_client *c, const struct smtp_message *m, bool prdr, struct buf *line)
 {
 	unsigned exts = c->exts;
@@ -88,6 +103,8 @@ void client_mail_line(const struct smtp_client *c, const struct smtp_message *m,
 		buf_addf(line, " RET=%s", m->ret);
 	if ((exts & SMTP_DSN) && m->envid)
 		buf_addf(line, " ENVID=%s", m->envid);
+	if (c->authenticated && m->auth)
+		auth_param(m, line);
 	if (prdr)
 		buf_adds(line, " PRDR");
 	if (m->requiretls)

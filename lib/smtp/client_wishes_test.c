@@ -127,8 +127,46 @@ static void all_dialogues(void **state)
 	play_all(dialogues, sizeof dialogues / sizeof *dialogues);
 }
 
+/* RFC 4954 5: who submitted the message, to a server that knows who we are. */
+static void submitter(void **state)
+{
+	static const struct {
+		bool login;
+		const char *auth, *said;
+	} cases[] = {
+		{ true, "e=mc2@x", "MAIL FROM:<me@y> AUTH=e+3Dmc2@x\r\n" },
+		{ true, "\"a b+\"@x", "MAIL FROM:<me@y> AUTH=\"a+20b+2B\"@x\r\n" },
+		{ true, "", "MAIL FROM:<me@y> AUTH=<>\r\n" },
+		{ true, NULL, "MAIL FROM:<me@y>\r\n" },
+		{ false, "a@x", "MAIL FROM:<me@y>\r\n" },
+		{ false, "", "MAIL FROM:<me@y>\r\n" },
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct sasl_client_config auth = { .user = "u", .password = "p", .allow_plaintext = true };
+		struct smtp_client_config config = {
+			.helo = "me.example", .starttls = STARTTLS_NEVER, .auth = cases[i].login ? &auth : NULL
+		};
+		struct smtp_rcpt rcpt;
+		struct content content;
+		struct smtp_message m = one_message(&rcpt, &content);
+		struct err err = { 0 };
+		struct stream *s;
+		m.auth = cases[i].auth;
+		struct smtp_client *c =
+		    open_mem(cases[i].login ? OFFER("AUTH PLAIN") "235 yes\r\n" ONE : OFFER("AUTH PLAIN") ONE, &config,
+			&s, &err);
+		assert_non_null(c);
+		assert_int_equal(smtp_client_send(c, &m, &err), 0);
+		struct span said = stream_mem_output(s);
+		ptrdiff_t at = span_find(said, SPAN("MAIL"));
+		assert_true(at > 0 && span_starts(span_from(said, (size_t)at), cases[i].said));
+		smtp_client_close(c, false);
+	}
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(all_dialogues) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(all_dialogues), cmocka_unit_test(submitter) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

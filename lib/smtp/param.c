@@ -208,11 +208,12 @@ static int set_envid(const struct smtp_param *p, struct smtp_mail_params *out)
 	return p->has_value && p->value.n <= SMTP_ENVID_MAX && xtext_walk(p->value, NULL) ? 0 : -1;
 }
 
-/* RFC 4954 5: kept by nobody, as nobody trusts it; only its syntax is judged. */
+/* RFC 4954 5; whether it is a mailbox is for who believes it. */
 static int set_auth(const struct smtp_param *p, struct smtp_mail_params *out)
 {
-	(void)out;
-	return p->has_value && (span_eqs(p->value, "<>") || xtext_walk(p->value, NULL)) ? 0 : -1;
+	bool nobody = span_eqs(p->value, "<>");
+	out->auth = nobody ? SPAN("") : p->value;
+	return p->has_value && (nobody || xtext_walk(p->value, NULL)) ? 0 : -1;
 }
 
 static int unknown_param(const struct smtp_param *p, struct err *err)
@@ -233,7 +234,7 @@ int smtp_mail_params(const struct smtp_args *a, struct smtp_mail_params *out, st
 	enum {
 		N = sizeof known / sizeof *known
 	};
-	*out = (struct smtp_mail_params){ .ret = SPAN(""), .envid = SPAN(""), .hold = SPAN("") };
+	*out = (struct smtp_mail_params){ .ret = SPAN(""), .envid = SPAN(""), .hold = SPAN(""), .auth = SPAN("") };
 	for (size_t i = 0; i < a->n; i++) {
 		size_t k = 0;
 		while (k < N && !span_ieqs(a->v[i].name, known[k].name))

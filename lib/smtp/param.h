@@ -42,6 +42,7 @@ struct smtp_mail_params {
 	uint64_t size;
 	bool has_size, eightbit, binary, utf8, prdr, requiretls, has_priority;
 	struct span ret, envid; /* "FULL" or "HDRS"; xtext as given */
+	struct span auth;       /* xtext as given; "" for <> or none: that is the same (RFC 4954 5) */
 	int priority;           /* -9 to 9 */
 	struct smtp_by by;
 	int64_t hold_for, hold_until; /* seconds; since 1970; 0: not asked for, and never both */

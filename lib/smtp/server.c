@@ -77,9 +77,12 @@ void server_reset(struct server *sv)
 		sv->ops->reset(sv->x);
 	arena_reset(sv->txn);
 	const struct span none = SPAN("");
-	sv->x->env = (struct smtp_env){
-		.arena = sv->txn, .from = none, .from_addr = { none, none, none, none }, .ret = none, .envid = none
-	};
+	sv->x->env = (struct smtp_env){ .arena = sv->txn,
+		.from = none,
+		.from_addr = { none, none, none, none },
+		.ret = none,
+		.envid = none,
+		.auth = none };
 	sv->rcpt_cap = 0;
 	sv->prdr = sv->rcpt_refused = sv->started = sv->chunk_failed = false;
 	sv->content = sv->head = 0;

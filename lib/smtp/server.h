@@ -44,6 +44,7 @@ struct smtp_env {
 	struct span from;    /* reverse-path without <>, "" for the null one */
 	struct addr from_addr;
 	struct span ret, envid; /* DSN */
+	struct span auth;       /* RFC 4954 5, a mailbox, decoded: as claimed; "" for <> or what is none */
 	bool utf8, eightbit, binary, requiretls;
 	bool has_priority;
 	int priority;                  /* RFC 6710; 0 when nothing else was asked for, or allowed */

@@ -90,6 +90,17 @@ static void take_priority(const struct server *sv, const struct smtp_mail_params
 	env->priority = may ? p->priority : 0;
 }
 
+static void take_submitter(struct smtp_env *env, struct span xtext)
+{
+	struct addr parsed;
+	struct buf text;
+	buf_init(&text, LIMIT_SMTP_PATH);
+	if (xtext_decode(xtext, &text) && !text.bad &&
+	    addr_parse_mailbox(buf_span(&text), true, false, &parsed, env->arena))
+		env->auth = arena_span(env->arena, buf_span(&text));
+	buf_free(&text);
+}
+
 static bool take_sender(struct server *sv, struct span path, const struct smtp_mail_params *p)
 {
 	struct smtp_env *env = &sv->x->env;
@@ -101,6 +112,7 @@ static bool take_sender(struct server *sv, struct span path, const struct smtp_m
 	sv->prdr = p->prdr;
 	take_times(env, p);
 	take_priority(sv, p);
+	take_submitter(env, p->auth);
 	/* The copy is what the parts point into: the line's bytes go with the next read. */
 	env->from = arena_span(env->arena, path);
 	if (path.n && !address_ok(sv, env->from, false, &env->from_addr))

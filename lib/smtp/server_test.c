@@ -64,6 +64,8 @@ static void on_mail(struct smtp_session *x, struct smtp_answer *a)
 		buf_addf(&d->told, " size=%llu", (unsigned long long)e->size);
 	if (e->envid.n || e->ret.n)
 		buf_addf(&d->told, " envid=%.*s ret=%.*s", SPAN_FMT(e->envid), SPAN_FMT(e->ret));
+	if (e->auth.n)
+		buf_addf(&d->told, " auth=%.*s", SPAN_FMT(e->auth));
 	buf_adds(&d->told, "\n");
 	if (span_starts(e->from, "bad@"))
 		smtp_answer(a, 550, "5.7.1", "Not you");
