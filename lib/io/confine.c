@@ -237,6 +237,11 @@ bool confine_missing(struct buf *why)
 
 static bool confined;
 
+bool confine_is_on(void)
+{
+	return confined;
+}
+
 bool confine_hides(const char *path)
 {
 	int fd = confined ? open(path, O_RDONLY | O_CLOEXEC) : -1, sys = errno;
