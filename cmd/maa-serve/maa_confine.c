@@ -43,11 +43,10 @@ static void allow_mail(struct maa_confine *m, const struct maa_config *c)
 	    m->rules);
 }
 
-int maa_confine_prepare(struct maa_confine *m, const struct maa_config *c, struct err *err)
+void maa_confine_prepare(struct maa_confine *m, const struct maa_config *c)
 {
-	(void)err;
 	if (m->o->confine.mode == CONFINE_OFF)
-		return 0;
+		return;
 	confine_rules_free(m->rules);
 	m->rules = confine_rules_new();
 	confine_allow_path(m->rules, m->users, CONFINE_READ | CONFINE_REPLACED);
@@ -57,7 +56,7 @@ int maa_confine_prepare(struct maa_confine *m, const struct maa_config *c, struc
 	confine_allow_calls(m->rules, CONFINE_FURTHER | (geteuid() == 0 ? (unsigned)CONFINE_IDS : 0));
 	allow_mail(m, c);
 	m->how = (struct confine){ .mode = m->o->confine.mode, .rules = m->rules, .memory = m->o->confine.memory };
-	return 0;
+	confine_prepare(m->rules);
 }
 
 bool maa_confine_stale(struct maa_confine *m, const struct maa_config *c)

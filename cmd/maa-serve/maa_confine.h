@@ -27,7 +27,7 @@ struct maa_confine {
 /* In the parent: begins, and after broker_add for all commands ends. users: NULL or the file of c->users. */
 int maa_confine_set_up(struct maa_confine *m, const struct maa_confine_options *o, const char *users, struct err *err);
 /* The rules anew, from what the configuration and the users file say now. */
-int maa_confine_prepare(struct maa_confine *m, const struct maa_config *c, struct err *err);
+void maa_confine_prepare(struct maa_confine *m, const struct maa_config *c);
 /* Has a file changed that the rules depend on? */
 bool maa_confine_stale(struct maa_confine *m, const struct maa_config *c);
 /* In the process that is about to serve. */

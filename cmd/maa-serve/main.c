@@ -120,8 +120,7 @@ static int reload(void *arg)
 		log_err("tls-reload why=\"%s\"", err.text);
 	if (sasl_proofs_reload(&p->config.proofs, &p->o->sasl, &err) < 0)
 		log_err("reload error=%s why=\"the old certificates of users stay\"", log_quote(span_str(err.text)));
-	if (maa_confine_prepare(&p->confine, &p->config, &err) < 0)
-		log_err("reload error=%s why=\"what may be reached stays\"", log_quote(span_str(err.text)));
+	maa_confine_prepare(&p->confine, &p->config);
 	return 0;
 }
 
@@ -249,8 +248,7 @@ static int run(const struct options *o, struct err *err)
 	/* What a crash left is mended before anything is shown. */
 	if (p.config.durable == DURABLE_FILE && location_log(p.config.mail, p.config.durability, err) < 0)
 		return fail(err);
-	if (maa_confine_prepare(&p.confine, &p.config, err) < 0)
-		return fail(err);
+	maa_confine_prepare(&p.confine, &p.config);
 	int status = serve(&so, serve_one, &p, err);
 	if (err->class != ERR_NONE)
 		log_err("%s", err->text);
