@@ -236,9 +236,11 @@ bool confine_missing(struct buf *why)
 }
 
 static bool confined;
+static unsigned calls_left;
 
-bool confine_is_on(void)
+bool confine_is_on(unsigned *calls)
 {
+	*calls = calls_left;
 	return confined;
 }
 
@@ -273,6 +275,7 @@ int confine(const struct confine *c, struct err *err)
 	if (confine_landlock(c->rules, err) < 0 || confine_seccomp(c->rules, err) < 0)
 		return -1;
 	confined = true;
+	calls_left = c->rules->calls;
 	return 0;
 }
 

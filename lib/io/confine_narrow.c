@@ -81,9 +81,15 @@ static int filter(struct err *err)
 
 int confine_narrow(const struct confine_rules *r, struct err *err)
 {
-	if (!confine_is_on())
+	static bool done;
+	unsigned left;
+	if (!confine_is_on(&left))
 		return 0;
+	/* The kernel would look like one that has neither Landlock nor seccomp. */
+	if (!(left & CONFINE_FURTHER) || done)
+		return err_set(err, ERR_BUG, "this process can't be confined further");
 	if (drop_identities(err) < 0 || confine_landlock(r, err) < 0)
 		return -1;
+	done = true;
 	return confine_seccomp_works() ? filter(err) : 0;
 }
