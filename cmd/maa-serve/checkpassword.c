@@ -37,10 +37,34 @@ static int read_reply(struct arena *a, struct span asked, struct span rest, stru
 	return 0;
 }
 
-int checkpassword(
-    const char *command, struct arena *a, struct span name, struct span password, struct user *out, struct err *err)
+/* The chain's argv: CMD is the shell's, what follows it is its arguments. */
+struct chain {
+	char *script;
+	const char *argv[8];
+};
+
+static void make_chain(struct chain *c, const char *command)
+{
+	c->script = xasprintf("exec 3<&0 0</dev/null; exec %s \"$@\"", command);
+	const char *const argv[8] = { "/bin/sh", "-c", c->script, "checkpassword", "/bin/sh", "-c", reply_script,
+		NULL };
+	memcpy(c->argv, argv, sizeof argv);
+}
+
+int checkpassword_add(struct broker *b, const char *command, struct err *err)
+{
+	struct chain c;
+	make_chain(&c, command);
+	int index = broker_add(b, &(struct broker_command){ .argv = c.argv }, err);
+	free(c.script);
+	return index;
+}
+
+int checkpassword(const struct checkpassword *check, struct arena *a, struct span name, struct span password,
+    struct user *out, struct err *err)
 {
 	struct buf in, answer;
+	struct chain chain;
 	/* A NUL would move the password's border. */
 	if (memchr(name.p, 0, name.n) || memchr(password.p, 0, password.n))
 		return err_set(err, ERR_ACCESS, "NUL in name or password");
@@ -50,9 +74,13 @@ int checkpassword(
 	buf_addc(&in, '\0');
 	buf_addspan(&in, password);
 	buf_add(&in, "\0001\0", 3); /* a timestamp nobody reads */
-	char *script = xasprintf("exec 3<&0 0</dev/null; exec %s \"$@\"", command);
-	const char *argv[] = { "/bin/sh", "-c", script, "checkpassword", "/bin/sh", "-c", reply_script, NULL };
-	struct spawn sp = { .argv = argv, .in = SPAWN_PIPE, .out = SPAWN_PIPE, .errfd = SPAWN_INHERIT };
+	make_chain(&chain, check->command);
+	struct spawn sp = { .argv = chain.argv,
+		.in = SPAWN_PIPE,
+		.out = SPAWN_PIPE,
+		.errfd = SPAWN_INHERIT,
+		.broker = check->broker,
+		.index = check->index };
 	int rc = in.bad ? err_set(err, ERR_ACCESS, "name or password too long")
 			: spawn_run(&sp, buf_span(&in), &answer, CHECKPASSWORD_TIME, err);
 	/* The interface: 1 refused, 2 misused, 111 temporary, anything else is no answer. */
@@ -65,6 +93,6 @@ int checkpassword(
 	explicit_bzero(in.p, in.len);
 	buf_free(&in);
 	buf_free(&answer);
-	free(script);
+	free(chain.script);
 	return rc;
 }

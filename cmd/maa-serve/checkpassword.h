@@ -10,10 +10,19 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/span.h"
+#include "io/broker.h"
 #include "users/users.h"
 
+struct checkpassword {
+	const char *command;
+	const struct broker *broker; /* who starts it, as what; NULL: we do */
+	int index;
+};
+/* Its index, or -1 with err. */
+int checkpassword_add(struct broker *b, const char *command, struct err *err);
+
 /* 0 with out filled from the arena (name, uid, gid, home); -1: ERR_ACCESS refused, ERR_TEMP the check itself failed. */
-int checkpassword(
-    const char *command, struct arena *a, struct span name, struct span password, struct user *out, struct err *err);
+int checkpassword(const struct checkpassword *check, struct arena *a, struct span name, struct span password,
+    struct user *out, struct err *err);
 
 #endif

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "checkpassword.h"
 #include "io/trace.h"
+#include "maa_confine.h"
 #include "msg/header.h"
 
 enum {
@@ -59,7 +60,8 @@ static enum users_result lookup(void *arg, struct span name, struct user *out, s
 static bool verify_outside(void *arg, struct span name, struct span password, struct err *err)
 {
 	struct maa_session *x = arg;
-	if (checkpassword(x->c->checkpassword, x->arena, name, password, &x->user, err) < 0)
+	const struct checkpassword check = { x->c->checkpassword, x->c->broker, x->c->check };
+	if (checkpassword(&check, x->arena, name, password, &x->user, err) < 0)
 		return false;
 	x->have_ids = true;
 	return true;
@@ -146,6 +148,7 @@ static int open_store(struct maa_session *x, struct err *err)
 	}
 	if (rc == 0) {
 		maildir_limit(x->store, x->user.quota);
+		rc = maa_confine_to(x->c, path.p, err);
 	}
 	buf_free(&path);
 	return rc;

@@ -20,6 +20,8 @@
 #include "store/maildir.h"
 #include "users/users.h"
 
+struct broker;
+
 struct maa_config {
 	const char *hostname;
 	struct tls_ctx *tls;       /* NULL: no STARTTLS */
@@ -37,6 +39,9 @@ struct maa_config {
 	enum durable_mode durable;
 	enum durability durability;
 	const volatile sig_atomic_t *stopping; /* NULL: never */
+	bool confined;                         /* maa_confine.h: one user's mail after login */
+	struct broker *broker;                 /* NULL: we start commands ourselves */
+	int check;                             /* the broker's index of checkpassword */
 };
 
 struct maa_session {

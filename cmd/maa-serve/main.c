@@ -12,10 +12,12 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/opts.h"
+#include "checkpassword.h"
 #include "imap.h"
 #include "io/listen.h"
 #include "io/trace.h"
 #include "maa.h"
+#include "maa_confine.h"
 #include "pop3.h"
 
 struct options {
@@ -31,6 +33,7 @@ struct options {
 	int durability;
 	struct sasl_settings sasl;
 	struct tls_server_settings tls;
+	struct maa_confine_options confine;
 };
 
 enum {
@@ -67,7 +70,8 @@ static const struct opt table[] = {
 	{ NULL, 0, 0, 0, NULL, NULL, NULL, 0 },
 };
 
-static const struct opt_group groups[] = { { tls_server_options, AT(tls) }, { sasl_options, AT(sasl) }, { NULL, 0 } };
+static const struct opt_group groups[] = { { tls_server_options, AT(tls) }, { sasl_options, AT(sasl) },
+	{ confine_options, AT(confine.confine) }, { place_options, AT(confine.places) }, { NULL, 0 } };
 
 typedef int engine_fn(struct maa_session *x, struct err *err);
 
@@ -77,6 +81,7 @@ struct program {
 	const char *protocol;
 	const struct options *o;
 	struct net_list *proxies;
+	struct maa_confine confine;
 };
 
 static int fail(const struct err *err)
@@ -115,13 +120,22 @@ static int reload(void *arg)
 		log_err("tls-reload why=\"%s\"", err.text);
 	if (sasl_proofs_reload(&p->config.proofs, &p->o->sasl, &err) < 0)
 		log_err("reload error=%s why=\"the old certificates of users stay\"", log_quote(span_str(err.text)));
+	maa_confine_prepare(&p->confine, &p->config);
 	return 0;
 }
 
-static bool certificate_stale(void *arg, int64_t now)
+static bool stale(void *arg, int64_t now)
 {
-	const struct program *p = arg;
-	return tls_server_tend(p->config.tls, now);
+	struct program *p = arg;
+	bool files = maa_confine_stale(&p->confine, &p->config);
+	return (p->config.tls && tls_server_tend(p->config.tls, now)) || files;
+}
+
+static int worker_start(void *arg)
+{
+	struct program *p = arg;
+	struct err err = { 0 };
+	return maa_confine_worker(&p->confine, &err) < 0 ? fail(&err) : 0;
 }
 
 static int check_options(const struct options *o, struct err *err)
@@ -142,6 +156,23 @@ static int check_options(const struct options *o, struct err *err)
 	if (tls_listener && !o->tls_cert)
 		return err_set(err, ERR_USAGE, "a listener with ,tls needs --tls-cert");
 	return 0;
+}
+
+static int set_up_commands(const struct options *o, struct program *p, struct err *err)
+{
+	struct maa_config *c = &p->config;
+	if (maa_confine_set_up(&p->confine, &o->confine, o->users, err) < 0)
+		return -1;
+	c->broker = p->confine.broker;
+	c->proofs.oauth.broker = c->broker;
+	if (!c->broker)
+		return 0;
+	if (c->checkpassword && (c->check = checkpassword_add(c->broker, c->checkpassword, err)) < 0)
+		return -1;
+	if (c->proofs.oauth.command && (c->proofs.oauth.index = broker_add(c->broker,
+					    &(struct broker_command){ .command = c->proofs.oauth.command }, err)) < 0)
+		return -1;
+	return broker_launch(c->broker, err);
 }
 
 static int configure(const struct options *o, struct program *p, struct err *err)
@@ -167,6 +198,7 @@ static int configure(const struct options *o, struct program *p, struct err *err
 		.durability = o->durability == DURABILITY_AUTO && geteuid() == 0 ? DURABILITY_FILE
 										 : (enum durability)o->durability,
 		.stopping = &serve_stopping,
+		.confined = o->confine.confine.mode != CONFINE_OFF,
 	};
 	if (o->users && !(p->config.users = users_open(o->users, err)))
 		return -1;
@@ -177,7 +209,7 @@ static int configure(const struct options *o, struct program *p, struct err *err
 	p->o = o;
 	if (o->proxy && !(p->proxies = net_list_parse(o->proxy, err)))
 		return err_prefix(err, "--proxy");
-	if (sasl_proofs_set_up(&p->config.proofs, &o->sasl, o->tls_cert, err) < 0)
+	if (sasl_proofs_set_up(&p->config.proofs, &o->sasl, o->tls_cert, err) < 0 || set_up_commands(o, p, err) < 0)
 		return -1;
 	if (!o->tls_cert)
 		return 0;
@@ -196,30 +228,34 @@ static int run(const struct options *o, struct err *err)
 	static struct program p;
 	if (check_options(o, err) < 0 || configure(o, &p, err) < 0)
 		return fail(err);
-	/* LOGIN as root leaves root for good: such a process serves one conversation only. */
+	/* LOGIN leaves root, and the mail of others, for good: such a process serves one conversation only. */
+	bool once = geteuid() == 0 || p.config.confined;
 	struct serve_options so = {
 		.listen = o->listen,
 		.workers = o->workers,
 		.max_clients = o->max_clients,
 		.max_per_client = o->max_per_client,
-		.recycle = geteuid() == 0 ? 1 : 0,
+		.recycle = once ? 1 : 0,
 		.too_many = o->imap ? "* BYE [LIMIT] too many connections from your address\r\n"
 				    : "-ERR [IN-USE] too many connections from your address\r\n",
 		.ready_file = o->ready_file,
 		.reload = reload,
 		.proxies = p.proxies,
-		.stale = p.config.tls ? certificate_stale : NULL,
+		.stale = stale,
+		.worker_start = worker_start,
 	};
 	err_clear(err);
 	/* What a crash left is mended before anything is shown. */
 	if (p.config.durable == DURABLE_FILE && location_log(p.config.mail, p.config.durability, err) < 0)
 		return fail(err);
+	maa_confine_prepare(&p.confine, &p.config);
 	int status = serve(&so, serve_one, &p, err);
 	if (err->class != ERR_NONE)
 		log_err("%s", err->text);
 	durable_log_close();
 	sasl_proofs_clean_up(&p.config.proofs);
 	tls_ctx_free(p.config.tls);
+	maa_confine_clean_up(&p.confine);
 	net_list_free(p.proxies);
 	if (p.config.users)
 		users_close(p.config.users);

@@ -212,18 +212,24 @@ int broker_fd(const struct broker *b)
 	return b->fd;
 }
 
+void broker_leave(struct broker *b)
+{
+	if (b->fd >= 0)
+		close(b->fd);
+	b->fd = -1;
+}
+
 void broker_free(struct broker *b)
 {
 	if (!b)
 		return;
+	broker_leave(b);
 	for (int i = 0; i < b->n; i++) {
 		free_list(b->v[i].argv);
 		free_list(b->v[i].env);
 		free((char *)(uintptr_t)b->v[i].command);
 		free((char *)(uintptr_t)b->v[i].dir);
 	}
-	if (b->fd >= 0)
-		close(b->fd);
 	free(b);
 }
 

@@ -63,7 +63,9 @@ int broker_attach(struct broker *b, const int *only, size_t n, struct err *err);
 bool broker_alive(const struct broker *b);
 /* The channel, for a caller that looks after its descriptors; -1 when there is none. */
 int broker_fd(const struct broker *b);
-/* Closes our channel. */
+/* Closes our channel: this process asks for nothing any more. */
+void broker_leave(struct broker *b);
+/* Also frees the struct. */
 void broker_free(struct broker *b);
 
 #endif

@@ -236,6 +236,13 @@ bool confine_missing(struct buf *why)
 }
 
 static bool confined;
+static unsigned calls_left;
+
+bool confine_is_on(unsigned *calls)
+{
+	*calls = calls_left;
+	return confined;
+}
 
 bool confine_hides(const char *path)
 {
@@ -268,6 +275,7 @@ int confine(const struct confine *c, struct err *err)
 	if (confine_landlock(c->rules, err) < 0 || confine_seccomp(c->rules, err) < 0)
 		return -1;
 	confined = true;
+	calls_left = c->rules->calls;
 	return 0;
 }
 

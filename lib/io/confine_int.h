@@ -39,5 +39,7 @@ int confine_landlock(const struct confine_rules *r, struct err *err);
 bool confine_seccomp_works(void);
 void confine_filter_free(struct confine_filter *filter);
 int confine_seccomp(const struct confine_rules *r, struct err *err);
+/* Has confine() been here, and not with CONFINE_OFF? What it left. */
+bool confine_is_on(unsigned *calls);
 
 #endif

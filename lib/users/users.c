@@ -167,6 +167,20 @@ void users_close(struct users *u)
 	free(u);
 }
 
+int users_refresh(struct users *u, struct err *err)
+{
+	u->looked = clock_coarse_ms() - LOOK_MS;
+	if (!changed(u))
+		return 0;
+	return load(u, err) < 0 ? -1 : 1;
+}
+
+void users_each(const struct users *u, void (*fn)(void *arg, const struct user *row), void *arg)
+{
+	for (size_t i = 0; i < u->n; i++)
+		fn(arg, &u->row[i]);
+}
+
 static const struct user *find_row(const struct users *u, struct span name)
 {
 	uint32_t at = *find_slot(u, name);

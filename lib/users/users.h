@@ -33,6 +33,10 @@ struct users;
  * with err (ERR_CONFIG with file:line). */
 struct users *users_open(const char *path, struct err *err);
 void users_close(struct users *u);
+/* Looks now rather than at the next lookup: 1 it was read again, 0 it is as it was, -1 with err. */
+int users_refresh(struct users *u, struct err *err);
+/* All that it names, in its order; the rows are the table's. */
+void users_each(const struct users *u, void (*fn)(void *arg, const struct user *row), void *arg);
 
 enum users_result {
 	USERS_OK,

@@ -41,7 +41,7 @@ preloaded() {
 	local when=$1 what=$2
 	shift 2
 	exec env BREAKOUT_WHEN="$when" BREAKOUT="$what" BREAKOUT_OUT="$T/out" BREAKOUT_DIR="$T/outside" \
-		BREAKOUT_KEY="$T/outside/key.pem" BREAKOUT_PORT="${PORT:-1}" LD_PRELOAD="$LIB" "$@" 3>&-
+		BREAKOUT_KEY="$T/outside/key.pem" BREAKOUT_NEIGHBOUR="${NEIGHBOUR-}" BREAKOUT_RENAME="${RENAME-}" BREAKOUT_PORT="${PORT:-1}" LD_PRELOAD="$LIB" "$@" 3>&-
 }
 
 # What an attempt came to: an errno, or "try" when the process died of it.
