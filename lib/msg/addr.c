@@ -10,6 +10,7 @@
 
 #include "base/limits.h"
 #include "base/xalloc.h"
+#include "msg/header.h"
 
 enum token_kind {
 	TOKEN_END,
@@ -65,20 +66,6 @@ static size_t quoted_length(struct span s, bool *unclosed)
 	return *unclosed ? s.n : i + 1;
 }
 
-static size_t comment_length(struct span s)
-{
-	size_t depth = 1, i = 0;
-	for (; i < s.n; i++) {
-		if (s.p[i] == '\\')
-			i++;
-		else if (s.p[i] == '(')
-			depth++;
-		else if (s.p[i] == ')' && --depth == 0)
-			return i + 1;
-	}
-	return s.n;
-}
-
 /* "[...]" from its bracket; 1 when it is never closed or another one opens first: then the bracket is text. */
 static size_t literal_length(struct span s)
 {
@@ -94,7 +81,7 @@ static bool skip_blanks(struct lexer *l)
 	while (l->rest.n && (is_blank(l->rest.p[0]) || l->rest.p[0] == '(')) {
 		size_t n = 1;
 		if (l->rest.p[0] == '(') {
-			n += comment_length(span_from(l->rest, 1));
+			n = header_comment_length(l->rest);
 			size_t closed = l->rest.p[n - 1] == ')' ? 1 : 0;
 			l->comment = span_slice(l->rest, 1, n - closed);
 		}

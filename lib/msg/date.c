@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 #include "msg/date.h"
 
+#include "msg/header.h"
+
 enum {
 	DATE_BYTES = 256 /* of a value that are looked at: no date is longer, comments in front included */
 };
@@ -195,19 +197,6 @@ static void read_word(struct scan *s, struct reading *r)
 	}
 }
 
-static size_t comment_end(struct span s, size_t i)
-{
-	for (size_t depth = 0; i < s.n; i++) {
-		if (s.p[i] == '\\')
-			i++;
-		else if (s.p[i] == '(')
-			depth++;
-		else if (s.p[i] == ')' && --depth == 0)
-			return i;
-	}
-	return s.n;
-}
-
 /* Without comments, and without the blanks around ':' (RFC 5322 4.3 lets CFWS stand there). out has room for s. */
 static size_t plain_copy(struct span s, char *out)
 {
@@ -215,7 +204,7 @@ static size_t plain_copy(struct span s, char *out)
 	for (size_t i = 0; i < s.n; i++) {
 		char c = s.p[i];
 		if (c == '(') {
-			i = comment_end(s, i);
+			i += header_comment_length(span_from(s, i)) - 1;
 			c = ' ';
 		}
 		bool blank = ascii_isblank(c) || c == '\r' || c == '\n';

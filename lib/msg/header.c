@@ -172,7 +172,7 @@ void header_fold(const char *name, struct span value, const char *eol, struct bu
 	buf_adds(out, eol);
 }
 
-static size_t comment_length(struct span s)
+size_t header_comment_length(struct span s)
 {
 	size_t depth = 0;
 	for (size_t i = 0; i < s.n; i++) {
@@ -189,6 +189,6 @@ static size_t comment_length(struct span s)
 struct span header_skip_cfws(struct span s)
 {
 	while (s.n && (ascii_isblank(s.p[0]) || s.p[0] == '\r' || s.p[0] == '\n' || s.p[0] == '('))
-		s = span_from(s, s.p[0] == '(' ? comment_length(s) : 1);
+		s = span_from(s, s.p[0] == '(' ? header_comment_length(s) : 1);
 	return s;
 }

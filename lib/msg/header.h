@@ -25,6 +25,9 @@ struct span header_of(struct span msg, struct span *body);
 bool header_find(struct span msg, const char *name, struct header_field *f);
 bool header_find_nth(struct span msg, const char *name, size_t n, struct header_field *f);
 size_t header_count(struct span msg, const char *name);
+/* Of the comment (RFC 5322 3.2.2) at the start of s, which begins with '(': nested, with quoted pairs. All of s when it
+ * does not end. */
+size_t header_comment_length(struct span s);
 /* What follows blanks, line ends and comments (RFC 5322 3.2.2) at the beginning; a comment that is not closed is all of
  * the rest. */
 struct span header_skip_cfws(struct span value);

@@ -29,22 +29,6 @@ struct reader {
 	struct span first; /* what stood behind "from" */
 };
 
-/* The length of the comment at the start of s, which begins with '('; nested, with quoted pairs. All of s when it does
- * not end. */
-static size_t comment_length(struct span s)
-{
-	size_t depth = 0;
-	for (size_t i = 0; i < s.n; i++) {
-		if (s.p[i] == '\\')
-			i++;
-		else if (s.p[i] == '(')
-			depth++;
-		else if (s.p[i] == ')' && --depth == 0)
-			return i + 1;
-	}
-	return s.n;
-}
-
 /* Where the date begins: behind the last ';' that stands in no comment, or, when a comment is broken, behind the last
  * at all. -1 when there is none. */
 static ptrdiff_t date_semicolon(struct span s)
@@ -52,7 +36,7 @@ static ptrdiff_t date_semicolon(struct span s)
 	ptrdiff_t found = -1;
 	for (size_t i = 0; i < s.n; i++) {
 		if (s.p[i] == '(')
-			i += comment_length(span_from(s, i)) - 1;
+			i += header_comment_length(span_from(s, i)) - 1;
 		else if (s.p[i] == ';')
 			found = (ptrdiff_t)i;
 	}
@@ -304,7 +288,7 @@ static void read_clauses(struct reader *rd, struct span s)
 			return;
 		size_t n;
 		if (s.p[0] == '(') {
-			n = comment_length(s);
+			n = header_comment_length(s);
 			read_comment(rd, span_trim(span_slice(s, 1, n == s.n && s.p[n - 1] != ')' ? n : n - 1)));
 		} else {
 			n = word_length(s);
