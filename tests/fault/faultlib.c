@@ -3,17 +3,20 @@
  * Preloaded into programs under test, makes one of their system calls fail or kill the process. Environment:
  *   WAYPOST_FAULT=CALL:N:WHAT  the N-th CALL (from 1) to which WHAT can happen, once
  *     CALL  a name in `fits` below, a list of them with commas, or any
- *     WHAT  EIO, ENOSPC, ...: fails with that; short: half of a transfer is done; fit0, fit1, ...: what stands first,
- *           second, ... in the call's row of `fits`; kill, killafter: SIGKILL before or after the call
- *   WAYPOST_FAULT_LOG=FILE     gets "N CALL ABOUT" for each call that counts and "hit N CALL WHAT PID ABOUT" for the
- * fault; beside it FILE.count has the number, shared by all processes until it is removed WAYPOST_FAULT_IN=TEXT only in
- * processes with TEXT in their command line (the parts with blanks between) A call counts only if the kernel may give
- * that error there: EAGAIN where nothing blocks, EINTR where it waits. What counts as read and write goes to files; on
- * sockets and pipes it is recv and send.
+ *     WHAT  EIO, ENOSPC, ...: fails with that; short: half of a transfer is done; kill, killafter: SIGKILL before or
+ *           after the call; fit0, fit1, ...: what stands first, second, ... in the call's row of `fits`; list: nothing
+ *   WAYPOST_FAULT_LOG=FILE     gets "hit N CALL WHAT PID ABOUT" for the fault, and with list "N CALL PID SITE FITS
+ *           ABOUT" for each call that counts: SITE is a number for the call stack, FITS how many errors may come there;
+ *           beside it FILE.count has the number, shared by all processes until it is removed
+ *   WAYPOST_FAULT_IN=TEXT      only in processes with TEXT in their command line (the parts with blanks between)
+ * With EIO and the like a call counts only if the kernel may give that error there: EAGAIN where nothing blocks, EINTR
+ * where it waits; with the others every call does. What counts as read and write goes to files; on sockets and pipes it
+ * is recv and send.
  */
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
+#include <execinfo.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -116,6 +119,7 @@ static struct {
 	enum {
 		FAIL,
 		FIT,
+		LIST,
 		KILL,
 		KILL_AFTER
 	} what;
@@ -145,6 +149,8 @@ static void parse_what(const char *what)
 		plan.what = KILL;
 	else if (strcmp(what, "killafter") == 0)
 		plan.what = KILL_AFTER;
+	else if (strcmp(what, "list") == 0)
+		plan.what = LIST;
 	else if (sscanf(what, "fit%d", &plan.error) == 1 && plan.error >= 0 && plan.error < FITS)
 		plan.what = FIT;
 	for (size_t i = 0; plan.what == FAIL && i < sizeof names / sizeof *names; i++)
@@ -228,18 +234,27 @@ static bool row_has(const struct fit *f, int error)
 	return false;
 }
 
-/* The error that this call would get, 0: it is none of those that count. */
-static int error_for(const char *call)
+static const struct fit *row_of(const char *call)
 {
 	const struct fit *f = fits;
 	while (strcmp(f->call, call) != 0)
 		if (++f == fits + sizeof fits / sizeof *fits)
 			wrong(call);
+	return f;
+}
+
+/* Does this call count? *error: what it would get, 0 for nothing. */
+static bool counts(const char *call, bool can_again, int *error)
+{
+	const struct fit *f = row_of(call);
+	*error = 0;
 	if (plan.what == FIT)
-		return f->errors[plan.error];
-	if (plan.what == FAIL)
-		return row_has(f, plan.error) ? plan.error : 0;
-	return EIO; /* any: not used */
+		*error = f->errors[plan.error];
+	else if (plan.what == FAIL && row_has(f, plan.error))
+		*error = plan.error;
+	if (*error == EAGAIN && !can_again)
+		*error = 0;
+	return plan.what != FAIL || *error;
 }
 
 __attribute__((format(printf, 1, 2))) static void tell(const char *format, ...)
@@ -280,27 +295,56 @@ static void die(void)
 		pause();
 }
 
+/* The same for the same way to a call, whatever was loaded where. */
+static unsigned long site(void)
+{
+	void *frames[32];
+	unsigned long h = 5381;
+	int n = backtrace(frames, 32);
+	for (int i = 0; i < n; i++) {
+		Dl_info in;
+		unsigned long at = dladdr(frames[i], &in) ? (unsigned long)frames[i] - (unsigned long)in.dli_fbase : 0;
+		h = h * 1000003 ^ at;
+	}
+	return h & 0xffffffff;
+}
+
+static void list(unsigned long n, const char *call, const char *about, bool can_again)
+{
+	const struct fit *f = row_of(call);
+	unsigned long where;
+	unsigned may = 0;
+	while (may < FITS && f->errors[may] && (can_again || f->errors[may] != EAGAIN))
+		may++;
+	unsigned long armed = plan.n;
+	plan.n = 0; /* what the stack's reader does is nobody's */
+	where = site();
+	plan.n = armed;
+	tell("%lu %s %d %lx %u %.250s\n", n, call, (int)getpid(), where, may, about);
+}
+
+static void tell_hit(unsigned long n, const char *call, const char *about, int error)
+{
+	const char *what = plan.what == KILL ? "kill" : plan.what == KILL_AFTER ? "killafter" : error_name(error);
+	tell("hit %lu %s %s %d %.250s\n", n, call, what, (int)getpid(), about);
+}
+
 /* What is to happen to this call. can_again: nothing blocks there, so EAGAIN may come. */
 static struct fate fate_if(const char *call, const char *about, bool can_again)
 {
 	struct fate f = { 0, false };
-	int keep = errno;
-	if (!plan.n || !picked(call))
-		return f;
-	int error = error_for(call);
-	if (!error || (error == EAGAIN && !can_again))
+	int keep = errno, error;
+	if (!plan.n || !picked(call) || !counts(call, can_again, &error))
 		return f;
 	unsigned long n = atomic_fetch_add(plan.count, 1) + 1;
-	tell("%lu %s %.250s\n", n, call, about);
-	if (n == plan.n) {
-		const char *what = plan.what == KILL         ? "kill"
-				   : plan.what == KILL_AFTER ? "killafter"
-							     : error_name(error);
-		tell("hit %lu %s %s %d %.250s\n", n, call, what, (int)getpid(), about);
+	if (plan.what == LIST) {
+		list(n, call, about, can_again);
+	} else if (n == plan.n && (error || plan.what >= KILL)) {
+		tell_hit(n, call, about, error);
 		if (plan.what == KILL)
 			die();
 		f.after = plan.what == KILL_AFTER;
-		f.error = f.after ? 0 : error;
+		f.error = error;
 	}
 	errno = keep;
 	return f;

@@ -3,15 +3,15 @@
 #
 #   fault_setup                     in setup: finds the library, or skips
 #   fault WHAT CALL N COMMAND...    runs COMMAND once with that fault
-#   fault_each WHAT CALL SCENARIO   runs SCENARIO N for some N (FAULT_ALL=1: all; K: every K-th) up to the number of calls that can fail
-#                                   so; it runs its programs with `faulty` and checks what must hold. Fails when no
-#                                   fault was reached.
-#   fault_matrix SCENARIO           every call, every error that fits it, and both kills
+#   fault_matrix SCENARIO [CALLS]   every call with every error that fits it, and kills (fault_pick); runs SCENARIO, which runs its
+#                                   programs with `faulty` and checks what must hold. FAULT_ALL=1: all of them, else FAULT_SAMPLE.
+#   fault_each WHAT CALL SCENARIO   these calls with that fault only
 #   fault_env                       sets FAULT_ENV, words for env: the environment of the fault in hand
 #
-# FAULT_IN: only in processes with this in their command line. FAULT_SAMPLE: how many N are tried. FAULT_SEED: where to begin.
-# FAULT_REPORT: a file that gets one line for each fault that happened.
-FAULT_SAMPLE=${FAULT_SAMPLE:-3}
+# FAULT_BY_WAY=1: kills like errors, for scenarios in which chance has so much part that the n-th call is not the same twice.
+# FAULT_IN: only in processes with this in their command line. FAULT_SAMPLE: how many are tried. FAULT_SEED: which.
+# FAULT_REPORT: a file that gets one line for each fault that happened, and one for each matrix.
+FAULT_SAMPLE=${FAULT_SAMPLE:-5}
 FAULT_IN=''
 
 fault_setup() {
@@ -61,37 +61,74 @@ fault_once() {
 	[ -z "${FAULT_REPORT-}" ] || echo "$BATS_TEST_DESCRIPTION: $(fault_hit)" >>"$FAULT_REPORT"
 }
 
-fault_each() {
-	local FAULT_WHAT=$1 FAULT_CALL=$2 scenario=$3 FAULT_N=999999 FAULT_TOTAL=0 FAULT_HITS=0 step=1 failed=0
-	# Without a fault: how many there could be.
-	fault_once "$scenario" || return 1
+# Which faults are worth a run, as lines "WHAT N", of the calls that a run without a fault has listed.
+#
+# Errors: of each way to a call (its stack) the first time and the last one. What a program does about an error does not
+# depend on how often it came there before, except for the first time.
+#
+# Kills: what a killed process leaves is what its calls did before. So all that can be left is seen by killing it before each
+# call that does something (one that looks, waits or closes leaves what the next one leaves), and after its last one; and after
+# each that sends, since the peer goes on while the process only waits.
+fault_pick() {
+	awk -v by_way="${FAULT_BY_WAY-}" '
+		BEGIN {
+			split("create write pwrite send fsync fdatasync syncfs rename link unlink mkdir ftruncate fallocate lock futex mmap fork exec", c)
+			for (i in c) acts[c[i]] = 1
+		}
+		$2 in acts && !by_way { print "kill", $1; if ($2 == "send") print "killafter", $1; else last[$3] = $1 }
+		$5 > 0 { way = $2 " " $4; if (!(way in first)) first[way] = $1; final[way] = $1; fits[way] = $5 }
+		END {
+			for (p in last) print "killafter", last[p]
+			for (w in first)
+				for (e = 0; e < fits[w]; e++) {
+					print "fit" e, first[w]
+					if (final[w] != first[w]) print "fit" e, final[w]
+				}
+			for (w in first)
+				if (by_way) print "kill", first[w] "\nkillafter", first[w] "\nkill", final[w] "\nkillafter", final[w]
+		}' "$FAULT_SEEN"
+}
+
+# Without a fault: which calls there are.
+fault_list() {
+	local FAULT_WHAT=list FAULT_N=999999
+	fault_once "$1" || return 1
 	FAULT_TOTAL=$(wc -l <"$FAULT_SEEN")
 	[ "$FAULT_TOTAL" -gt 0 ] || {
-		echo "# no $FAULT_CALL that could be hit by $FAULT_WHAT${FAULT_IN:+ in $FAULT_IN}" >&2
-		return 1
-	}
-	step=${FAULT_ALL:-$((FAULT_TOTAL / FAULT_SAMPLE + 1))}
-	# Begins within the first step and never beyond the last call: one at least is tried.
-	for ((FAULT_N = RANDOM % (step < FAULT_TOTAL ? step : FAULT_TOTAL) + 1; FAULT_N <= FAULT_TOTAL; FAULT_N += step)); do
-		fault_once "$scenario" || {
-			failed=1
-			[ -n "${FAULT_ALL-}" ] || return 1
-		}
-	done
-	[ $failed -eq 0 ] || return 1
-	[ "$FAULT_HITS" -gt 0 ] || {
-		echo "# not one of $FAULT_TOTAL faults was reached ($FAULT_WHAT at $FAULT_CALL)" >&2
+		echo "# no $FAULT_CALL that could be hit${FAULT_IN:+ in $FAULT_IN}" >&2
 		return 1
 	}
 }
 
-# Sampled, some of the errors only.
+# fault_try SCENARIO < lines "WHAT N": runs it with these, or some of them.
+fault_try() {
+	local scenario=$1 FAULT_WHAT FAULT_N FAULT_HITS=0 failed=0 picked=0
+	sort -u >"$BATS_TEST_TMPDIR/picks"
+	[ -n "${FAULT_ALL-}" ] || shuf -n "$FAULT_SAMPLE" --random-source=<(yes "$RANDOM") -o "$BATS_TEST_TMPDIR/picks" "$BATS_TEST_TMPDIR/picks"
+	while read -r FAULT_WHAT FAULT_N <&4; do
+		((++picked))
+		fault_once "$scenario" || {
+			failed=1
+			[ -n "${FAULT_ALL-}" ] || return 1
+		}
+	done 4<"$BATS_TEST_TMPDIR/picks"
+	[ -z "${FAULT_REPORT-}" ] || echo "matrix: ${BATS_TEST_FILENAME##*/}: $BATS_TEST_DESCRIPTION: calls $FAULT_TOTAL, faults $picked, hit $FAULT_HITS" >>"$FAULT_REPORT"
+	[ $failed -eq 0 ] || return 1
+	[ "$FAULT_HITS" -gt 0 ] || {
+		echo "# not one of $picked faults was reached ($FAULT_CALL)" >&2
+		return 1
+	}
+}
+
 fault_matrix() {
-	local what bad=0 all=(fit0 "fit$((RANDOM % 4 + 1))" kill killafter) FAULT_SAMPLE=$((FAULT_SAMPLE / 2 + 1))
-	[ -z "${FAULT_ALL-}" ] || all=(fit0 fit1 fit2 fit3 fit4 kill killafter)
-	for what in "${all[@]}"; do
-		fault_each "$what" any "$1" || bad=1
-		[ $bad -eq 0 ] || [ -n "${FAULT_ALL-}" ] || return 1
-	done
-	return $bad
+	local FAULT_CALL=${2-any} FAULT_TOTAL=0 FAULT_HITS
+	fault_list "$1" || return 1
+	fault_pick | fault_try "$1" || return 1
+}
+
+# What is not an error of all of these calls has no effect on some, which are no hits then.
+fault_each() {
+	local what=$1 FAULT_CALL=$2 FAULT_TOTAL=0 FAULT_HITS
+	fault_list "$3" || return 1
+	awk -v what="$what" '{ print what, $1 }' "$FAULT_SEEN" | fault_try "$3"
 }

@@ -58,11 +58,11 @@ LOG_CALLS=futex,pwrite,fdatasync,syncfs,fsync,lock,rename,unlink,create,open,ftr
 @test "an LMTP server's process fails" {
 	FAULT_IN='mda-deliver'
 	sink
-	for what in kill killafter fit0; do fault_each $what $LOG_CALLS load_scenario; done
+	FAULT_BY_WAY=1 fault_matrix load_scenario $LOG_CALLS
 }
 
 @test "an SMTP server's or runner's process fails" {
 	FAULT_IN='mta-relay'
 	sink
-	for what in kill killafter fit0; do fault_each $what $LOG_CALLS load_scenario; done
+	FAULT_BY_WAY=1 fault_matrix load_scenario $LOG_CALLS
 }

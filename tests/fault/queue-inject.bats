@@ -40,9 +40,6 @@ inject_scenario() {
 }
 @test "inject: EINTR and short writes do no harm" {
 	sink
-	fault_each EINTR write inject_scenario
-	fault_each EINTR fsync inject_scenario
-	fault_each short write inject_scenario
 	rm -rf "$Q" "$SINK"/0*
 	fault EINTR fsync 1 "$RELAY" inject --queue="$Q" -f a@example.org b@example.net <"$CONTENT"
 	fault_hit
