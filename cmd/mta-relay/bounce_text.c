@@ -3,6 +3,7 @@
 
 #include "base/limits.h"
 #include "msg/addr.h"
+#include "msg/charset.h"
 #include "msg/date.h"
 #include "msg/header.h"
 #include "smtp/orcpt.h"
@@ -28,12 +29,21 @@ static void add_date(const char *name, int64_t when, struct buf *out)
 	buf_adds(out, "\r\n");
 }
 
-/* A peer's text: no control characters; what is not ASCII only where that may stand. */
+/* A peer's text: no control characters, those above 127 as little; what is not ASCII only where that may stand, and
+ * only well-formed. */
 static void add_plain(struct span s, bool utf8, struct buf *out)
 {
-	for (size_t i = 0; i < s.n; i++) {
-		unsigned char c = (unsigned char)s.p[i];
-		buf_addc(out, c < ' ' || c == 0x7f ? ' ' : c > 0x7f && !utf8 ? '?' : s.p[i]);
+	uint32_t c;
+	for (size_t n; s.n; s = span_from(s, n)) {
+		n = utf8 ? utf8_decode(s.p, s.n, &c) : 0;
+		unsigned char first = (unsigned char)s.p[0];
+		if (first < 0x80)
+			buf_addc(out, first < ' ' || first == 0x7f ? ' ' : s.p[0]);
+		else if (!n || c < 0xa0)
+			buf_addc(out, '?');
+		else
+			buf_add(out, s.p, n);
+		n = n ? n : 1;
 	}
 }
 

@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "mta-relay/events.h"
+#include "msg/charset.h"
 
 enum {
 	LINE = 2000,
@@ -23,12 +24,18 @@ static const char *tag(const char *part)
 	return name;
 }
 
-/* Control characters as '?'; UTF-8 is an address's right. */
+/* Control characters as '?', also those above 127 that a terminal obeys; UTF-8 is an address's right. */
 static void add_clean(struct buf *b, struct span s, size_t max)
 {
-	for (size_t i = 0; i < s.n && i < max; i++) {
-		unsigned char c = (unsigned char)s.p[i];
-		buf_addc(b, c < 32 || c == 127 ? '?' : (char)c);
+	uint32_t c;
+	s = span_slice(s, 0, max);
+	for (size_t n; s.n; s = span_from(s, n)) {
+		n = utf8_decode(s.p, s.n, &c);
+		if (!n || c < 32 || (c >= 127 && c < 160))
+			buf_addc(b, '?');
+		else
+			buf_add(b, s.p, n);
+		n = n ? n : 1;
 	}
 }
 
