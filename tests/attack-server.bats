@@ -188,6 +188,7 @@ sequences() {
 }
 
 @test "a list that is written to again and again leads to so many only, and costs no memory" {
+	# shellcheck disable=SC2046
 	{ printf 'list: m0@far.example' && printf ',\n m%d@far.example' $(seq 9989); } >"$T/aliases"
 	server --aliases="$T/aliases" --vrfy=yes
 	{
