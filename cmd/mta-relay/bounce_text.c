@@ -29,22 +29,14 @@ static void add_date(const char *name, int64_t when, struct buf *out)
 	buf_adds(out, "\r\n");
 }
 
-/* A peer's text: no control characters, those above 127 as little; what is not ASCII only where that may stand, and
- * only well-formed. */
+/* A peer's text: no control characters; what is not ASCII only where that may stand. */
 static void add_plain(struct span s, bool utf8, struct buf *out)
 {
-	uint32_t c;
-	for (size_t n; s.n; s = span_from(s, n)) {
-		n = utf8 ? utf8_decode(s.p, s.n, &c) : 0;
-		unsigned char first = (unsigned char)s.p[0];
-		if (first < 0x80)
-			buf_addc(out, first < ' ' || first == 0x7f ? ' ' : s.p[0]);
-		else if (!n || c < 0xa0)
-			buf_addc(out, '?');
-		else
-			buf_add(out, s.p, n);
-		n = n ? n : 1;
-	}
+	size_t at = out->len;
+	utf8_append_shown(out, s, '?');
+	for (size_t i = at; i < out->len && !utf8; i++)
+		if ((unsigned char)out->p[i] > 0x7f)
+			out->p[i] = '?';
 }
 
 static void add_field(

@@ -27,16 +27,7 @@ static const char *tag(const char *part)
 /* Control characters as '?', also those above 127 that a terminal obeys; UTF-8 is an address's right. */
 static void add_clean(struct buf *b, struct span s, size_t max)
 {
-	uint32_t c;
-	s = span_slice(s, 0, max);
-	for (size_t n; s.n; s = span_from(s, n)) {
-		n = utf8_decode(s.p, s.n, &c);
-		if (!n || c < 32 || (c >= 127 && c < 160))
-			buf_addc(b, '?');
-		else
-			buf_add(b, s.p, n);
-		n = n ? n : 1;
-	}
+	utf8_append_shown(b, span_slice(s, 0, max), '?');
 }
 
 /* "from=<a@b>"; a quoted local part may hold what would end it early. */
