@@ -153,6 +153,46 @@ clean() { # FILE
 	perl -0777 -ne 's/\A(X-[A-Z][a-z]*:.*\n)*\n?//; exit(/\r(?!\n)|(?<!\r)\n|\0/ ? 1 : 0)' "$1"
 }
 
+@test "relaying to one that lies: what is no reply delivers nothing, and no byte of it is a line of ours" {
+	liars <<-'S'
+		ahead ehlo say 250-liar.example\r\n250 PIPELINING\r\n ; deferred
+		ahead mail say 250 ok\r\n250 ok\r\n354 go\r\n250 kept\r\n
+		ahead-clear mail say 250 ok\r\n250 ok\r\n354 go\r\n250 kept\r\n ; deferred
+		code-000 rcpt say 000 what\r\n ; deferred
+		code-199 dot say 199 what\r\n ; deferred
+		code-999 rcpt say 999 what\r\n ; deferred
+		data-250 data say 250 kept\r\n ; deferred
+		limits ehlo say 250-liar.example\r\n250-LIMITS RCPTMAX=0 MAILMAX=99999999999999999999 RCPTDOMAINMAX=-1 =\r\n250 SIZE\r\n ; relayed
+		size-1 ehlo say 250-liar.example\r\n250 SIZE 1\r\n ; failed
+		status-4 rcpt say 550 4.2.2 contradiction\r\n ; failed
+		status-5 rcpt say 450 5.2.2 contradiction\r\n ; deferred
+		text rcpt say 550-5.1.1 a\x1b[31m\x9b\xc2\x9b\xff\xe2\x80\xae<b@c>\r\n550-\r\n550 --=_x\r\n ; failed
+		utf8 ehlo say 250-liar.example\r\n250-8BITMIME\r\n250 SMTPUTF8\r\n ; failed
+		utf8 rcpt say 550 5.1.1 a\xff\xc2\x9b\xc3\xbc<b@c>\r\n
+	S
+	sink --ext=SMTPUTF8 --ext=8BITMIME
+	relay=$PORT
+	while read -r name port; do
+		rcpt=user@there.example
+		[[ $name != utf8* ]] || rcpt=$'\xc3\xbcser@there.example'
+		message "$name" | "$RELAY" inject --queue="$T/q-$name" --hostname=us.example -f sender@far.example "$rcpt"
+		# One after the other: the report is for another next hop.
+		timeout 60 "$RELAY" run --once --now --queue="$T/q-$name" --hostname=us.example --routes=<(echo "there.example smtp://127.0.0.1:$port") \
+			--smarthost="smtp://127.0.0.1:$relay" 2>"$T/run" || true
+		cat "$T/run" >>"$T/log"
+		echo "$name $(sed -n 's/.* to="[^ ]*ser@there.example.* status=\([a-z]*\).*/\1/p' "$T/run")"
+	done <"$LIAR/ports" | sort >"$LIAR/got"
+	diff "$LIAR/want" "$LIAR/got"
+	run ! grep -aP '[\x00-\x08\x0b-\x1f\x7f-\xff]' "$T/log"
+	# The reports: ASCII or well-formed UTF-8, the status in the class of what was done.
+	[ "$(kept)" -eq 4 ]
+	for f in "$SINK"/0*; do iconv -f utf-8 -t utf-16 "$f" >/dev/null; done
+	run ! grep -rP '[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]' "$SINK" --include='0*'
+	[ "$(grep -la '^Status: 5' "$SINK"/0* | wc -l)" -eq 4 ]
+	grep -qa '^Diagnostic-Code: smtp; 550 5.1.1 a?\[31m???????<b@c>' "$SINK"/0*
+	grep -qa $'^Diagnostic-Code: smtp; 550 5.1.1 a??\xc3\xbc<b@c>' "$SINK"/0*
+}
+
 @test "SMUG29: what is queued, injected or submitted leaves with CRLF line ends only, dots doubled" {
 	sink
 	poison injected | inject sender@far.example user@there.example

@@ -3,6 +3,7 @@
 
 #include "base/limits.h"
 #include "msg/addr.h"
+#include "msg/charset.h"
 #include "msg/date.h"
 #include "msg/header.h"
 #include "smtp/orcpt.h"
@@ -31,10 +32,11 @@ static void add_date(const char *name, int64_t when, struct buf *out)
 /* A peer's text: no control characters; what is not ASCII only where that may stand. */
 static void add_plain(struct span s, bool utf8, struct buf *out)
 {
-	for (size_t i = 0; i < s.n; i++) {
-		unsigned char c = (unsigned char)s.p[i];
-		buf_addc(out, c < ' ' || c == 0x7f ? ' ' : c > 0x7f && !utf8 ? '?' : s.p[i]);
-	}
+	size_t at = out->len;
+	utf8_append_shown(out, s, '?');
+	for (size_t i = at; i < out->len && !utf8; i++)
+		if ((unsigned char)out->p[i] > 0x7f)
+			out->p[i] = '?';
 }
 
 static void add_field(

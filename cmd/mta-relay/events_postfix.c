@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "mta-relay/events.h"
+#include "msg/charset.h"
 
 enum {
 	LINE = 2000,
@@ -23,13 +24,10 @@ static const char *tag(const char *part)
 	return name;
 }
 
-/* Control characters as '?'; UTF-8 is an address's right. */
+/* Control characters as '?', also those above 127 that a terminal obeys; UTF-8 is an address's right. */
 static void add_clean(struct buf *b, struct span s, size_t max)
 {
-	for (size_t i = 0; i < s.n && i < max; i++) {
-		unsigned char c = (unsigned char)s.p[i];
-		buf_addc(b, c < 32 || c == 127 ? '?' : (char)c);
-	}
+	utf8_append_shown(b, span_slice(s, 0, max), '?');
 }
 
 /* "from=<a@b>"; a quoted local part may hold what would end it early. */

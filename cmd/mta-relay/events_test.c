@@ -41,9 +41,11 @@ static const struct {
 	    "smtpd: timeout after CONNECT from mx.example[192.0.2.1]\nsmtpd: disconnect from mx.example[192.0.2.1]\n" },
 	{ { EVENT_AUTH, CLIENT, .user = SPAN("joe"), .mech = SPAN("PLAIN") },
 	    "auth ok client=192.0.2.1 name=mx.example user=\"joe\" mech=\"PLAIN\"\n", "" },
-	{ { EVENT_AUTH_FAILED, CLIENT, .user = SPAN("j\"oe"), .mech = SPAN("LOGIN"), .text = SPAN("wrong\npassword") },
-	    "auth failed client=192.0.2.1 name=mx.example user=\"j\\\"oe\" mech=\"LOGIN\" why=\"wrong\\x0apassword\"\n",
-	    "smtpd: warning: mx.example[192.0.2.1]: SASL LOGIN authentication failed: wrong?password, "
+	{ { EVENT_AUTH_FAILED, CLIENT, .user = SPAN("j\"oe"), .mech = SPAN("LOGIN"),
+	      .text = SPAN("wrong\npass\xc2\x9bw\xc3\xb6rd\xff") },
+	    "auth failed client=192.0.2.1 name=mx.example user=\"j\\\"oe\" mech=\"LOGIN\" "
+	    "why=\"wrong\\x0apass\\xc2\\x9bw\\xc3\\xb6rd\\xff\"\n",
+	    "smtpd: warning: mx.example[192.0.2.1]: SASL LOGIN authentication failed: wrong?pass?w\xc3\xb6rd?, "
 	    "sasl_username=j\"oe\n" },
 	{ { EVENT_REFUSE, CLIENT, .stage = "RCPT", .code = 550, .enh = "5.1.1", .from = SPAN("a@b"), .to = SPAN("c@d"),
 	      .helo = SPAN("h"), .proto = "ESMTP", .text = SPAN("<c@d>: no such user here") },

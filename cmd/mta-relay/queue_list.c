@@ -14,10 +14,11 @@ enum {
 /* What a peer sent, for a terminal: control characters could do things to it. */
 static void put_plain(struct span s, FILE *out)
 {
-	for (size_t i = 0; i < s.n; i++) {
-		unsigned char c = (unsigned char)s.p[i];
-		fputc(c < ' ' || c == 0x7f ? '?' : c, out);
-	}
+	struct buf b;
+	buf_init(&b, SIZE_MAX / 4);
+	utf8_append_shown(&b, s, '?');
+	fwrite(b.p, 1, b.len, out);
+	buf_free(&b);
 }
 
 static void put_age(int64_t age, FILE *out)

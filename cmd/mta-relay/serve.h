@@ -105,6 +105,7 @@ struct relay_session {
 	struct content_facts facts; /* of the message whose end was reached */
 	char id[SPOOL_ID_SIZE];     /* of the transaction, and of the message that it becomes */
 	struct serve_change change; /* what checks made of it */
+	size_t targets;             /* that the transaction's recipients lead to so far */
 };
 
 /* serve_session.c: conn_fn's work; the exit status. */

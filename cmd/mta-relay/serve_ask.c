@@ -20,21 +20,21 @@ static bool allowed(const struct smtp_session *x)
 }
 
 /* "user", "user@domain" or either in brackets: RFC 5321 3.5.1. */
-static bool find(struct smtp_session *x, struct span what, struct relay_targets *t, struct smtp_answer *a)
+static bool find(
+    struct relay_session *s, struct arena *arena, struct span what, struct relay_targets *t, struct smtp_answer *a)
 {
-	struct relay_session *s = x->arg;
 	struct smtp_env_rcpt r = { .notify = SPAN(""), .orcpt = SPAN("") };
 	what = span_trim(what);
 	if (span_starts(what, "<") && span_ends(what, ">"))
 		what = span_slice(what, 1, what.n - 1);
 	struct span here = domains_first(s->rs->domains);
 	bool bare = span_chr(what, '@') < 0 && here.n;
-	r.text = bare ? span_str(arena_printf(s->arena, "%.*s@%.*s", SPAN_FMT(what), SPAN_FMT(here)))
-		      : arena_span(s->arena, what);
-	if (what.n > LIMIT_SMTP_PATH || !addr_parse_mailbox(r.text, true, false, &r.addr, s->arena))
+	r.text =
+	    bare ? span_str(arena_printf(arena, "%.*s@%.*s", SPAN_FMT(what), SPAN_FMT(here))) : arena_span(arena, what);
+	if (what.n > LIMIT_SMTP_PATH || !addr_parse_mailbox(r.text, true, false, &r.addr, arena))
 		smtp_answer(a, 501, "5.1.3", "That is no mail address");
 	else
-		policy_rcpt(&s->rs->policy, s->arena, &(struct relay_client){ 0 }, &r, t, a);
+		policy_rcpt(&s->rs->policy, arena, &(struct relay_client){ 0 }, &r, t, a);
 	return !a->code;
 }
 
@@ -44,20 +44,29 @@ static bool is_alias(const struct relay_targets *t)
 }
 
 /* 252 where only the MDA, or another host, knows. */
+static void answer_vrfy(const struct relay_session *s, const struct relay_targets *t, struct smtp_answer *a)
+{
+	const struct relay_target *to = &t->v[0];
+	struct span name = span_slice(is_alias(t) ? to->original : span_str(to->addr), 0, 300);
+	bool known = is_alias(t) || (to->local && s->rs->users);
+	if (known)
+		smtp_answer(a, 250, "2.1.5", "<%.*s>", SPAN_FMT(name));
+	else
+		smtp_answer(
+		    a, 252, "2.1.5", "<%.*s> is taken, and whether it exists is known elsewhere", SPAN_FMT(name));
+}
+
+/* What a list leads to is kept for the answer only: it may be asked for again and again. */
 void ask_vrfy(struct smtp_session *x, struct span what, struct smtp_answer *a)
 {
 	struct relay_session *s = x->arg;
 	struct relay_targets t = { 0 };
-	if (!allowed(x) || !find(x, what, &t, a))
+	if (!allowed(x))
 		return;
-	const struct relay_target *to = &t.v[0];
-	struct span name = is_alias(&t) ? to->original : span_str(to->addr);
-	bool known = is_alias(&t) || (to->local && s->rs->users);
-	if (known)
-		smtp_answer(a, 250, "2.1.5", "<%.*s>", (int)(name.n > 300 ? 300 : name.n), name.p);
-	else
-		smtp_answer(a, 252, "2.1.5", "<%.*s> is taken, and whether it exists is known elsewhere",
-		    (int)(name.n > 300 ? 300 : name.n), name.p);
+	struct arena *arena = arena_new();
+	if (find(s, arena, what, &t, a))
+		answer_vrfy(s, &t, a);
+	arena_free(arena);
 }
 
 void ask_expn(struct smtp_session *x, struct span what, struct buf *lines, struct smtp_answer *a)
@@ -67,12 +76,12 @@ void ask_expn(struct smtp_session *x, struct span what, struct buf *lines, struc
 		smtp_answer(a, 502, "5.7.0", "Lists are not expanded");
 		return;
 	}
-	if (!find(x, what, &t, a))
-		return;
-	if (!is_alias(&t))
+	struct arena *arena = arena_new();
+	if (find(x->arg, arena, what, &t, a) && !is_alias(&t))
 		smtp_answer(a, 550, "5.1.1", "That is no list");
 	for (size_t i = 0; i < t.n && !a->code; i++)
 		buf_addf(lines, "<%s>\n", t.v[i].addr);
+	arena_free(arena);
 }
 
 struct wake {

@@ -17,6 +17,7 @@ enum {
 	LIMIT_DOMAIN = 255,             /* RFC 5321 4.5.3.1.2 */
 	LIMIT_SMTP_PATH = 1024,         /* RFC 5321 4.5.3.1.3 asks 256; UTF-8 addresses are longer in bytes */
 	LIMIT_SMTP_RCPT = 1000,         /* RFC 5321 4.5.3.1.8 asks 100; default of an option */
+	LIMIT_SMTP_TARGETS = 50000,     /* whom one transaction's recipients may lead to, before no more is taken */
 	LIMIT_SMTP_JUNK_COMMANDS = 100,
 	LIMIT_SMTP_ERRORS = 20,
 	LIMIT_SMTP_PUT_OFF =

@@ -20,6 +20,9 @@ void charset_append_1252(struct buf *out, unsigned char byte);
 bool utf8_valid(struct span s);
 /* Decodes one character at p; returns its length (1 to 4), or 0 when malformed or n == 0. */
 size_t utf8_decode(const char *p, size_t n, uint32_t *out);
+/* Appends a peer's text for a person or a log: `otherwise` for each control (C0, DEL, and C1, which terminals obey as
+ * well) and for each byte that is no UTF-8. */
+void utf8_append_shown(struct buf *out, struct span s, char otherwise);
 void utf8_append(struct buf *out, uint32_t c);
 
 #endif

@@ -265,6 +265,10 @@ static void utf8(void **state)
 		assert_int_equal(back, none ? 0xfffd : c);
 	}
 	buf_free(&out);
+	buf_init(&out, 100);
+	utf8_append_shown(&out, span_of("a\0b\n\x1b\x7f\xc2\x80\xc2\x9f\xc2\xa0\xff\xc3\xa4\xc3", 16), '?');
+	assert_string_equal(out.p, "a?b?????\xc2\xa0?\xc3\xa4?");
+	buf_free(&out);
 }
 
 int main(void)

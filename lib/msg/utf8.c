@@ -34,6 +34,19 @@ bool utf8_valid(struct span s)
 	return true;
 }
 
+void utf8_append_shown(struct buf *out, struct span s, char otherwise)
+{
+	uint32_t c;
+	for (size_t n; s.n; s = span_from(s, n)) {
+		n = utf8_decode(s.p, s.n, &c);
+		if (!n || c < 0x20 || (c >= 0x7f && c < 0xa0))
+			buf_addc(out, otherwise);
+		else
+			buf_add(out, s.p, n);
+		n = n ? n : 1;
+	}
+}
+
 void utf8_append(struct buf *out, uint32_t c)
 {
 	char p[4];

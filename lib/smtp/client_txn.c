@@ -460,6 +460,13 @@ static int deliver_chunk(struct txn *t, struct err *err)
 	return hear_final(t, err);
 }
 
+/* A reply that came along with the one to DATA would be taken for the message's, which it can't be. The look costs
+ * nothing where there is none. */
+static int check_ahead(struct txn *t, struct err *err)
+{
+	return stream_has_input(t->c->s) ? heard_too_early(t, err) : 0;
+}
+
 static int deliver(struct txn *t, struct err *err)
 {
 	int code = t->c->reply.code;
@@ -476,6 +483,8 @@ static int deliver(struct txn *t, struct err *err)
 		decide_all(t, ACCEPTED);
 		return 0;
 	}
+	if (check_ahead(t, err) < 0)
+		return -1;
 	if (!t->accepted)
 		return say_lone_dot(t, err);
 	return say_content(t, err) < 0 || hear_final(t, err) < 0 ? -1 : 0;
