@@ -101,12 +101,19 @@ bool guard_exempts(void *relay_server, const struct net_addr *a)
 static void fill_client(const struct relay_session *s, const struct smtp_session *x, struct guard_client *c)
 {
 	const struct relay_server *rs = s->rs;
-	*c = (struct guard_client){ 0 };
+	*c = (struct guard_client){ .renamed = s->renamed };
 	snprintf(c->ip, sizeof c->ip, "%s", x->peer_ip);
 	if (!net_addr_parse(c->ip, 0, &c->addr))
 		c->addr.len = 0;
 	guard_network(&c->addr, rs->o.guard.prefix4, rs->o.guard.prefix6, c->net);
-	c->exempt = !c->addr.len || address_exempt(rs, &c->addr) || (rs->guard->exempt_trust && s->trusted);
+	/* A proxy that can't tell whose conversation it brings must not be a way around the limits: all such are one
+	 * network. The proxy itself has none, as it may name anybody. */
+	bool unknown = s->renamed && !c->addr.len;
+	bool proxy = !s->renamed && rs->clients.xclient && net_list_match(rs->clients.xclient, &c->addr);
+	if (unknown)
+		memcpy(c->net, "unknown", 8);
+	c->exempt = proxy || (!c->addr.len && !unknown) || address_exempt(rs, &c->addr) ||
+		    (rs->guard->exempt_trust && s->trusted);
 }
 
 struct guard_session *guard_session(struct relay_session *s, const struct smtp_session *x)
@@ -115,7 +122,7 @@ struct guard_session *guard_session(struct relay_session *s, const struct smtp_s
 		return NULL;
 	if (!s->guard)
 		s->guard = arena_alloc(s->arena, sizeof *s->guard);
-	if (strcmp(s->guard->client.ip, x->peer_ip) != 0)
+	if (strcmp(s->guard->client.ip, x->peer_ip) != 0 || s->guard->client.renamed != s->renamed)
 		fill_client(s, x, &s->guard->client);
 	return s->guard;
 }
