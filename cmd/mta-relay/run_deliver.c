@@ -45,7 +45,8 @@ static int write_otherwise(
     struct attempt *x, const struct route *r, const size_t *rcpt, size_t n, const char **from, struct err *err)
 {
 	const struct spool_envelope *env = &x->m->file.env;
-	const struct rewrite_rules *rules = r->kind == ROUTE_LMTP ? NULL : routes_generic(x->d->routes);
+	bool ours = r->kind == ROUTE_LMTP || env->next_hop.n;
+	const struct rewrite_rules *rules = ours ? NULL : routes_generic(x->d->routes);
 	struct arena *a = x->m->arena;
 	x->written = NULL;
 	*from = wishes_address(a, env->from);
@@ -345,7 +346,7 @@ static size_t select_rcpts(
 		struct route r;
 		if (spool_state_final(x->m->file.state[i].last.state))
 			continue;
-		route_find(x->d->routes, x->m->arena, x->m->file.env.from, x->m->file.env.rcpt[i].addr, &r);
+		wishes_find(x->d->routes, x->m->arena, &x->m->file.env, i, &r);
 		if (strcmp(r.key, job->key) != 0)
 			continue;
 		if (n == max) {
