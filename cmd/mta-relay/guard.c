@@ -15,8 +15,12 @@
 
 const struct opt guard_options[] = {
 	{ "state", 0, OPT_STR, AT(state), "DIR", "what is remembered about clients and users", NULL, 0 },
-	{ "shared-state", 0, OPT_STR, AT(shared_state), "URL", "the same in a Redis server: redis://HOST/DB", NULL, 0 },
+	{ "shared-state", 0, OPT_STR, AT(shared_state), "URL",
+	    "the same in a Redis server: redis://HOST/DB, rediss://...", NULL, 0 },
 	{ "shared-state-password", 0, OPT_STR, AT(shared_state_password), "FILE", "its password", NULL, 0 },
+	{ "shared-state-ca", 0, OPT_STR, AT(shared_state_ca), "FILE", "authorities for rediss://; else the system's",
+	    NULL, 0 },
+	{ "shared-state-cert", 0, OPT_STR, AT(shared_state_cert), "FILE", "our certificate and key for it", NULL, 0 },
 	{ "exempt", 0, OPT_STR, AT(exempt), "LIST", "clients that nothing of this is for: loopback, trust, NETS", NULL,
 	    0 },
 	{ "prefix4", 0, OPT_UINT, AT(prefix4), "BITS", "IPv4 addresses that are one client's", NULL, 0 },
@@ -281,9 +285,12 @@ static int guard_set_up(struct relay_server *rs, struct err *err)
 {
 	const struct guard_settings *o = &rs->o.guard;
 	struct guard *g = xcalloc(1, sizeof *g);
-	struct state_config c = {
-		.dir = o->state, .url = o->shared_state, .password_file = o->shared_state_password, .told = told
-	};
+	struct state_config c = { .dir = o->state,
+		.url = o->shared_state,
+		.password_file = o->shared_state_password,
+		.ca_file = o->shared_state_ca,
+		.cert_file = o->shared_state_cert,
+		.told = told };
 	rs->guard = g;
 	if (read_exempt(o->exempt, g, err) < 0 || read_rates(o, g, err) < 0 || read_user_rates(o, g, err) < 0 ||
 	    guard_dns_read(o, g, err) < 0)
