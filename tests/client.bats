@@ -139,6 +139,33 @@ queued() { find "$T"/queue/*/msg -type f -exec cat {} +; }
 	done
 }
 
+@test "XCLIENT: limits are those of whom is named; who has no address shares them with all who have none" {
+	listen --xclient=127.0.0.1 --exempt=none --state="$T/state" --connections=2/1h
+	say() { # XCLIENT-ARGUMENTS
+		printf 'EHLO a\nXCLIENT %s\nQUIT\n' "$1" | converse '' | sed '0,/^220/d' | grep '^[24]2[01]' | head -n 1
+	}
+	for _ in 1 2; do
+		[[ $(say ADDR=192.0.2.7) == 220* ]]
+		[[ $(say 'ADDR=[UNAVAILABLE]') == 220* ]]
+	done
+	[[ $(say ADDR=192.0.2.8) == '421 4.7.0 Too many connections from 192.0.2.0/24' ]]
+	[[ $(say ADDR=198.51.100.8) == 220* ]]
+	[[ $(say 'ADDR=[TEMPUNAVAIL]') == '421 4.7.0 Too many connections from unknown' ]]
+	kill "$SERVER"
+	listen --xclient=127.0.0.1 --max-per-client=1
+	for _ in 1 2 3; do
+		exec {fd}<>"/dev/tcp/127.0.0.1/$port"
+		read -r line <&"$fd"
+		[[ $line == 220* ]]
+	done
+	printf 'EHLO a\r\nXCLIENT ADDR=192.0.2.7\r\n' >&"$fd"
+	until read -r line <&"$fd" && [[ $line == 220* ]]; do :; done
+	out=$(printf 'EHLO a\nXCLIENT ADDR=192.0.2.7\nQUIT\n' | converse '' | tail -n 1)
+	[[ $out == '421 4.7.0 '* ]]
+	grep -q 'too-many client=192.0.2.7 limit=1' "$T/log"
+	[[ $(say ADDR=192.0.2.9) == 220* ]]
+}
+
 @test "XCLIENT and XFORWARD are for those who are named only" {
 	listen --xclient=192.0.2.1 --xforward=192.0.2.1
 	out=$(printf 'EHLO a\nXCLIENT ADDR=192.0.2.7\nXFORWARD ADDR=192.0.2.7\nHELP\nQUIT\n' | converse '')

@@ -3,6 +3,7 @@
 # shellcheck disable=SC2154
 
 load guard
+bats_require_minimum_version 1.5.0
 
 setup() { guard_setup; }
 teardown() { guard_teardown; }
@@ -202,6 +203,48 @@ teardown() { guard_teardown; }
 	has "$(session </dev/null | from 127.1.1.1)" '421 4.7.0'
 	[ "$(grep -c 'state kept-in=files' "$T/log")" -eq 1 ]
 	if grep -q 'top secret' "$T/log"; then false; fi
+}
+
+@test "TLS to a Redis server: with a certificate that is known, and ours where it is asked for" {
+	command -v redis-server >/dev/null || skip "needs redis-server"
+	command -v openssl >/dev/null || skip "needs openssl"
+	local name tries=0 redis options=(--port 0 --save '' --appendonly no --dir "$T" --requirepass secret --tls-cert-file "$T/localhost.pem" \
+		--tls-key-file "$T/localhost.key" --tls-ca-cert-file "$T/all.pem")
+	for name in localhost other; do
+		openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=$name \
+			-addext subjectAltName=DNS:$name -keyout "$T/$name.key" -out "$T/$name.pem" 2>/dev/null
+	done
+	cat "$T"/*.pem >"$T/all.pem"
+	cat "$T/other.pem" "$T/other.key" >"$T/ours.pem"
+	# A port that is free.
+	while [ $((++tries)) -le 20 ]; do
+		tls=$((20000 + RANDOM))
+		redis-server "${options[@]}" --tls-port $tls >"$T/redis.log" 2>&1 3>&- &
+		redis=$!
+		PIDS+=("$redis")
+		wait_for 5 grep -q 'Ready to accept\|Failed\|FATAL\|rror' "$T/redis.log" || true
+		kill -0 "$redis" 2>/dev/null && grep -q 'Ready to accept' "$T/redis.log" && break
+	done
+	grep -q 'Ready to accept' "$T/redis.log" || skip "needs redis-server with TLS"
+	url=rediss://:secret@localhost:$tls/1
+	state() { "$RELAY" state --state="$T/state" --shared-state="$url" "$@" list; }
+	listen --connections=1/1h --shared-state="$url" --shared-state-ca="$T/localhost.pem" --shared-state-cert="$T/ours.pem"
+	has "$(session </dev/null | from 127.1.1.1)" '220 '
+	state --shared-state-ca="$T/localhost.pem" --shared-state-cert="$T/ours.pem" | grep -q "^connections 127.1.1.0/24	1	"
+	if grep -q 'state kept-in=files' "$T/log"; then false; fi
+	# One that does not know us, one that we don't know, and one by another name.
+	run ! state --shared-state-ca="$T/localhost.pem"
+	run ! state --shared-state-ca="$T/other.pem" --shared-state-cert="$T/ours.pem"
+	run ! state --shared-state-cert="$T/ours.pem"
+	url=rediss://:secret@127.0.0.1:$tls/1
+	run ! state --shared-state-ca="$T/localhost.pem" --shared-state-cert="$T/ours.pem"
+	# Those who serve go on with files, and say why.
+	listen --connections=1/1h --shared-state="$url" --shared-state-ca="$T/localhost.pem" --shared-state-cert="$T/ours.pem"
+	has "$(session </dev/null | from 127.1.2.1)" '220 '
+	has "$(session </dev/null | from 127.1.2.1)" '421 '
+	grep -q 'state kept-in=files .*certificate' "$T/log"
+	run -64 "$RELAY" state --state="$T/state" --shared-state=redis://h --shared-state-ca="$T/all.pem"
+	run -64 "$RELAY" state --state="$T/state" --shared-state-cert="$T/ours.pem"
 }
 
 @test "wrong rates, networks and directories are found at the start" {

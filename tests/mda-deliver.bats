@@ -266,6 +266,12 @@ lmtp() { printf '%s\r\n' "LHLO client.example" "$@" QUIT | mda --lmtp --users="$
 	[ "$(count "$T/bob")" -eq 25 ]
 }
 
+lmtp_to() { # LOCATION COMMAND...
+	local location=$1
+	shift
+	printf '%s\r\n' "LHLO c" "$@" QUIT | mda --lmtp --users="$T/users" --mail="$location" 2>/dev/null
+}
+
 @test "as root the mail is the user's: row's uid and gid, nothing left of root" {
 	[ "$(id -u)" -eq 0 ] || skip "needs root"
 	chmod 755 "$BATS_RUN_TMPDIR" "$BATS_RUN_TMPDIR"/* "$T" 2>/dev/null || true
@@ -280,6 +286,15 @@ lmtp() { printf '%s\r\n' "LHLO client.example" "$@" QUIT | mda --lmtp --users="$
 	[ "$(count "$T/home")" -eq 2 ]
 	[ -z "$(find "$T/home" ! -uid 65534 -o ! -gid 65534)" ]
 	[ "$(count "$T/bob")" -eq 1 ]
+	# Where the others' mail is he may not enter: that is no reason to refuse his.
+	mkdir -m 700 "$T/srv" "$T/srv/waypost-log"
+	echo "own@example.org:{PLAIN}x:65534:65534::$T/home::userdb_mail=maildir:$T/home/Maildir" >>"$T/users"
+	for mode in 700 711; do
+		chmod $mode "$T/srv"
+		run lmtp_to "maildir:$T/srv/%n" 'MAIL FROM:<>' 'RCPT TO:<own@example.org>' DATA 'Subject: x' .
+		[ "$(grep -c '^250 2.1.5 <.*> Ok' <<<"$output")" -eq 1 ]
+	done
+	[ "$(count "$T/home")" -eq 4 ]
 }
 
 @test "events: each delivery is traced with Message-ID, mailbox and file" {

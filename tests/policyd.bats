@@ -118,12 +118,44 @@ try() { # FROM RCPT...
 	grep -q 'policy name=.* to="info@here.example" info="this"' "$T/log"
 }
 
+@test "FILTER: the message goes through the queue to that next hop, for all recipients, and to no other" {
+	mkdir -p "$T/sink"
+	sink() {
+		rm -f "$T/sink/port"
+		"$TOP/lib/smtp-sink" --dir="$T/sink" --port-file="$T/sink/port" "$@" >/dev/null 2>&1 3>&- &
+		PIDS+=($!)
+		wait_for 10 test -s "$T/sink/port"
+		PORT=$(cat "$T/sink/port")
+	}
+	run_queue() { timeout 60 "$RELAY" run --once --now --queue="$T/queue" --domains=here.example --mda="lmtp:127.0.0.1:1" \
+		--smarthost=smtp://127.0.0.1:1 "$@" 2>>"$T/log"; }
+	sink
+	policyd "RCPT local@ FILTER smtp:[127.0.0.1]:$PORT" "RCPT unix@ FILTER lmtp:unix:$T/none"
+	body | mail a@b.example local@here.example other@here.example | session |
+		serve --policy="unix:$T/p" --mda="lmtp:127.0.0.1:1" --relay-to=far.example | grep 'queued as'
+	only | grep -q "^next-hop: smtp://127.0.0.1:$PORT$"
+	echo 'a@b.example x@y.example' >"$T/generic"
+	run_queue --generic="$T/generic"
+	[ "$(queued)" -eq 0 ]
+	[ "$(grep '^X-' "$T/sink/0001" | cut -d ' ' -f 1-2 | tr '\n' ,)" = 'X-From: <a@b.example>,X-Rcpt: <local@here.example>,X-Rcpt: <other@here.example>,' ]
+	# A next hop that is not there: it waits, and goes nowhere else.
+	body | mail a@b.example unix@here.example | session | serve --policy="unix:$T/p" --mda="lmtp:127.0.0.1:1" | grep 'queued as'
+	run_queue
+	only | grep -q 'deferred'
+	"$RELAY" queue --queue="$T/queue" --json list | grep -q "\"next-hop\": *\"lmtp:unix:$T/none\""
+	# Nobody makes a command of it.
+	sed -i "s|^next-hop: .*|next-hop: lmtp:\|touch%20$T/bad|" "$(in_queue)"
+	run_queue
+	only | grep -q '4.3.5.*next hop is none'
+	[ ! -e "$T/bad" ]
+}
+
 @test "no answer, a bad one, or an action that is not known: 451, or what is configured" {
-	policyd 'RCPT junk@ junk' 'RCPT filter@ FILTER smtp:[127.0.0.1]' 'RCPT hang@ hang' 'RCPT close@ close'
+	policyd 'RCPT junk@ junk' 'RCPT filter@ FILTER other:[127.0.0.1]' 'RCPT hang@ hang' 'RCPT close@ close'
 	out=$(try a@b.example junk@here.example filter@here.example close@here.example fine@here.example | session | serve --policy="unix:$T/p")
 	[ "$(grep -c '^451 4.3.5 Server configuration problem$' <<<"$out")" -eq 3 ]
 	[ "$(grep -c '^250 2.1.5' <<<"$out")" -eq 1 ]
-	grep -q 'its answer is no action: action=FILTER' "$T/log"
+	grep -q 'policy name=.* address="other:\[127.0.0.1\]" error="that is no next hop"' "$T/log"
 	try a@b.example hang@here.example | session | serve --policy="unix:$T/p,timeout=1s" | grep '^451 4.3.5'
 	try a@b.example c@here.example | session | serve --policy="unix:$T/none" | grep '^451 4.3.5'
 	try a@b.example c@here.example | session | serve --policy="unix:$T/none,default=reject" | grep '^554 5.3.5'

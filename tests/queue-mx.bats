@@ -151,3 +151,12 @@ run_mx() {
 	kill "$RUNNER"
 	wait "$RUNNER"
 }
+
+@test "who waits for a destination that is down is told the reason's own status" {
+	for i in 1 2 3; do message "$i" | inject a@example.org "b$i@far.example"; done
+	sink --ext=SIZE
+	run_queue --concurrency=1 --starttls=require
+	[ "$(grep -c ' status=deferred .*dsn=4.7.4 ' "$BATS_TEST_TMPDIR/log")" -eq 3 ]
+	[ "$(grep -c ' open$' "$SINK/log")" -eq 1 ]
+	[ "$(waiting)" -eq 3 ]
+}

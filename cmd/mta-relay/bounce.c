@@ -152,6 +152,7 @@ static int queue_it(struct bounce_text *t, struct spool_msg *m, char id[SPOOL_ID
 		.ret = none,
 		.envid = none,
 		.auth = none,
+		.next_hop = none,
 		.requiretls = m->file.env.requiretls,
 		.has_priority = m->file.env.has_priority, /* RFC 6710 4.6 */
 		.priority = m->file.env.priority,

@@ -15,8 +15,12 @@
 
 const struct opt guard_options[] = {
 	{ "state", 0, OPT_STR, AT(state), "DIR", "what is remembered about clients and users", NULL, 0 },
-	{ "shared-state", 0, OPT_STR, AT(shared_state), "URL", "the same in a Redis server: redis://HOST/DB", NULL, 0 },
+	{ "shared-state", 0, OPT_STR, AT(shared_state), "URL",
+	    "the same in a Redis server: redis://HOST/DB, rediss://...", NULL, 0 },
 	{ "shared-state-password", 0, OPT_STR, AT(shared_state_password), "FILE", "its password", NULL, 0 },
+	{ "shared-state-ca", 0, OPT_STR, AT(shared_state_ca), "FILE", "authorities for rediss://; else the system's",
+	    NULL, 0 },
+	{ "shared-state-cert", 0, OPT_STR, AT(shared_state_cert), "FILE", "our certificate and key for it", NULL, 0 },
 	{ "exempt", 0, OPT_STR, AT(exempt), "LIST", "clients that nothing of this is for: loopback, trust, NETS", NULL,
 	    0 },
 	{ "prefix4", 0, OPT_UINT, AT(prefix4), "BITS", "IPv4 addresses that are one client's", NULL, 0 },
@@ -101,12 +105,19 @@ bool guard_exempts(void *relay_server, const struct net_addr *a)
 static void fill_client(const struct relay_session *s, const struct smtp_session *x, struct guard_client *c)
 {
 	const struct relay_server *rs = s->rs;
-	*c = (struct guard_client){ 0 };
+	*c = (struct guard_client){ .renamed = s->renamed };
 	snprintf(c->ip, sizeof c->ip, "%s", x->peer_ip);
 	if (!net_addr_parse(c->ip, 0, &c->addr))
 		c->addr.len = 0;
 	guard_network(&c->addr, rs->o.guard.prefix4, rs->o.guard.prefix6, c->net);
-	c->exempt = !c->addr.len || address_exempt(rs, &c->addr) || (rs->guard->exempt_trust && s->trusted);
+	/* A proxy that can't tell whose conversation it brings must not be a way around the limits: all such are one
+	 * network. The proxy itself has none, as it may name anybody. */
+	bool unknown = s->renamed && !c->addr.len;
+	bool proxy = !s->renamed && rs->clients.xclient && net_list_match(rs->clients.xclient, &c->addr);
+	if (unknown)
+		memcpy(c->net, "unknown", 8);
+	c->exempt = proxy || (!c->addr.len && !unknown) || address_exempt(rs, &c->addr) ||
+		    (rs->guard->exempt_trust && s->trusted);
 }
 
 struct guard_session *guard_session(struct relay_session *s, const struct smtp_session *x)
@@ -115,7 +126,7 @@ struct guard_session *guard_session(struct relay_session *s, const struct smtp_s
 		return NULL;
 	if (!s->guard)
 		s->guard = arena_alloc(s->arena, sizeof *s->guard);
-	if (strcmp(s->guard->client.ip, x->peer_ip) != 0)
+	if (strcmp(s->guard->client.ip, x->peer_ip) != 0 || s->guard->client.renamed != s->renamed)
 		fill_client(s, x, &s->guard->client);
 	return s->guard;
 }
@@ -274,9 +285,12 @@ static int guard_set_up(struct relay_server *rs, struct err *err)
 {
 	const struct guard_settings *o = &rs->o.guard;
 	struct guard *g = xcalloc(1, sizeof *g);
-	struct state_config c = {
-		.dir = o->state, .url = o->shared_state, .password_file = o->shared_state_password, .told = told
-	};
+	struct state_config c = { .dir = o->state,
+		.url = o->shared_state,
+		.password_file = o->shared_state_password,
+		.ca_file = o->shared_state_ca,
+		.cert_file = o->shared_state_cert,
+		.told = told };
 	rs->guard = g;
 	if (read_exempt(o->exempt, g, err) < 0 || read_rates(o, g, err) < 0 || read_user_rates(o, g, err) < 0 ||
 	    guard_dns_read(o, g, err) < 0)

@@ -15,7 +15,7 @@
 #define GUARD_STATE_DIR "/var/lib/waypost/state"
 
 struct guard_settings {
-	const char *state, *shared_state, *shared_state_password;
+	const char *state, *shared_state, *shared_state_password, *shared_state_ca, *shared_state_cert;
 	const char *exempt;
 	unsigned prefix4, prefix6, max_per_network;
 	/* N/TIME */

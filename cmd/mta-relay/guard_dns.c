@@ -85,6 +85,8 @@ static void check_helo(const struct relay_session *s, const struct smtp_session 
 static void check_lists(struct look *k, const struct guard_client *c, struct list_score *score, struct smtp_answer *a)
 {
 	char zones[256];
+	if (!c->addr.len)
+		return;
 	*score = lists_of_client(k, &c->addr);
 	lists_names(k->g->clients.v, k->g->clients.n, score, zones, sizeof zones);
 	if (score->score >= (int)k->o->dnsbl_threshold)
@@ -101,7 +103,7 @@ static void check_names(
 		smtp_answer(a, v == NAME_UNKNOWN ? 450 : 550, v == NAME_UNKNOWN ? "4.7.1" : "5.7.1",
 		    "<%.*s>: the greeting's name %s", SPAN_FMT(helo),
 		    v == NAME_UNKNOWN ? "can't be looked up now" : "does not exist");
-	if (a->code || !(checks & (CLIENT_PTR | CLIENT_FCRDNS)))
+	if (a->code || !c->addr.len || !(checks & (CLIENT_PTR | CLIENT_FCRDNS)))
 		return;
 	v = name_of_client(k, &c->addr, checks & CLIENT_FCRDNS);
 	/* RFC 7372 3.3 */

@@ -58,8 +58,8 @@ struct guard {
 struct guard_client {
 	char ip[64];              /* whose fields these are */
 	struct net_addr addr;     /* len 0: no address, such as a pipe's */
-	char net[GUARD_NET_TEXT]; /* "192.0.2.0/24" */
-	bool exempt;
+	char net[GUARD_NET_TEXT]; /* "192.0.2.0/24", "unknown" */
+	bool exempt, renamed;
 };
 /* guard_dns.c: what was found out, and for whom. */
 struct guard_dns_memo {

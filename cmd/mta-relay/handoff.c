@@ -395,6 +395,21 @@ static bool any_answered(const struct smtp_message *msg)
 	return false;
 }
 
+/* 421 is no verdict but its leaving (RFC 5321 3.8): who got it from a conversation that had rested is asked for again.
+ */
+static bool left_by(struct smtp_message *msg)
+{
+	bool left = false;
+	for (size_t i = 0; i < msg->n_rcpt; i++) {
+		struct err *result = &msg->rcpt[i].result;
+		if (result->code == 421) {
+			result->code = 0;
+			left = true;
+		}
+	}
+	return left;
+}
+
 int mda_send(struct mda *m, struct smtp_message *msg, void (*rewind)(void *arg), struct err *err)
 {
 	if (m->client && !smtp_client_alive(m->client))
@@ -409,7 +424,9 @@ int mda_send(struct mda *m, struct smtp_message *msg, void (*rewind)(void *arg),
 	first.arg = &c;
 	int rc = send_once(m, &first, err);
 	/* It had ended while it rested: nothing was said about this message. */
-	if (rc < 0 && reused && !m->begun && err->sys != ETIMEDOUT) {
+	bool left = reused && left_by(&first);
+	if (left || (rc < 0 && reused && !m->begun && err->sys != ETIMEDOUT)) {
+		hang_up(m, false);
 		content_rewind(&c);
 		rc = send_rest(m, &first, err);
 	}
@@ -446,8 +463,13 @@ int mda_ask(struct mda *m, const struct smtp_question *q, struct err *result, st
 	m->end = m->limits.budget ? now_ms() + m->limits.budget : 0;
 	bool reused = m->client && m->used;
 	int rc = ask_once(m, q, result, err);
-	if (rc < 0 && reused && err->sys != ETIMEDOUT)
+	bool left = rc == 0 && result->code == 421;
+	if (reused && (left || (rc < 0 && err->sys != ETIMEDOUT))) {
+		if (left)
+			hang_up(m, false);
+		err_clear(result);
 		rc = ask_once(m, q, result, err);
+	}
 	m->end = 0;
 	note_health(m, rc == 0);
 	return rc;

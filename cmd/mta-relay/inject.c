@@ -159,6 +159,7 @@ static int make_envelope(
 		.ret = none,
 		.envid = none,
 		.auth = none,
+		.next_hop = none,
 		.client = SPAN("local"),
 		.helo = none,
 		.user = none,

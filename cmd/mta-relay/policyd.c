@@ -39,6 +39,7 @@ static const struct {
 	{ "REDIRECT", POLICYD_REDIRECT, 0, true },
 	{ "BCC", POLICYD_BCC, 0, true },
 	{ "PREPEND", POLICYD_PREPEND, 0, true },
+	{ "FILTER", POLICYD_FILTER, 0, true },
 	{ "WARN", POLICYD_WARN, 0, false },
 	{ "INFO", POLICYD_INFO, 0, false },
 };

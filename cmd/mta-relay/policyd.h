@@ -27,6 +27,7 @@ enum policyd_verb {
 	POLICYD_REDIRECT, /* text: the address */
 	POLICYD_BCC,
 	POLICYD_PREPEND, /* text: the field */
+	POLICYD_FILTER,  /* text: the next hop */
 	POLICYD_WARN,
 	POLICYD_INFO,
 };

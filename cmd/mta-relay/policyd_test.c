@@ -41,7 +41,8 @@ static void test_actions(void **state)
 		{ "prepend", false, 0, 0, "", "" },
 		{ "WARN", true, POLICYD_WARN, 0, "", "" },
 		{ "INFO x", true, POLICYD_INFO, 0, "", "x" },
-		{ "FILTER smtp:x", false, 0, 0, "", "" },
+		{ "FILTER smtp:x", true, POLICYD_FILTER, 0, "", "smtp:x" },
+		{ "FILTER", false, 0, 0, "", "" },
 		{ "reject_unknown_client", false, 0, 0, "", "" },
 	};
 	(void)state;

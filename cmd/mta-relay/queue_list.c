@@ -131,6 +131,7 @@ static json_t *message(const struct spool_msg *m)
 	json_object_set_new(o, "held", json_boolean(m->held));
 	set_text(o, "envid", env->envid);
 	set_text(o, "auth", env->auth);
+	set_text(o, "next-hop", env->next_hop);
 	set_text(o, "ret", env->ret);
 	set_text(o, "client", env->client);
 	set_text(o, "helo", env->helo);

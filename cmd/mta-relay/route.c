@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/xalloc.h"
 #include "io/net.h"
+#include "mta-relay/next_hop.h"
 #include "mta-relay/route_table.h"
 
 struct routes {
@@ -263,6 +264,19 @@ static void to_others(const struct question *q, struct route *out)
 		out->why = arena_printf(q->a, "everything goes to the smarthost %s", r->smarthost.key);
 	else
 		out->why = arena_printf(q->a, "nothing else is configured for %s: its MX records decide", out->target);
+}
+
+void route_named(const struct routes *r, struct arena *a, struct span target, struct route *out)
+{
+	struct err err = { 0 };
+	struct route line = { 0 };
+	if (next_hop_ok(target) && route_parse_target(a, target, &line, &err) == 0) {
+		fill(&(struct question){ .r = r, .a = a, .domain = SPAN("") }, &line, out);
+		out->why = "the message has a next hop of its own (FILTER)";
+		return;
+	}
+	*out = (struct route){ .kind = ROUTE_ERROR, .key = "error:bad next hop", .why = "its next hop is none" };
+	err_reply(&out->error, 451, "4.3.5", "the message's own next hop is none");
 }
 
 /* Whether the domain is ours can't be looked up: to treat it as another's could bounce our mail. */

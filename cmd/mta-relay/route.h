@@ -69,6 +69,9 @@ void routes_each(const struct routes *r, void (*fn)(void *arg, const struct rout
 /* Always decides; what out points to lies in the arena or in r. from: the envelope sender without <>. */
 void route_find(const struct routes *r, struct arena *a, struct span from, struct span address, struct route *out);
 
+/* The route to a next hop that the message names itself (next_hop.h). */
+void route_named(const struct routes *r, struct arena *a, struct span target, struct route *out);
+
 /* How addresses are written to other hosts than the MDA; NULL: as they are. A table that has changed is read again. */
 const struct rewrite_rules *routes_generic(struct routes *r);
 

@@ -10,6 +10,7 @@
 #include "msg/addr.h"
 #include "msg/header.h"
 #include "mta-relay/events.h"
+#include "mta-relay/hook_reply.h"
 #include "mta-relay/run_content.h"
 #include "mta-relay/run_generic.h"
 #include "mta-relay/run_wishes.h"
@@ -45,7 +46,8 @@ static int write_otherwise(
     struct attempt *x, const struct route *r, const size_t *rcpt, size_t n, const char **from, struct err *err)
 {
 	const struct spool_envelope *env = &x->m->file.env;
-	const struct rewrite_rules *rules = r->kind == ROUTE_LMTP ? NULL : routes_generic(x->d->routes);
+	bool ours = r->kind == ROUTE_LMTP || env->next_hop.n;
+	const struct rewrite_rules *rules = ours ? NULL : routes_generic(x->d->routes);
 	struct arena *a = x->m->arena;
 	x->written = NULL;
 	*from = wishes_address(a, env->from);
@@ -206,6 +208,9 @@ static void outcome(const struct attempt *x, const struct err *result, const cha
 	uint64_t code;
 	*o = (struct spool_outcome){ .state = state_of(x, result, hop), .when = x->now, .code = result->code };
 	memcpy(o->enh, result->enh, sizeof o->enh);
+	/* RFC 3463 2: what is tried again has not failed for good, whatever the server that we log in to said. */
+	if (o->state == SPOOL_DEFERRED && o->enh[0] == '5')
+		o->enh[0] = '4';
 	/* The code and the status are fields of their own. */
 	struct span first = span_word(&word);
 	if (first.n == 3 && span_u64(first, 599, &code) && (int)code == o->code)
@@ -244,6 +249,23 @@ static size_t left_over(struct smtp_rcpt *to, size_t *rcpt, size_t n)
 		rcpt[kept++] = row;
 	}
 	return kept ? n - kept : 0;
+}
+
+/* Why nobody could be reached, as those are told who are not tried: with its status before it (RFC 3463). */
+static void put_reason(struct deliver_done *out, const struct err *err)
+{
+	bool known = *err->enh;
+	snprintf(out->why, sizeof out->why, "%s%.10s%s%.370s", known ? "4" : "", known ? err->enh + 1 : "",
+	    known ? " " : "", err->text);
+}
+
+static void take_reason(const char *why, struct err *err)
+{
+	struct span text = span_str(why);
+	char enh[12] = "4.4.1";
+	hook_take_enhanced(&text, 451, enh);
+	err_set(err, ERR_TEMP, "%.*s", SPAN_FMT(text));
+	memcpy(err->enh, enh, sizeof enh);
 }
 
 /* At most BATCH recipients in one transaction. */
@@ -287,7 +309,7 @@ static int send_batch(struct attempt *x, const struct route *r, struct hop_messa
 	x->out->reached |= !hop.unreachable;
 	memcpy(x->out->site, hop.site, sizeof x->out->site);
 	if (rc < 0)
-		snprintf(x->out->why, sizeof x->out->why, "%.390s", err.text);
+		put_reason(x->out, &err);
 	return hop.unreachable ? -1 : 0;
 }
 
@@ -330,7 +352,7 @@ static void send_all(struct attempt *x, const struct route *r, size_t *rcpt, siz
 			break;
 	}
 	if (done < n) {
-		err_set(&err, ERR_TEMP, "%s", x->out->why);
+		take_reason(x->out->why, &err);
 		settle_all(x, &err, rcpt + done, n - done);
 	}
 }
@@ -345,7 +367,7 @@ static size_t select_rcpts(
 		struct route r;
 		if (spool_state_final(x->m->file.state[i].last.state))
 			continue;
-		route_find(x->d->routes, x->m->arena, x->m->file.env.from, x->m->file.env.rcpt[i].addr, &r);
+		wishes_find(x->d->routes, x->m->arena, &x->m->file.env, i, &r);
 		if (strcmp(r.key, job->key) != 0)
 			continue;
 		if (n == max) {
@@ -532,8 +554,7 @@ void deliver_defer(struct deliver *d, const struct deliver_job *job, const char 
 		return;
 	size_t *rcpt = arena_alloc(x->m->arena, x->m->file.env.n_rcpt * sizeof *rcpt);
 	size_t n = select_rcpts(x, job, SIZE_MAX, rcpt, &r);
-	err_set(&err, ERR_TEMP, "%s", why);
-	memcpy(err.enh, "4.4.1", 6);
+	take_reason(why, &err);
 	settle_all(x, &err, rcpt, n);
 	end(x, job->finish);
 }

@@ -14,6 +14,7 @@
 #include "base/xalloc.h"
 #include "io/trace.h"
 #include "mta-relay/run_int.h"
+#include "mta-relay/run_wishes.h"
 
 enum {
 	SCAN_PER_TURN = 500, /* entries of the directory: some millisecond */
@@ -169,7 +170,7 @@ static size_t destinations(const struct run *r, struct spool_msg *m, const char 
 		struct route route;
 		if (spool_state_final(m->file.state[i].last.state))
 			continue;
-		route_find(r->routes, m->arena, m->file.env.from, m->file.env.rcpt[i].addr, &route);
+		wishes_find(r->routes, m->arena, &m->file.env, i, &route);
 		keys[n++] = route.key;
 		if (trace_on()) {
 			trace_why("route", route.kind == ROUTE_ERROR ? "perm" : "ok", route.rfc, "<%.*s>: %s",

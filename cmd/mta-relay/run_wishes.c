@@ -59,6 +59,15 @@ static void require_tls(struct route *r)
 	r->s.requiretls = true;
 }
 
+void wishes_find(
+    const struct routes *r, struct arena *a, const struct spool_envelope *env, size_t rcpt, struct route *out)
+{
+	if (env->next_hop.n)
+		route_named(r, a, env->next_hop, out);
+	else
+		route_find(r, a, env->from, env->rcpt[rcpt].addr, out);
+}
+
 /* The route as this message needs it; conversations of the two kinds are not shared. */
 const struct route *wishes_route(struct arena *a, const struct spool_envelope *env, const struct route *r)
 {

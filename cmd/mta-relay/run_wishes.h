@@ -8,6 +8,9 @@
 
 #include "mta-relay/run_deliver.h"
 
+/* Where this recipient's mail goes, or the whole message by its own word. */
+void wishes_find(
+    const struct routes *r, struct arena *a, const struct spool_envelope *env, size_t rcpt, struct route *out);
 /* The route as this message needs it, in the arena; r itself where it needs nothing. */
 const struct route *wishes_route(struct arena *a, const struct spool_envelope *env, const struct route *r);
 /* As it goes into MAIL or RCPT: a domain alone is no reason to ask for SMTPUTF8, it has an ASCII form (RFC 6531 3.2).

@@ -315,6 +315,7 @@ static int run(struct relay_server *rs, struct err *err)
 		.too_many = "421 4.7.0 Too many connections from your address\r\n",
 		.ready_file = o->ready_file,
 		.proxies = rs->clients.proxy,
+		.renamers = rs->clients.xclient,
 		.reload = reload,
 		.stale = rs->tls ? certificate_stale : NULL,
 		.tick = tick,

@@ -100,6 +100,7 @@ struct relay_session {
 	struct net_addr client; /* the conn's peer, or whom XCLIENT named; len 0: unknown, or no address */
 	const char *peer_ip;
 	bool trusted; /* its address is in --trust */
+	bool renamed; /* XCLIENT has named it */
 	struct serve_talk talk;
 	struct guard_session *guard;
 	struct content_facts facts; /* of the message whose end was reached */

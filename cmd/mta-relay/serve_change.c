@@ -4,6 +4,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "io/trace.h"
+#include "mta-relay/next_hop.h"
 #include "mta-relay/serve.h"
 #include "smtp/param.h"
 
@@ -27,6 +28,20 @@ void change_discard(struct relay_session *s, const struct smtp_session *x, const
 	if (!s->change.discard)
 		tell(s, x, "discard", by, why);
 	s->change.discard = true;
+}
+
+int change_next_hop(
+    struct relay_session *s, const struct smtp_session *x, const char *by, struct span hop, struct err *err)
+{
+	struct buf target;
+	buf_init(&target, LIMIT_SMTP_PATH);
+	bool good = next_hop_parse(hop, &target);
+	if (good) {
+		s->change.next_hop = arena_span(x->env.arena, buf_span(&target));
+		tell(s, x, "next-hop", by, s->change.next_hop);
+	}
+	buf_free(&target);
+	return good ? 0 : err_set(err, ERR_DATA, "that is no next hop");
 }
 
 /* "<a@b>" from a@b or <a@b>. */

@@ -16,6 +16,7 @@ struct smtp_session;
 struct serve_change {
 	bool hold;                            /* into the queue, where it waits for somebody who lets it go on */
 	bool discard;                         /* said yes to, and dropped */
+	struct span next_hop;                 /* of the whole message, into the queue; "" none of its own */
 	const struct relay_targets *redirect; /* instead of all recipients; NULL: none */
 	struct relay_target *extra;           /* recipients besides those of RCPT; arena */
 	size_t n_extra, cap;
@@ -34,6 +35,9 @@ int change_add_rcpt(
 bool change_delete_rcpt(struct relay_session *s, struct smtp_session *x, struct span address);
 /* All mail of the transaction goes there, whatever else RCPT says. -1 with err, as change_add_rcpt. */
 int change_redirect(struct relay_session *s, struct smtp_session *x, struct span address, struct err *err);
+/* The whole message goes to this one (next_hop.h) and nowhere else, local recipients too. -1 with err. */
+int change_next_hop(
+    struct relay_session *s, const struct smtp_session *x, const char *by, struct span hop, struct err *err);
 /* The content is complete: what was redirected has no other recipients from now on. */
 void change_begin_end(struct relay_session *s, struct smtp_session *x);
 /* Has nobody been left to send it to? */

@@ -4,6 +4,8 @@
 #include <stdio.h>
 
 #include "base/limits.h"
+#include "base/log.h"
+#include "io/listen.h"
 #include "mta-relay/serve_check.h"
 
 #define AT(member) offsetof(struct client_settings, member)
@@ -59,7 +61,6 @@ void client_replaced(struct smtp_session *x, const struct xclient *c, struct smt
 {
 	struct relay_session *s = x->arg;
 	struct net_addr addr = s->client;
-	(void)a;
 	checks_close(s, x);
 	if (c->given >> XCLIENT_ADDR & 1)
 		take_address(s, c, &addr);
@@ -68,7 +69,14 @@ void client_replaced(struct smtp_session *x, const struct xclient *c, struct smt
 	x->peer_ip = s->peer_ip;
 	x->peer = s->talk.port ? arena_printf(s->arena, "%s:%u", s->peer_ip, s->talk.port) : s->peer_ip;
 	x->peer_name = c->given >> XCLIENT_NAME & 1 ? arena_str(s->arena, c->v[XCLIENT_NAME]) : serve_reverse_name(s);
+	s->renamed = true;
+	unsigned limit = serve_renamed(&addr);
 	serve_reconfigure(s);
+	if (!limit)
+		return;
+	log_warn("too-many client=%s limit=%u", s->peer_ip, limit);
+	smtp_answer(a, 421, "4.7.0", "Too many connections from that address");
+	a->close = true;
 }
 
 struct span client_forwarded(const struct smtp_session *x)

@@ -41,6 +41,8 @@ const struct serve_named serve_named[] = {
 	{ "srs-secret", 0 },
 	{ "state", 0 }, /* state_rules, when anything is remembered */
 	{ "shared-state", 0 },
+	{ "shared-state-ca", 0 },
+	{ "shared-state-cert", 0 },
 	{ "shared-state-password", 0 },
 	{ "greylist-exempt", 0 },
 	{ "ready-file", 0 }, /* written by the parent */

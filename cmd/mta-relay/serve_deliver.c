@@ -30,7 +30,7 @@ static bool any_travels(const struct relay_target *v, size_t n)
 /* Must it go through the queue? A report of success is the queue's work too. */
 static bool must_queue(const struct relay_session *s, const struct smtp_session *x)
 {
-	if (!s->rs->mda || s->change.hold || x->env.hold_until)
+	if (!s->rs->mda || s->change.hold || s->change.next_hop.n || x->env.hold_until)
 		return true;
 	for (size_t i = 0; i < x->env.n_rcpt; i++) {
 		const struct relay_targets *t = targets_of(&x->env.rcpt[i]);
@@ -42,10 +42,10 @@ static bool must_queue(const struct relay_session *s, const struct smtp_session 
 	return any_travels(s->change.extra, s->change.n_extra);
 }
 
-/* What is on hold stays here; the filter has all else. */
+/* What is on hold stays here, and what has a next hop of its own goes there; the filter has all else. */
 static bool by_proxy(const struct relay_session *s)
 {
-	return s->rs->hooks.proxy && !s->change.hold;
+	return s->rs->hooks.proxy && !s->change.hold && !s->change.next_hop.n;
 }
 
 bool load_open_queue(struct relay_server *rs, struct err *err)

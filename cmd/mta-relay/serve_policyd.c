@@ -188,6 +188,8 @@ static void change(struct round *k, const char *by, const struct policyd_action 
 		change_hold(k->s, k->x, by, act->text);
 	else if (act->verb == POLICYD_DISCARD)
 		change_discard(k->s, k->x, by, act->text);
+	else if (act->verb == POLICYD_FILTER)
+		change_next_hop(k->s, k->x, by, act->text, &err);
 	else if (act->verb == POLICYD_REDIRECT)
 		change_redirect(k->s, k->x, act->text, &err);
 	else
@@ -221,6 +223,7 @@ static bool obey(struct round *k, const char *by, const struct policyd_action *a
 	case POLICYD_DISCARD:
 	case POLICYD_REDIRECT:
 	case POLICYD_BCC:
+	case POLICYD_FILTER:
 		change(k, by, act);
 		break;
 	case POLICYD_PREPEND:

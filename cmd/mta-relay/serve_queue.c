@@ -84,6 +84,7 @@ static void fill_envelope(const struct load *l, const struct relay_target *first
 		.utf8 = e->utf8,
 		.eightbit = e->eightbit,
 		.binary = e->binary,
+		.next_hop = l->s->change.next_hop,
 		.requiretls = e->requiretls,
 		.tls_optional = !e->requiretls && l->facts.tls_optional,
 		.has_priority = e->has_priority,

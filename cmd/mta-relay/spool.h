@@ -35,12 +35,14 @@ struct spool_rcpt {
 	struct span original; /* the address in RCPT when an alias led to addr */
 };
 struct spool_envelope {
-	const char *id;      /* of spool_make_id, for this message only; NULL: a new one */
-	bool held;           /* it is put on hold at once */
-	struct span from;    /* "" for the null reverse-path */
-	struct span ret;     /* DSN RET=: "FULL", "HDRS" */
-	struct span envid;   /* DSN ENVID= as given, xtext */
-	struct span auth;    /* who submitted it, a mailbox, where that can be believed (RFC 4954 5) */
+	const char *id;    /* of spool_make_id, for this message only; NULL: a new one */
+	bool held;         /* it is put on hold at once */
+	struct span from;  /* "" for the null reverse-path */
+	struct span ret;   /* DSN RET=: "FULL", "HDRS" */
+	struct span envid; /* DSN ENVID= as given, xtext */
+	struct span auth;  /* who submitted it, a mailbox, where that can be believed (RFC 4954 5) */
+	struct span
+	    next_hop;        /* of the whole message, as waypost-routes(5) has destinations; "": each recipient's own */
 	bool utf8, eightbit; /* MAIL said SMTPUTF8, BODY=8BITMIME */
 	bool binary;         /* BODY=BINARYMIME: a LF alone is data */
 	bool requiretls;     /* RFC 8689: TLS, verified, on all further hops */

@@ -143,6 +143,7 @@ void spool_format_head(const struct spool_envelope *env, struct buf *out)
 	add_line("ret", env->ret, out);
 	add_line("envid", env->envid, out);
 	add_line("auth", env->auth, out);
+	add_line("next-hop", env->next_hop, out);
 	add_flags(env, out);
 	add_times(env, out);
 	add_line("client", env->client, out);
@@ -307,6 +308,7 @@ static const struct {
 	{ "by", head_by, 0 },
 	{ "ret", NULL, offsetof(struct spool_envelope, ret) },
 	{ "envid", NULL, offsetof(struct spool_envelope, envid) },
+	{ "next-hop", NULL, offsetof(struct spool_envelope, next_hop) },
 	{ "auth", NULL, offsetof(struct spool_envelope, auth) },
 	{ "client", NULL, offsetof(struct spool_envelope, client) },
 	{ "helo", NULL, offsetof(struct spool_envelope, helo) },
@@ -359,6 +361,7 @@ int spool_parse_head(struct span text, struct arena *a, struct spool_file *out, 
 					.ret = none,
 					.envid = none,
 					.auth = none,
+					.next_hop = none,
 					.hold = none,
 					.client = none,
 					.helo = none,

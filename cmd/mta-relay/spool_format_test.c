@@ -67,6 +67,7 @@ static void test_bytes_survive(void **state)
 		.ret = odd,
 		.envid = SPAN("%41"),
 		.auth = odd,
+		.next_hop = odd,
 		.binary = true,
 		.requiretls = true,
 		.has_priority = true,
@@ -89,7 +90,7 @@ static void test_bytes_survive(void **state)
 	assert_int_equal(f.env.n_rcpt, 2);
 	assert_int_equal(f.env.arrived, 1);
 	assert_true(span_eq(f.env.from, odd) && span_eq(f.env.ret, odd) && span_eq(f.env.client, odd));
-	assert_true(span_eq(f.env.auth, odd));
+	assert_true(span_eq(f.env.auth, odd) && span_eq(f.env.next_hop, odd));
 	assert_true(span_eqs(f.env.envid, "%41") && span_eq(f.env.helo, odd) && span_eq(f.env.user, odd));
 	assert_true(f.env.binary && f.env.requiretls && !f.env.tls_optional && !f.env.utf8 && f.env.has_priority);
 	assert_int_equal(f.env.priority, -4);

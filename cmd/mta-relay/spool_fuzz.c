@@ -24,7 +24,7 @@ static void same_again(const struct spool_file *f)
 	spool_format_head(&f->env, &out);
 	must(spool_parse_head(buf_span(&out), a, &again, NULL) == 0);
 	must(again.env.n_rcpt == f->env.n_rcpt && again.env.arrived == f->env.arrived);
-	must(span_eq(again.env.auth, f->env.auth));
+	must(span_eq(again.env.auth, f->env.auth) && span_eq(again.env.next_hop, f->env.next_hop));
 	must(again.env.has_priority == f->env.has_priority && again.env.priority == f->env.priority);
 	must(again.env.hold_until == f->env.hold_until && again.env.by_mode == f->env.by_mode);
 	must(!f->env.by_mode || (again.env.by_time == f->env.by_time && again.env.by_trace == f->env.by_trace));

@@ -12,7 +12,7 @@
 #include "mta-relay/relay.h"
 
 struct state_options {
-	const char *state, *shared_state, *shared_state_password;
+	const char *state, *shared_state, *shared_state_password, *shared_state_ca, *shared_state_cert;
 };
 
 #define AT(member) offsetof(struct state_options, member)
@@ -20,6 +20,8 @@ const struct opt relay_state_options[] = {
 	{ "state", 0, OPT_STR, AT(state), "DIR", "serve's (default " GUARD_STATE_DIR ")", NULL, 0 },
 	{ "shared-state", 0, OPT_STR, AT(shared_state), "URL", "serve's", NULL, 0 },
 	{ "shared-state-password", 0, OPT_STR, AT(shared_state_password), "FILE", "serve's", NULL, 0 },
+	{ "shared-state-ca", 0, OPT_STR, AT(shared_state_ca), "FILE", "serve's", NULL, 0 },
+	{ "shared-state-cert", 0, OPT_STR, AT(shared_state_cert), "FILE", "serve's", NULL, 0 },
 	{ 0 },
 };
 
@@ -85,6 +87,8 @@ int relay_state(int argc, char **argv)
 	struct state_config c = { .dir = o.state,
 		.url = o.shared_state,
 		.password_file = o.shared_state_password,
+		.ca_file = o.shared_state_ca,
+		.cert_file = o.shared_state_cert,
 		.told = told,
 		.existing = true };
 	struct state *s = state_open(&c, &err);

@@ -137,6 +137,22 @@ static int adopt_all(const char *ours, struct err *err)
 	return rc;
 }
 
+/* Another's directory that we may not enter: nothing there is of our making, and nothing of ours is published there. */
+static bool shut_out(const char *dir)
+{
+	struct stat st;
+	bool refused = faccessat(AT_FDCWD, dir, R_OK | X_OK, AT_EACCESS) < 0 && errno == EACCES;
+	return refused && (stat(dir, &st) < 0 || st.st_uid != geteuid());
+}
+
+static bool shut_out_of_logs(void)
+{
+	char *logs = logs_dir(the.root);
+	bool out = faccessat(AT_FDCWD, the.root, X_OK, AT_EACCESS) < 0 ? shut_out(the.root) : shut_out(logs);
+	free(logs);
+	return out;
+}
+
 int durable_log_open(const char *root, enum durability how, struct err *err)
 {
 	struct stat st;
@@ -148,6 +164,10 @@ int durable_log_open(const char *root, enum durability how, struct err *err)
 		err_sys(err, "%s", root);
 		forget_root();
 		return -1;
+	}
+	if (how != DURABILITY_LOG && shut_out_of_logs()) {
+		forget_root();
+		return 0;
 	}
 	the.root_len = strlen(the.root);
 	the.dev = st.st_dev;

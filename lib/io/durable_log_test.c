@@ -333,6 +333,37 @@ static void a_log_that_cannot_be_looked_at_is_an_error(void **state)
 	}
 }
 
+/* As another user, whom the tree or the logs in it are closed to: none of his is there. */
+static int open_as_nobody(mode_t tree, mode_t logs)
+{
+	int status = -1;
+	chmod(root, tree);
+	chmod(at("waypost-log"), logs);
+	pid_t pid = fork();
+	if (pid == 0) {
+		struct err err = { 0 };
+		if (setgid(65534) < 0 || setuid(65534) < 0)
+			_exit(2);
+		_exit(durable_log_open(root, DURABILITY_FILE, &err) == 0 && !durable_log_is_open() ? 0 : 1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return status;
+}
+
+static void anothers_closed_tree_is_no_matter(void **state)
+{
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	assert_int_equal(mkdir(at("waypost-log"), 0700), 0);
+	assert_int_equal(open_as_nobody(0700, 0700), 0);
+	assert_int_equal(open_as_nobody(0755, 0700), 0);
+	assert_int_equal(open_as_nobody(0755, 0755), 0);
+	/* His own, which he has closed to himself, may hold what he must know of. */
+	assert_int_equal(chown(at("waypost-log"), 65534, 65534), 0);
+	assert_int_not_equal(open_as_nobody(0755, 0000), 0);
+}
+
 #define CASE(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
@@ -346,6 +377,7 @@ int main(void)
 		CASE(a_dead_nodes_log_is_adopted),
 		CASE(a_log_in_use_is_joined),
 		CASE(a_log_that_cannot_be_looked_at_is_an_error),
+		CASE(anothers_closed_tree_is_no_matter),
 		CASE(a_log_that_cannot_be_is_an_error_when_asked_for),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

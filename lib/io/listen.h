@@ -56,6 +56,9 @@ struct serve_options {
 	    *too_many; /* the protocol line for a client over one of these limits, with CRLF; NULL: just closed */
 	/* Connections from there begin with a PROXY header (io/proxy.h), which tells peer and local; NULL: none. */
 	const struct net_list *proxies;
+	/* Clients from there will say by serve_renamed whose the conversation is: until then no limit of one client or
+	 * network is theirs. NULL: none. */
+	const struct net_list *renamers;
 	const char *ready_file;   /* written with the bound addresses, one a line, when all listen; a heartbeat
 				   * (io/heartbeat.h)   until we stop; NULL: none */
 	int (*reload)(void *arg); /* NULL: nothing to read again */
@@ -70,6 +73,10 @@ struct serve_options {
 /* Does what the header says; returns an exit status (0 after SIGTERM or when the single conversation went well). Port 0
  * binds any free port: ready_file tells which. */
 int serve(const struct serve_options *o, conn_fn *fn, void *arg, struct err *err);
+
+/* The conversation in hand is this client's, as somebody says who may: it counts as his from now on. All without an
+ * address (len 0) are one client. The limit that he is over; 0: none. */
+unsigned serve_renamed(const struct net_addr *a);
 
 /* Set by SIGTERM: finish the command in hand, then end the conversation (421 in SMTP, BYE in IMAP). A read that waits
  * for the next command ends early when it is set. */

@@ -45,6 +45,14 @@ static int chat(struct conn *c, void *arg)
 			return end == LINE_EOF ? 0 : 1;
 		if (span_eqs(l.text, "CRASH"))
 			kill(getpid(), SIGKILL);
+		if (span_starts(l.text, "XCLIENT ")) {
+			struct net_addr a = { 0 };
+			char text[64];
+			snprintf(text, sizeof text, "%.*s", SPAN_FMT(span_from(l.text, 8)));
+			net_addr_parse(text, 0, &a);
+			stream_printf(c->s, "over %u\r\n", serve_renamed(&a));
+			continue;
+		}
 		if (span_eqs(l.text, "QUIT"))
 			return 0;
 		stream_printf(c->s, "%.*s %d\r\n", SPAN_FMT(l.text), (int)getpid());
@@ -243,6 +251,53 @@ static void test_proxy(void **state)
 	stream_puts(s, "PROXY TCP4 192.0.2.7 192.0.2.25 40000 25\r\n");
 	expect(s, "PROXY TCP4 "); /* a line as any other */
 	stream_close(s);
+	assert_int_equal(stop(pid), 0);
+	net_list_free(from);
+}
+
+/* Who says later whose the conversation is: limits are then those of whom he names, and never his own. */
+static void test_renamed(void **state)
+{
+	(void)state;
+	struct net_list *from = net_list_parse("127.0.0.1", NULL);
+	pid_t pid = start((struct serve_options){ .listen = on_v4, .renamers = from, .max_per_client = 1 });
+	struct stream *s[5];
+	for (int i = 0; i < 5; i++) {
+		s[i] = dial(0);
+		expect(s[i], "220 127.0.0.1 ");
+	}
+	/* In another order than they came. */
+	stream_puts(s[3], "XCLIENT 192.0.2.7\r\n");
+	expect(s[3], "over 0");
+	stream_puts(s[1], "XCLIENT 192.0.2.7\r\n");
+	expect(s[1], "over 1");
+	stream_puts(s[2], "XCLIENT 192.0.2.8\r\n");
+	expect(s[2], "over 0");
+	stream_puts(s[0], "XCLIENT nobody\r\n");
+	expect(s[0], "over 0");
+	stream_puts(s[4], "XCLIENT nobody\r\n");
+	expect(s[4], "over 1");
+	for (int i = 0; i < 5; i++)
+		stream_close(s[i]);
+	assert_int_equal(stop(pid), 0);
+	net_list_free(from);
+}
+
+/* The same for headers that come in another order than the connections. */
+static void test_proxy_order(void **state)
+{
+	(void)state;
+	struct net_list *from = net_list_parse("127.0.0.1", NULL);
+	pid_t pid = start((struct serve_options){ .listen = on_v4, .proxies = from, .max_per_client = 1 });
+	struct stream *first = dial(0), *second = dial(0);
+	struct line l;
+	stream_puts(second, "PROXY TCP4 192.0.2.7 192.0.2.25 40000 25\r\n");
+	expect(second, "220 192.0.2.7 ");
+	stream_puts(first, "PROXY TCP4 192.0.2.7 192.0.2.25 40001 25\r\n");
+	stream_flush(first);
+	assert_int_equal(stream_line(first, 100, &l), LINE_EOF);
+	stream_close(first);
+	stream_close(second);
 	assert_int_equal(stop(pid), 0);
 	net_list_free(from);
 }
@@ -484,6 +539,8 @@ int main(void)
 		cmocka_unit_test(test_growth),
 		cmocka_unit_test(test_per_client),
 		cmocka_unit_test(test_proxy),
+		cmocka_unit_test(test_renamed),
+		cmocka_unit_test(test_proxy_order),
 		cmocka_unit_test(test_stop_finishes_the_command),
 		cmocka_unit_test(test_crash_and_recycle),
 		cmocka_unit_test(test_reload),

@@ -212,19 +212,24 @@ static unsigned network_bits(const struct serve_options *o, const unsigned char 
 	return o->prefix6 < ADDRESS_BITS ? o->prefix6 : ADDRESS_BITS;
 }
 
-/* The limit that the client is over; 0: none. */
-static unsigned limit_met(struct server *sv, struct slot *me, const struct conn *c)
+/* The limit that the client is over, whose key stands in the slot; 0: none. It gets its place in line when it is known:
+ * of two that are told at the same time each sees the other, or comes before it. */
+static unsigned limit_met(struct server *sv, struct slot *me, const struct net_addr *a)
 {
 	const struct serve_options *o = sv->o;
-	if (!client_key(&c->peer, me->client))
-		return 0;
-	/* After the address: whoever takes a later number sees it. */
 	me->seq = atomic_fetch_add(&sv->board->seq, 1);
 	if (o->max_per_client && earlier_ones(sv->board, me, ADDRESS_BITS) >= o->max_per_client)
 		return o->max_per_client;
-	if (!o->max_per_network || (o->exempt && o->exempt(sv->arg, &c->peer)))
+	if (!o->max_per_network || (o->exempt && o->exempt(sv->arg, a)))
 		return 0;
 	return earlier_ones(sv->board, me, network_bits(o, me->client)) < o->max_per_network ? 0 : o->max_per_network;
+}
+
+static unsigned client_limit(struct server *sv, struct slot *me, const struct net_addr *a)
+{
+	if (!client_key(a, me->client) || (sv->o->renamers && net_list_match(sv->o->renamers, a)))
+		return 0;
+	return limit_met(sv, me, a);
 }
 
 /* ---- a worker ---- */
@@ -236,6 +241,17 @@ struct worker {
 	unsigned index, generation, served;
 	bool retire;
 };
+
+static struct worker *self; /* in a worker */
+
+unsigned serve_renamed(const struct net_addr *a)
+{
+	if (!self)
+		return 0;
+	if (!client_key(a, self->slot->client))
+		memset(self->slot->client, 0xff, sizeof self->slot->client);
+	return limit_met(self->sv, self->slot, a);
+}
 
 static void begin_busy(struct worker *w)
 {
@@ -263,7 +279,7 @@ static void serve_one(struct worker *w, int fd, const struct listener *l)
 	c.worker = (int)w->index;
 	begin_busy(w);
 	bool known = meet_proxy(w->sv->o, &c);
-	unsigned limit = known ? limit_met(w->sv, w->slot, &c) : 0;
+	unsigned limit = known ? client_limit(w->sv, w->slot, &c.peer) : 0;
 	if (!known) {
 		stream_abandon(c.s);
 	} else if (!limit) {
@@ -363,6 +379,7 @@ _Noreturn void worker_run(struct server *sv, unsigned slot)
 {
 	struct worker w = { .sv = sv, .slot = &sv->board->slot[slot], .index = slot };
 	w.generation = atomic_load(&sv->board->generation);
+	self = &w;
 	worker_signals(sv);
 	if (watch(&w)) {
 		if (serve_stopping)

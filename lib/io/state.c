@@ -49,6 +49,20 @@ static int read_password(const char *file, struct state_url *u, struct err *err)
 	return rc;
 }
 
+/* Before the processes are forked and confined: files are read now. */
+static int prepare_tls(const struct state_config *c, struct state_redis *r, struct err *err)
+{
+	const struct tls_client_config config = {
+		.verify = TLS_VERIFY_NAME, .ca_file = c->ca_file, .cert_file = c->cert_file
+	};
+	if (!r->url.tls)
+		return c->ca_file || c->cert_file
+			   ? err_set(err, ERR_USAGE, "certificates are for a rediss:// URL of the shared state")
+			   : 0;
+	r->tls = tls_client_new(&config, err);
+	return r->tls ? 0 : -1;
+}
+
 struct state *state_open(const struct state_config *c, struct err *err)
 {
 	struct state *s = xcalloc(1, sizeof *s);
@@ -59,6 +73,8 @@ struct state *state_open(const struct state_config *c, struct err *err)
 	if (c->url && state_url_parse(c->url, &s->redis.url, err) < 0)
 		goto fail;
 	if (c->url && c->password_file && read_password(c->password_file, &s->redis.url, err) < 0)
+		goto fail;
+	if (prepare_tls(c, &s->redis, err) < 0)
 		goto fail;
 	s->shared = mmap(NULL, sizeof *s->shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (s->shared == MAP_FAILED) {
@@ -83,6 +99,8 @@ void state_rules(const struct state_config *c, struct confine_rules *r)
 		confine_allow_names(r);
 		confine_allow_connect(r, url.port);
 	}
+	if (url.tls && !c->ca_file)
+		confine_allow_authorities(r);
 	state_url_free(&url);
 }
 
@@ -92,6 +110,7 @@ void state_close(struct state *s)
 		return;
 	state_redis_close(&s->redis);
 	state_url_free(&s->redis.url);
+	tls_ctx_free(s->redis.tls);
 	state_files_close(&s->files);
 	if (s->shared)
 		munmap(s->shared, sizeof *s->shared);

@@ -26,9 +26,12 @@ enum {
 
 struct state;
 struct state_config {
-	const char *dir;           /* made when it is missing, unless: */
-	bool existing;             /* it is only looked into */
-	const char *url;           /* redis://[[USER]:PASSWORD@]HOST[:PORT][/DB], redis+unix:PATH; NULL: files only */
+	const char *dir; /* made when it is missing, unless: */
+	bool existing;   /* it is only looked into */
+	/* redis://[[USER]:PASSWORD@]HOST[:PORT][/DB], rediss:// with TLS, redis+unix:PATH; NULL: files only */
+	const char *url;
+	const char *ca_file;       /* with TLS: who may vouch for the server; NULL: the system's authorities */
+	const char *cert_file;     /* our certificate and its key, for a server that asks; NULL: none */
 	const char *password_file; /* its first line is the password; NULL: the URL's, if any */
 	int64_t retry_ms;          /* until a server that failed is asked again; 0: STATE_RETRY_MS */
 	/* A change of state, once for all processes: what is used now, and why not the other. May be NULL. */

@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include "io/state.h"
+#include "io/tls.h"
 
 enum state_op {
 	STATE_GET,
@@ -48,6 +49,7 @@ struct state_url {
 	char *host, *path, *user, *password; /* "" when there is none */
 	uint16_t port;
 	unsigned db;
+	bool tls;
 };
 /* The password is in no error's text. -1 with ERR_USAGE, and nothing to free. */
 int state_url_parse(const char *text, struct state_url *out, struct err *err);
@@ -55,8 +57,9 @@ void state_url_free(struct state_url *u);
 
 struct state_redis {
 	struct state_url url;
-	struct stream *s; /* NULL: not connected */
-	pid_t owner;      /* who connected */
+	struct tls_ctx *tls; /* for url.tls */
+	struct stream *s;    /* NULL: not connected */
+	pid_t owner;         /* who connected */
 	struct buf in;
 	size_t at; /* what of `in` is read */
 };

@@ -22,7 +22,7 @@ enum {
 };
 #define PREFIX "waypost:"
 
-/* ---- redis://[[USER]:PASSWORD@]HOST[:PORT][/DB] ---- */
+/* ---- redis[s]://[[USER]:PASSWORD@]HOST[:PORT][/DB] ---- */
 
 static char *decoded(struct span text)
 {
@@ -73,8 +73,11 @@ int state_url_parse(const char *text, struct state_url *out, struct err *err)
 		out->path = xstrdup(text + strlen("redis+unix:"));
 	else if (span_starts(all, "redis://"))
 		rc = place_of(span_from(all, strlen("redis://")), out, err);
+	else if ((out->tls = span_starts(all, "rediss://")))
+		rc = place_of(span_from(all, strlen("rediss://")), out, err);
 	else
-		rc = err_set(err, ERR_USAGE, "shared state is redis://HOST[:PORT][/DB] or redis+unix:PATH");
+		rc = err_set(
+		    err, ERR_USAGE, "shared state is redis://HOST[:PORT][/DB], rediss://... or redis+unix:PATH");
 	char **texts[] = { &out->host, &out->path, &out->user, &out->password };
 	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
 		if (!*texts[i])
@@ -186,6 +189,9 @@ static int connect_to(struct state_redis *r, struct err *err)
 	r->owner = own_pid();
 	stream_set_stoppable(r->s, false);
 	buf_init(&r->in, IN_MAX);
+	stream_set_deadline(r->s, STATE_WAIT_MS);
+	if (u->tls && tls_connect(r->s, r->tls, u->host, err) < 0)
+		return err_prefix(err, "the state server");
 	return login(r, err);
 }
 
@@ -364,7 +370,7 @@ static void escape(const char *prefix, char *out, size_t size)
 
 int state_redis_list(struct state_redis *r, const char *prefix, state_fn *fn, void *arg, struct err *err)
 {
-	struct state_redis scanner = { .url = r->url };
+	struct state_redis scanner = { .url = r->url, .tls = r->tls };
 	struct listing l = { r, fn, arg };
 	char cursor[32] = "0", pattern[256];
 	escape(prefix, pattern, sizeof pattern);

@@ -294,6 +294,8 @@ static const struct {
 	{ "redis://u:p%40s%3A@[::1]:1/", "::1", "", "u", "p@s:", 1, 0 },
 	{ "redis://:only@h", "h", "", "", "only", 6379, 0 },
 	{ "redis+unix:/run/r.sock", "", "/run/r.sock", "", "", 0, 0 },
+	{ "rediss://u:p@h:6380/2", "h", "", "u", "p", 6380, 2 },
+	{ "rediss://", NULL, NULL, NULL, NULL, 0, 0 },
 	{ "redis+unix:", NULL, NULL, NULL, NULL, 0, 0 },
 	{ "redis://", NULL, NULL, NULL, NULL, 0, 0 },
 	{ "redis://u:SECRET@", NULL, NULL, NULL, NULL, 0, 0 },
@@ -319,6 +321,7 @@ static void test_urls(void **state)
 		assert_string_equal(u.password, urls[i].password);
 		assert_int_equal(u.port, urls[i].port);
 		assert_int_equal(u.db, urls[i].db);
+		assert_int_equal(u.tls, span_starts(span_str(urls[i].text), "rediss:"));
 		state_url_free(&u);
 	}
 }

@@ -148,6 +148,8 @@ struct smtp_server_config {
 	/* While others wait for a free process (io/stream.h, stream_is_stressed): for a command, and the grace for
 	 * content, of which LIMIT_SMTP_STRESS_RATE bytes a second must come then. 0: as ever. */
 	int64_t stress_ms;
+	/* Then, between two transactions: the client is to come back on a new connection. 0: stress_ms. */
+	int64_t yield_ms;
 	uint64_t max_header, max_line;         /* bytes of the content's header, of a line with its CRLF; 0: no limit */
 	const volatile sig_atomic_t *stopping; /* 421 at the next command */
 	/* Commands may come before the reply to EHLO, DATA and the like was read, content before 354 (RFC 2920 3.1

@@ -67,8 +67,9 @@ void server_command_clock(struct server *sv)
 
 void server_line_clock(struct server *sv)
 {
+	bool rests = sv->state == ST_READY && sv->c->yield_ms;
 	stream_set_deadline(sv->x->s, until(own_end(sv), command_time(sv)));
-	stream_set_hurry(sv->x->s, sv->c->stress_ms, 0);
+	stream_set_hurry(sv->x->s, rests ? sv->c->yield_ms : sv->c->stress_ms, 0);
 }
 
 /* Within the content each block has its own time (RFC 5321 4.5.3.2.5), there is a least rate, and the transaction's
