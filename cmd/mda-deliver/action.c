@@ -36,16 +36,16 @@ bool action_is(const struct mda *m, struct span address)
 	return m->aliases && aliases_is_action(address);
 }
 
-static int whom(const struct mda *m, struct target *t, struct err *err)
+int action_user(const struct mda *m, struct action_user *u, struct err *err)
 {
 	uid_t owner = aliases_owner(m->aliases);
+	*u = (struct action_user){ (uid_t)-1, (gid_t)-1 };
 	if (geteuid() != 0)
 		return 0; /* as whoever runs us */
 	const struct passwd *pw = owner ? getpwuid(owner) : getpwnam(m->o.alias_user);
 	if (!pw || pw->pw_uid == 0)
 		return err_set(err, ERR_CONFIG, "no user but root to do what an alias asks for");
-	t->uid = pw->pw_uid;
-	t->gid = pw->pw_gid;
+	*u = (struct action_user){ pw->pw_uid, pw->pw_gid };
 	return 0;
 }
 
@@ -63,8 +63,12 @@ int action_find(struct mda *m, struct arena *a, struct span address, struct targ
 	enum alias_kind kind;
 	struct span text, local = span_slice(address, 0, (size_t)span_rchr(address, '@'));
 	struct err why = { 0 };
-	if (aliases_refresh(m->aliases, &why) < 0)
+	struct action_user who;
+	int fresh = aliases_refresh(m->aliases, &why);
+	if (fresh < 0)
 		log_err("aliases: %s; the old ones stay", why.text);
+	if (m->confine && (fresh > 0 || aliases_out_of_reach(m->aliases)))
+		return mda_confine_retire(err);
 	if (!aliases_action(m->aliases, a, local, &kind, &text)) {
 		err_reply(err, 550, "5.1.1", "no alias asks for that");
 		err->class = ERR_NOUSER;
@@ -79,7 +83,11 @@ int action_find(struct mda *m, struct arena *a, struct span address, struct targ
 	t->kind = span_ends(text, "/") ? LOCATION_MAILDIR : LOCATION_MBOX;
 	if (kind == ALIAS_TO_FILE && span_eqs(text, "/dev/null"))
 		t->discard = true;
-	return whom(m, t, err);
+	if (action_user(m, &who, err) < 0)
+		return -1;
+	t->uid = who.uid;
+	t->gid = who.gid;
+	return 0;
 }
 
 /* LF line ends, with a "From " line above as commands expect it. */
@@ -138,12 +146,14 @@ void action_run(struct filing *f, struct target *t, struct span top)
 	struct buf text, said;
 	const char *const env[] = { arena_printf(f->a, "SENDER=%.*s", SPAN_FMT(f->top.sender)),
 		arena_printf(f->a, "RECIPIENT=%.*s", SPAN_FMT(t->rcpt)), "HOME=/", "SHELL=/bin/sh", NULL };
-	const struct spawn sp = {
-		.command = t->command, .env = env, .dir = "/", .out = SPAWN_PIPE, .errfd = SPAWN_INHERIT
-	};
+	struct spawn sp = { .command = t->command, .env = env, .dir = "/", .out = SPAWN_PIPE, .errfd = SPAWN_INHERIT };
 	struct err err = { 0 };
 	if (geteuid() == 0) {
 		err_set(&t->err, ERR_BUG, "no command is run as root");
+		return;
+	}
+	if (f->m->confine && !mda_confine_command(f->m, &sp)) {
+		mda_confine_retire(&t->err);
 		return;
 	}
 	buf_init(&text, SIZE_MAX / 4);

@@ -11,20 +11,41 @@
 
 void content_init(struct content *c, const char *dir, uint64_t max)
 {
-	*c = (struct content){ .dir = dir, .max = max, .fd = -1 };
+	*c = (struct content){ .dir = dir, .max = max, .fd = -1, .spare = -1 };
 	buf_init(&c->held, CONTENT_IN_MEMORY);
+}
+
+static int make_file(const char *dir, struct err *err)
+{
+	char *path = xasprintf("%s/mda-deliver-XXXXXX", dir);
+	int fd = mkostemp(path, O_CLOEXEC);
+	if (fd < 0)
+		err_sys(err, "temporary file %s", path);
+	else
+		unlink(path);
+	free(path);
+	return fd;
+}
+
+int content_make_spare(const char *dir)
+{
+	return make_file(dir, NULL);
 }
 
 static int open_file(struct content *c)
 {
-	char *path = xasprintf("%s/mda-deliver-XXXXXX", c->dir);
-	c->fd = mkostemp(path, O_CLOEXEC);
-	if (c->fd < 0)
-		err_sys(&c->failed, "temporary file %s", path);
-	else
-		unlink(path);
-	free(path);
+	c->fd = c->spare >= 0 ? c->spare : make_file(c->dir, &c->failed);
 	return c->fd < 0 ? -1 : 0;
+}
+
+/* Nothing of one message is left for the next. */
+static void close_file(struct content *c)
+{
+	if (c->fd >= 0 && c->fd != c->spare)
+		close(c->fd);
+	else if (c->fd >= 0 && (ftruncate(c->fd, 0) < 0 || lseek(c->fd, 0, SEEK_SET) < 0))
+		c->spare = -1;
+	c->fd = -1;
 }
 
 static int write_out(struct content *c, struct span s)
@@ -98,10 +119,8 @@ void content_reset(struct content *c)
 {
 	if (c->map)
 		munmap(c->map, c->map_len);
-	if (c->fd >= 0)
-		close(c->fd);
+	close_file(c);
 	c->map = NULL;
-	c->fd = -1;
 	c->size = 0;
 	err_clear(&c->failed);
 	buf_reset(&c->held);

@@ -60,6 +60,13 @@ static void answer_err(const struct err *err, struct smtp_answer *a)
 	smtp_answer(a, code, enh, "%s", ours ? "The message could not be delivered now" : err->text);
 }
 
+/* What is out of our reach may be a place that is new. */
+static void check_place(const struct mda *m, struct err *err)
+{
+	if (m->confine && mda_confine_outdated(m, err))
+		mda_confine_retire(err);
+}
+
 static void op_rcpt(struct smtp_session *x, struct smtp_env_rcpt *r, struct smtp_answer *a)
 {
 	struct lmtp *l = x->arg;
@@ -81,6 +88,7 @@ static void op_rcpt(struct smtp_session *x, struct smtp_env_rcpt *r, struct smtp
 		return;
 	log_warn("refused rcpt=%s sender=%s result=%s why=%s", log_quote(r->text), log_quote(x->env.from),
 	    err_result(&err), log_quote(span_str(err.text)));
+	check_place(l->m, &err);
 	answer_err(&err, a);
 }
 
@@ -153,6 +161,7 @@ static void op_done(struct smtp_session *x, struct smtp_answer *answers, size_t 
 		.id = l->id };
 	filing_run(&f);
 	for (size_t i = 0; i < n; i++) {
+		check_place(l->m, &targets[i].err);
 		target_report(&targets[i], x->env.from);
 		if (targets[i].err.class == ERR_NONE)
 			smtp_answer(&answers[i], 250, "2.1.5", "<%.*s> Ok, id %s", SPAN_FMT(targets[i].rcpt), l->id);
@@ -195,6 +204,7 @@ static int converse(struct conn *c, void *arg)
 	};
 	struct smtp_session x = { .s = c->s, .peer_ip = c->peer_ip, .peer_name = "", .arg = &l };
 	content_init(&l.content, m->o.tmp, 0);
+	l.content.spare = m->spare;
 	buf_init(&l.lines, LIMIT_REENCODED);
 	int rc = smtp_server_run(&config, &ops, &x, &err);
 	content_free(&l.content);
@@ -206,13 +216,43 @@ static int converse(struct conn *c, void *arg)
 	return rc < 0 ? err_exit_status(&err) : 0;
 }
 
+static int worker_start(void *arg)
+{
+	struct err err = { 0 };
+	if (mda_confine_worker(arg, &err) == 0)
+		return 0;
+	log_err("%s", err.text);
+	return err_exit_status(&err);
+}
+
+static int reload(void *arg)
+{
+	struct err err = { 0 };
+	if (mda_confine_reload(arg, &err) < 0)
+		log_err("reload error=%s", log_quote(span_str(err.text)));
+	return 0;
+}
+
+static bool stale(void *arg, int64_t now)
+{
+	(void)now;
+	return mda_confine_stale(arg);
+}
+
 int lmtp_serve(struct mda *m, struct err *err)
 {
+	if (mda_confine_set_up(m, err) < 0)
+		return err_exit_status(err);
 	struct serve_options o = {
+		.worker_start = worker_start,
+		.reload = reload,
+		.stale = stale,
 		.listen = m->o.listen,
 		.workers = m->o.workers,
 		.max_clients = m->o.max_clients,
 		.ready_file = m->o.ready_file,
 	};
-	return serve(&o, converse, m, err);
+	int status = serve(&o, converse, m, err);
+	mda_confine_clean_up(m);
+	return status;
 }

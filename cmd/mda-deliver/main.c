@@ -61,6 +61,9 @@ static const struct opt table[] = {
 	{ 0 },
 };
 
+static const struct opt_group groups[] = { { confine_options, AT(confine) }, { place_options, AT(places) },
+	{ NULL, 0 } };
+
 static int read_stdin(struct content *c, struct err *err)
 {
 	char piece[65536];
@@ -168,20 +171,22 @@ static int run(struct mda *m, struct err *err)
 int main(int argc, char **argv)
 {
 	/* What options give lives as long as the process. */
-	static struct mda m = { .o = { .sender = "",
-				    .delimiters = "+",
-				    .alias_user = "nobody",
-				    .alias_timeout = 30 * 1000,
-				    .tmp = "/var/tmp",
-				    .sync = true,
-				    .durability = DURABILITY_AUTO,
-				    .max_size = LIMIT_MESSAGE_DEFAULT,
-				    .max_rcpt = LIMIT_SMTP_RCPT } };
+	static struct mda m = { .spare = -1,
+		.o = { .sender = "",
+		    .delimiters = "+",
+		    .alias_user = "nobody",
+		    .alias_timeout = 30 * 1000,
+		    .tmp = "/var/tmp",
+		    .sync = true,
+		    .durability = DURABILITY_AUTO,
+		    .max_size = LIMIT_MESSAGE_DEFAULT,
+		    .max_rcpt = LIMIT_SMTP_RCPT } };
 	struct opts opts = { .prog = "mda-deliver",
 		.synopsis = "[-f SENDER] [-a ORIGINAL-RCPT] [-d USER] [-m MAILBOX] [--mail=LOCATION] <message\n"
 			    "--lmtp [--listen=SOCKET]... [--users=FILE] [--mail=LOCATION]",
 		.about = "Files a message from stdin, or what comes over LMTP, into a Maildir or mbox.",
 		.table = table,
+		.groups = groups,
 		.values = &m.o };
 	struct err err = { 0 };
 	int first;

@@ -13,9 +13,11 @@
 #include "base/err.h"
 #include "base/opts.h"
 #include "base/span.h"
+#include "io/confine.h"
 #include "io/durable.h"
 #include "mda-deliver/letter.h"
 #include "users/aliases.h"
+#include "users/places.h"
 #include "users/users.h"
 
 struct mda_options {
@@ -27,6 +29,8 @@ struct mda_options {
 	bool detail_mailbox, create, lmtp, explain, sync;
 	int durability; /* enum durability */
 	uint64_t quota, max_size;
+	struct confine_settings confine;
+	struct place_settings places;
 	struct opt_list listen;
 	unsigned workers, max_clients, max_rcpt;
 };
@@ -35,6 +39,8 @@ struct mda {
 	struct users *users;     /* NULL: no users file */
 	struct aliases *aliases; /* NULL: none that ask for a command or a file */
 	struct boxes *boxes;
+	struct mda_confine *confine; /* NULL: nothing confines us */
+	int spare;                   /* content_make_spare's */
 };
 
 /* A recipient. Everything is the transaction arena's. */
@@ -76,6 +82,12 @@ int action_open(struct mda *m, struct err *err);
 /* Does the address stand for such a thing? */
 bool action_is(const struct mda *m, struct span address);
 int action_find(struct mda *m, struct arena *a, struct span address, struct target *t, struct err *err);
+/* Who does it. */
+struct action_user {
+	uid_t uid; /* (uid_t)-1: as we are */
+	gid_t gid;
+};
+int action_user(const struct mda *m, struct action_user *u, struct err *err);
 /* Runs its command, with these fields on top; sets err or place. */
 void action_run(struct filing *f, struct target *t, struct span top);
 
@@ -94,6 +106,22 @@ struct maildir;
 /* Opened and created if needed; borrowed until drop or the next get. */
 struct maildir *boxes_get(struct boxes *b, const char *path, struct err *err);
 void boxes_drop(struct boxes *b, const char *path);
+
+/* mda_confine.c: what an LMTP server may do. 0, or -1 with err. */
+int mda_confine_set_up(struct mda *m, struct err *err);
+/* In the parent: has what that depends on changed? Then it is looked at anew. */
+bool mda_confine_stale(struct mda *m);
+int mda_confine_reload(struct mda *m, struct err *err);
+/* Before anything is read. */
+int mda_confine_worker(struct mda *m, struct err *err);
+void mda_confine_clean_up(struct mda *m);
+/* Who starts the command of an alias, as which; false: this process has nobody who would. */
+struct spawn;
+bool mda_confine_command(const struct mda *m, struct spawn *sp);
+/* May a user, or the place of one, be unknown because this process can't see the files that tell? */
+bool mda_confine_outdated(const struct mda *m, const struct err *err);
+/* The conversation ends after this command: the next process sees the files as they are. */
+int mda_confine_retire(struct err *err);
 
 /* Serves LMTP on stdin or on sockets; an exit status. */
 int lmtp_serve(struct mda *m, struct err *err);

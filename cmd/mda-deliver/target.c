@@ -27,7 +27,7 @@ static int from_file(struct mda *m, struct arena *a, struct span address, struct
 	case USERS_OK:
 		return 0;
 	case USERS_UNKNOWN:
-		return no_user(err);
+		return m->confine && users_out_of_reach(m->users) ? mda_confine_retire(err) : no_user(err);
 	case USERS_ERROR:
 		break;
 	}

@@ -17,6 +17,7 @@ struct aliases {
 	char *path;
 	struct alias_table *t;
 	time_t looked;
+	bool hidden;
 };
 
 struct aliases *aliases_open(const char *path, struct err *err)
@@ -68,14 +69,20 @@ int aliases_refresh(struct aliases *a, struct err *err)
 	a->looked = now;
 	for (size_t i = 0; i < a->t->n_files && !any; i++)
 		any = changed(&a->t->file[i]);
-	if (!any || confine_hides(a->path))
+	a->hidden = any && confine_hides(a->path);
+	if (!any || a->hidden)
 		return 0;
 	struct alias_table *t = aliases_read(a->path, a->t->allow, err);
 	if (!t)
 		return -1;
 	aliases_table_free(a->t);
 	a->t = t;
-	return 0;
+	return 1;
+}
+
+bool aliases_out_of_reach(const struct aliases *a)
+{
+	return a->hidden;
 }
 
 /* One expansion: the names already seen, the result, and the limits. */
@@ -303,6 +310,20 @@ bool aliases_action(
 		}
 	}
 	return false;
+}
+
+void aliases_each_action(
+    const struct aliases *a, void (*fn)(void *arg, enum alias_kind kind, struct span text), void *arg)
+{
+	for (size_t i = 0; i < a->t->n; i++) {
+		const struct alias_row *row = &a->t->row[i];
+		for (size_t k = 0; k < row->n; k++) {
+			if (row->v[k].kind == TARGET_COMMAND)
+				fn(arg, ALIAS_TO_COMMAND, row->v[k].text);
+			else if (row->v[k].kind == TARGET_FILE)
+				fn(arg, ALIAS_TO_FILE, row->v[k].text);
+		}
+	}
 }
 
 uid_t aliases_owner(const struct aliases *a)

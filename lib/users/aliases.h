@@ -39,9 +39,11 @@ enum {
 };
 struct aliases *aliases_open_allowing(const char *path, unsigned allow, struct err *err);
 void aliases_free(struct aliases *a);
-/* Reads the files again when one of them has changed (looks at most once a second). -1 with err when the new ones are
- * bad: the old rows stay. */
+/* Reads the files again when one of them has changed (looks at most once a second): 1 then, 0 when there was nothing to
+ * do. -1 with err when the new ones are bad: the old rows stay. */
 int aliases_refresh(struct aliases *a, struct err *err);
+/* Were they replaced by files that this process can't read, so that what it knows is old? */
+bool aliases_out_of_reach(const struct aliases *a);
 
 /* The files that were read: the table, then what it includes; NULL after the last. */
 const char *aliases_file(const struct aliases *a, size_t i);
@@ -88,6 +90,9 @@ bool aliases_is_action(struct span local);
 /* What it stands for, in the arena; false when the file has no such row (any more). */
 bool aliases_action(
     const struct aliases *a, struct arena *arena, struct span local, enum alias_kind *kind, struct span *text);
+/* All commands and files, "|command" without its bar. */
+void aliases_each_action(
+    const struct aliases *a, void (*fn)(void *arg, enum alias_kind kind, struct span text), void *arg);
 /* Whose file it is. */
 uid_t aliases_owner(const struct aliases *a);
 

@@ -23,6 +23,8 @@ struct users {
 	uint32_t *slot;
 	size_t n_slots;
 	struct stat seen;
+	unsigned loaded;
+	bool hidden;
 	int64_t looked; /* when the file was looked at, clock_coarse_ms */
 };
 
@@ -108,7 +110,8 @@ static int load(struct users *u, struct err *err)
 {
 	unsigned *lines = NULL;
 	/* The next process can read what took its place. */
-	if (u->slot && confine_hides(u->path))
+	u->hidden = u->slot && confine_hides(u->path);
+	if (u->hidden)
 		return 0;
 	drop_table(u);
 	u->seen = (struct stat){ 0 };
@@ -128,6 +131,7 @@ static int load(struct users *u, struct err *err)
 	}
 	choose_decoy(u);
 	u->seen = st;
+	u->loaded++;
 	return 0;
 }
 
@@ -173,6 +177,16 @@ int users_refresh(struct users *u, struct err *err)
 	if (!changed(u))
 		return 0;
 	return load(u, err) < 0 ? -1 : 1;
+}
+
+unsigned users_loaded(const struct users *u)
+{
+	return u->loaded;
+}
+
+bool users_out_of_reach(const struct users *u)
+{
+	return u->hidden;
 }
 
 void users_each(const struct users *u, void (*fn)(void *arg, const struct user *row), void *arg)

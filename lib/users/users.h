@@ -35,6 +35,9 @@ struct users *users_open(const char *path, struct err *err);
 void users_close(struct users *u);
 /* Looks now rather than at the next lookup: 1 it was read again, 0 it is as it was, -1 with err. */
 int users_refresh(struct users *u, struct err *err);
+/* How often it was read; has it been replaced by a file that this process can't read, so that what it knows is old? */
+unsigned users_loaded(const struct users *u);
+bool users_out_of_reach(const struct users *u);
 /* All that it names, in its order; the rows are the table's. */
 void users_each(const struct users *u, void (*fn)(void *arg, const struct user *row), void *arg);
 
