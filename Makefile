@@ -14,7 +14,8 @@ WARN  := -Wall -Wextra -Wshadow -Wconversion -Wmissing-prototypes -Wstrict-proto
          $(if $(WERROR),-Werror)
 HARDEN := -fstack-protector-strong -fPIE $(if $(filter x86_64,$(shell uname -m)),-fcf-protection)
 ifdef SAN
-OPT := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+OPT := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer \
+       $(if $(findstring clang,$(CC)),-D__SANITIZE_ADDRESS__) # as gcc defines it
 # ASan itself defines crypt_r, which is why the linker would leave the real one out.
 LDOPT := -fsanitize=address,undefined -Wl,--push-state,--no-as-needed -lcrypt -Wl,--pop-state
 else ifdef COV
