@@ -24,7 +24,7 @@ liars() {
 	sed 's/ *; [a-z0-9 -]*$//' "$LIAR/script" >"$LIAR/scenarios"
 	"$TOP/lib/smtp-liar" --dir="$LIAR" "$LIAR/scenarios" >/dev/null 2>"$LIAR/err" 3>&- &
 	PIDS+=($!)
-	wait_for 20 test -s "$LIAR/ports"
+	wait_for 60 test -s "$LIAR/ports"
 }
 # The exit status of mua-send to each.
 submit_to_each() { # OPTION...

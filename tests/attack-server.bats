@@ -24,7 +24,7 @@ server() { # OPTION...: PORT is its port
 		--users="$T/users" --queue="$Q" "$@" 2>>"$T/log" 3>&- &
 	SERVER=$!
 	PIDS+=("$SERVER")
-	wait_for 20 test -s "$T/ready"
+	wait_for 60 test -s "$T/ready"
 	PORT=$(sed -n '1s/.*://p' "$T/ready")
 }
 delivering() { server --mda="lmtp:|$BIN/mda-deliver --lmtp --hostname=mda --mail=maildir:$T/mail" "$@"; }
@@ -81,7 +81,7 @@ alive() { kill -0 "$SERVER" && run ! grep -iE 'sanitizer|signal=|abort|assert|ru
 		2>>"$T/log" 3>&- &
 	SERVER=$!
 	PIDS+=("$SERVER")
-	wait_for 20 test -s "$T/ready"
+	wait_for 60 test -s "$T/ready"
 	# Who speaks early is refused there.
 	sed '/^case SMUG20/,/^case/{/^case SMUG21/!d}' "$ATTACK/content.txt" >"$T/script"
 	"$TOP/lib/smtp-talk" --socket="$T/lmtp" --lhlo --keeps="$T/keeps" "$T/script"
@@ -214,7 +214,7 @@ sequences() {
 @test "a refusal at the end of content leaves nothing of the transaction" {
 	"$TOP/lib/smtp-liar" --dir="$T" --lmtp <(echo 'no dot say 550 5.7.1 policy\r\n') >/dev/null 2>&1 3>&- &
 	PIDS+=($!)
-	wait_for 20 test -s "$T/ports"
+	wait_for 60 test -s "$T/ports"
 	server --mda="lmtp:127.0.0.1:$(sed 's/.* //' "$T/ports")" --max-size=10k
 	cat >"$T/script" <<-'S'
 		case SMUG27-policy
@@ -302,7 +302,7 @@ sequences() {
 		$s->flush;
 		# The end of TCP without close_notify, within the content.
 		shutdown($s, 2);' "$PORT"
-	wait_for 10 grep -q 'disconnect.*DATA' "$T/log"
+	wait_for 60 grep -q 'disconnect.*DATA' "$T/log"
 	[ -z "$(find "$T/mail" -type f)" ]
 	alive
 }
@@ -450,13 +450,13 @@ sequences() {
 		HELD+=($!)
 	done
 	# Three of four: nobody is sent away.
-	wait_for 20 eval '[ "$(grep -c " connect " "$T/log")" -eq 3 ]'
+	wait_for 60 eval '[ "$(grep -c " connect " "$T/log")" -eq 3 ]'
 	sleep 3
 	run ! grep -q disconnect "$T/log"
 	# A fourth that is silent, and one more that has to wait for a process.
 	"$TOP/lib/smtp-talk" --port="$PORT" --limit=120 "$T/held" >>"$T/held.out" 3>&- &
 	HELD+=($!)
-	wait_for 20 eval '[ "$(grep -c " connect " "$T/log")" -eq 4 ]'
+	wait_for 60 eval '[ "$(grep -c " connect " "$T/log")" -eq 4 ]'
 	printf 'case honest keeps 1\nhello\nenvelope\ndata\nsubject\n> one\\r\\n.\\r\\n\n< 250\n' >"$T/script"
 	SECONDS=0
 	talk --rcpt=user@relay.example "$T/script"

@@ -65,7 +65,7 @@ listen() { # OPTION...
 		--queue="$T/queue" "$@" 2>>"$T/log" 3>&- &
 	PIDS+=($!)
 	SERVER=$!
-	wait_for 20 test -s "$T/ready"
+	wait_for 60 test -s "$T/ready"
 	port=$(sed -n 's/.*://p' "$T/ready" | head -n 1)
 	[ -n "$port" ]
 }

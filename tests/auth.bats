@@ -54,14 +54,14 @@ fingerprint() { openssl x509 -in "$1" -noout -fingerprint -sha256 | sed 's/.*=//
 	[ "$status" -eq 77 ]
 	echo "$(fingerprint "$T/bob.pem") bob@here.example" >"$T/certs"
 	kill -HUP "$SERVER"
-	wait_for 20 grep -q 'reload result=ok' "$T/log"
+	wait_for 60 grep -q 'reload result=ok' "$T/log"
 	# A worker that began before may take one more.
-	wait_for 20 send bob --auth=EXTERNAL --tls-cert="$T/bob.pem" --tls-key="$T/bob.key"
+	wait_for 60 send bob --auth=EXTERNAL --tls-cert="$T/bob.pem" --tls-key="$T/bob.key"
 	run send alice --auth=EXTERNAL --tls-cert="$T/alice.pem" --tls-key="$T/alice.key"
 	[ "$status" -eq 77 ]
 	echo nonsense >"$T/certs"
 	kill -HUP "$SERVER"
-	wait_for 20 grep -q "certs:1: a line is FINGERPRINT USER.* why=\"authentication stays" "$T/log"
+	wait_for 60 grep -q "certs:1: a line is FINGERPRINT USER.* why=\"authentication stays" "$T/log"
 	run send bob --auth=EXTERNAL --tls-cert="$T/bob.pem" --tls-key="$T/bob.key"
 	[ "$status" -eq 0 ]
 }
@@ -113,7 +113,7 @@ fingerprint() { openssl x509 -in "$1" -noout -fingerprint -sha256 | sed 's/.*=//
 			--auth-mechs=XOAUTH2,OAUTHBEARER,EXTERNAL,CRAM-MD5 --tls-client-ca="$T/ca.pem" \
 			--oauth-command='grep -q ^token=good && echo alice@here.example' 2>>"$T/maa" 3>&- &
 		PIDS+=($!)
-		wait_for 20 test -s "$T/ready"
+		wait_for 60 test -s "$T/ready"
 		port=$(sed -n 's/.*://p' "$T/ready" | head -n 1)
 		for mech in XOAUTH2 OAUTHBEARER CRAM-MD5 EXTERNAL; do
 			secret=good

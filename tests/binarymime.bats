@@ -21,7 +21,7 @@ listen() {
 	shift
 	"$RELAY" serve --listen=127.0.0.1:0 --ready-file="$T/$name.ready" --hostname="$name.example" "$@" 2>>"$T/log" 3>&- &
 	PIDS+=($!)
-	wait_for 10 test -s "$T/$name.ready"
+	wait_for 60 test -s "$T/$name.ready"
 	port=$(sed -n 's/.*://p' "$T/$name.ready" | head -n 1)
 }
 

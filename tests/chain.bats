@@ -21,7 +21,7 @@ one_in() { find "$1/new" "$1/cur" -type f; }
 @test "a message travels MUA, MSA, MTA, MX, MTA, MDA, store, MAA, MRA, MUA and is equal at the end" {
 	chain_up
 	chain_send "$TOP/share/quickstart/message.eml"
-	chain_wait 30 chain_has 1
+	chain_wait 60 chain_has 1
 	chain_fetch imap "$CHAIN/imap"
 	chain_fetch pop3 "$CHAIN/pop3"
 	chain_arrived "$TOP/share/quickstart/message.eml" "$(one_in "$CHAIN/imap")"
@@ -36,13 +36,13 @@ one_in() { find "$1/new" "$1/cur" -type f; }
 	# The secret never gets into a trace or log.
 	run grep -rlF "$CHAIN_SECRET" "$CHAIN/trace.jsonl" "$CHAIN/log"
 	[ -z "$output" ]
-	chain_wait 5 chain_drained
+	chain_wait 60 chain_drained
 }
 
 @test "the same message is not fetched twice" {
 	chain_up
 	chain_send "$TOP/share/quickstart/message.eml"
-	chain_wait 30 chain_has 1
+	chain_wait 60 chain_has 1
 	chain_fetch imap "$CHAIN/imap"
 	chain_fetch imap "$CHAIN/imap"
 	[ "$(one_in "$CHAIN/imap" | wc -l)" -eq 1 ]
@@ -79,7 +79,7 @@ send_malformed() {
 		before=$(chain_delivered)
 		if chain_send "$message" 2>"$CHAIN/why"; then
 			sent=$((sent + 1))
-			chain_wait 30 chain_has $((before + 1)) || {
+			chain_wait 60 chain_has $((before + 1)) || {
 				echo "$message was accepted and did not arrive"
 				return 1
 			}

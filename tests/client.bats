@@ -76,7 +76,7 @@ queued() { find "$T"/queue/*/msg -type f -exec cat {} +; }
 	"$BIN/maa-serve" --imap --listen=127.0.0.1:0 --ready-file="$T/ready" --users="$T/users" --auth-without-tls \
 		--mail="maildir:$T/mail/%n" --proxy=127.0.0.0/8 2>>"$T/log" 3>&- &
 	PIDS+=($!)
-	wait_for 20 test -s "$T/ready"
+	wait_for 60 test -s "$T/ready"
 	port=$(sed -n 's/.*://p' "$T/ready" | head -n 1)
 	timeout 30 perl -MIO::Socket::INET -e '
 		my $s = IO::Socket::INET->new(PeerAddr => "127.0.0.1:$ARGV[0]") or die;

@@ -23,7 +23,7 @@ listen() {
 	rm -f "$T/$name.ready"
 	"$RELAY" serve --listen=127.0.0.1:0 --ready-file="$T/$name.ready" --hostname="$name.example" "$@" 2>>"$T/log" 3>&- &
 	PIDS+=($!)
-	wait_for 10 test -s "$T/$name.ready"
+	wait_for 60 test -s "$T/$name.ready"
 	port=$(sed -n 's/.*://p' "$T/$name.ready" | head -n 1)
 }
 
@@ -207,7 +207,7 @@ queued_at() { find "$1" -path '*/msg/*' -type f 2>/dev/null; }
 	P
 	perl "$T/strip" "$T/strip.port" "$T/cert.pem" "$T/key.pem" 3>&- &
 	PIDS+=($!)
-	wait_for 10 test -s "$T/strip.port"
+	wait_for 60 test -s "$T/strip.port"
 	try 5.7.30 "$(cat "$T/strip.port")" --tls-ca="$T/cert.pem"
 }
 

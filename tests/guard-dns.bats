@@ -35,7 +35,7 @@ teardown() { guard_teardown; }
 dnsd() {
 	"$TOP/dnsd" "$ZONE" "$T/dns" 2>"$T/dnsd.err" 3>&- &
 	PIDS+=($!)
-	wait_for 20 test -s "$T/dns"
+	wait_for 60 test -s "$T/dns"
 	RESOLVER=127.0.0.1:$(cat "$T/dns")
 }
 with_dns() { dnsd && listen --resolver="$RESOLVER" "$@"; }

@@ -107,7 +107,7 @@ teardown() { guard_teardown; }
 	for a in 127.1.1.1 127.1.1.2 127.2.1.1 127.2.1.2; do
 		printf '= 30\n' | from $a >"$T/out.$a" 3>&- &
 		PIDS+=($!)
-		wait_for 10 grep -q 220 "$T/out.$a"
+		wait_for 60 grep -q 220 "$T/out.$a"
 	done
 	has "$(session </dev/null | from 127.1.1.3)" '421 4.7.0 Too many connections'
 	has "$(session </dev/null | from 127.1.2.3)" '220 '
@@ -136,7 +136,7 @@ teardown() { guard_teardown; }
 	"$RELAY" serve --listen=127.0.0.1:0 --ready-file="$T/ready" --domains=here.example --queue="$T/queue" \
 		--state="$T/state" --connections=1/1h 2>>"$T/log" 3>&- &
 	PIDS+=($!)
-	wait_for 10 test -s "$T/ready"
+	wait_for 60 test -s "$T/ready"
 	PORT=$(sed -n 's/.*://p' "$T/ready" | head -n 1)
 	for _ in 1 2 3; do has "$(session </dev/null | from 127.1.1.1)" '220 '; done
 	for _ in 1 2; do
@@ -185,7 +185,7 @@ teardown() { guard_teardown; }
 		>/dev/null 2>&1 3>&- &
 	redis=$!
 	PIDS+=("$redis")
-	wait_for 20 test -S "$T/redis.sock"
+	wait_for 60 test -S "$T/redis.sock"
 	echo 'top secret' >"$T/password"
 	shared=(--shared-state="redis+unix:$T/redis.sock" --shared-state-password="$T/password" --connections=2/1h)
 	listen "${shared[@]}"

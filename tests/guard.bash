@@ -29,7 +29,7 @@ listen() { # OPTION...: a server that spares nobody; its port in $PORT
 	"$RELAY" serve --listen=127.0.0.1:0 --ready-file="$T/ready" --hostname=mx.here.example --users="$T/users" \
 		--domains=here.example --queue="$T/queue" --state="$T/state" --exempt=none "$@" 2>>"$T/log" 3>&- &
 	PIDS+=($!)
-	wait_for 10 test -s "$T/ready"
+	wait_for 60 test -s "$T/ready"
 	PORT=$(sed -n 's/.*://p' "$T/ready" | head -n 1)
 }
 

@@ -62,7 +62,7 @@ dovecot_up() {
 		}
 	C
 	dovecot -c "$DOVECOT/dovecot.conf"
-	wait_for 10 test -S "$DOVECOT/run/lmtp"
+	wait_for 60 test -S "$DOVECOT/run/lmtp"
 	chmod 755 "$DOVECOT/run"
 	hard_message
 }
@@ -81,7 +81,7 @@ serve_dovecot() {
 	"$BIN/mta-relay" serve --role=mta --listen=127.0.0.1:0 --ready-file="$W/ready" --hostname=mx.here.example \
 		--domains=here.example --queue="$W/queue" --mda="lmtp:unix:$DOVECOT/run/lmtp" 2>"$W/serve.log" </dev/null 3>&- &
 	PIDS+=($!)
-	wait_for 10 test -s "$W/ready"
+	wait_for 60 test -s "$W/ready"
 	OUR_PORT=$(sed -n '1s/.*:\([0-9][0-9]*\).*/\1/p' "$W/ready")
 }
 # smtp FROM TO...: says the message to OUR_PORT; the replies are in $W/replies, the last of them is to its end
@@ -166,7 +166,7 @@ smtp() {
 	run_queue --domains=here.example --mda="lmtp:unix:$DOVECOT/run/lmtp"
 	[ "$(waiting)" -eq 1 ]
 	dovecot -c "$DOVECOT/dovecot.conf"
-	wait_for 10 test -S "$DOVECOT/run/lmtp"
+	wait_for 60 test -S "$DOVECOT/run/lmtp"
 	chmod 755 "$DOVECOT/run"
 	run_queue --now --domains=here.example --mda="lmtp:unix:$DOVECOT/run/lmtp"
 	[ "$(waiting)" -eq 0 ]
@@ -184,7 +184,7 @@ postfix_with_our_mda() {
 	setpriv --reuid=nobody --regid=nogroup --clear-groups "$BIN/mda-deliver" --lmtp --listen=127.0.0.1:0 \
 		--ready-file="$W/run/ready" --users="$W/users" --mail="maildir:$W/mail/%n" 2>"$W/mda.log" </dev/null 3>&- &
 	PIDS+=($!)
-	wait_for 10 test -s "$W/run/ready"
+	wait_for 60 test -s "$W/run/ready"
 	mda_port=$(sed -n '1s/.*:\([0-9][0-9]*\).*/\1/p' "$W/run/ready")
 	PEER_EXTRA=$(printf '%s\n' "virtual_transport = lmtp:inet:127.0.0.1:$mda_port" 'virtual_mailbox_maps = static:yes' \
 		'lmtp_destination_recipient_limit = 20')

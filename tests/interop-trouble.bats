@@ -21,7 +21,7 @@ liars() {
 	sed 's/ *; [a-z0-9-]*$//' "$LIAR/script" >"$LIAR/scenarios"
 	"$TOP/lib/smtp-liar" --dir="$LIAR" "$@" "$LIAR/scenarios" >/dev/null 2>"$LIAR/err" 3>&- &
 	PIDS+=($!)
-	wait_for 20 test -s "$LIAR/ports"
+	wait_for 60 test -s "$LIAR/ports"
 	: >"$LIAR/routes"
 	while read -r name port; do
 		if [ "${1-}" = --lmtp ]; then
@@ -225,7 +225,7 @@ hurry() { # COMMAND...: its minutes are seconds
 	S
 	hurry deliver &
 	run=$!
-	wait_for 30 test -e "$LIAR/good.1"
+	wait_for 60 test -e "$LIAR/good.1"
 	wait $run
 	as_wanted
 	whole good quit tls-shake

@@ -25,7 +25,7 @@ interop_teardown() {
 	done
 	wait 2>/dev/null
 	for pid in $tree; do
-		wait_for 10 gone "$pid"
+		wait_for 60 gone "$pid"
 	done
 	[ -z "$W" ] || rm -rf "$W"
 	return 0
@@ -55,7 +55,6 @@ workplace() {
 }
 
 port_answers() { (exec 4<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
-free_port() { perl -MIO::Socket::INET -e 'print IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1")->sockport'; }
 
 # peer_up NAME SINK: the peer takes mail for user@dest.example into its Maildir and passes relay.example on to the port
 # SINK; its own port is PEER_PORT.
@@ -69,7 +68,7 @@ peer_up() {
 	cp "$W/tls.pem" "$W/tls.key" "$W/$1"
 	PEER_PORT=$(free_port)
 	peer "$1" peer_start "$W/$1" "$PEER_PORT" "$2"
-	wait_for 30 port_answers "$PEER_PORT" || {
+	wait_for 60 port_answers "$PEER_PORT" || {
 		peer "$1" peer_log "$W/$1"
 		return 1
 	}
@@ -86,7 +85,7 @@ serve_up() {
 		--mda="lmtp:|exec $BIN/mda-deliver --lmtp --users=$W/users --mail=maildir:$W/Maildir" "$@" 2>"$W/serve.log" \
 		</dev/null 3>&- &
 	PIDS+=($!)
-	wait_for 10 test -s "$W/ready"
+	wait_for 60 test -s "$W/ready"
 	OUR_PORT=$(sed -n '1s/.*:\([0-9][0-9]*\).*/\1/p' "$W/ready")
 }
 our_messages() { find "$W/Maildir/new" -type f 2>/dev/null; }

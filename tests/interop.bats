@@ -1,6 +1,8 @@
 #!/usr/bin/env bats
 # Somebody else's program in each place of the chain. A peer that is not installed is skipped.
 
+load wait
+
 setup() {
 	TOP=$BATS_TEST_DIRNAME/..
 	BIN=${BUILD:-$TOP/build}/bin
@@ -44,7 +46,7 @@ files_in() { find "$1" -path '*/tmp' -prune -o -type f \( -path '*/new/*' -o -pa
 			return 1
 		}
 		n=$((n + 1))
-		chain_wait 30 chain_has $n
+		chain_wait 60 chain_has $n
 	done
 }
 
@@ -64,7 +66,7 @@ files_in() { find "$1" -path '*/tmp' -prune -o -type f \( -path '*/new/*' -o -pa
 	curl -sS --crlf --cacert "$CHAIN/tls/ca.pem" --ssl-reqd --url "smtp://localhost:$CHAIN_MSA_PORT" \
 		--user "alice@sender.example:$CHAIN_SECRET" --mail-from alice@sender.example --mail-rcpt bob@recipient.example \
 		--upload-file "$MESSAGE"
-	chain_wait 30 chain_has 1
+	chain_wait 60 chain_has 1
 	curl -sS --cacert "$CHAIN/tls/ca.pem" --user "bob@recipient.example:$CHAIN_SECRET" \
 		"imaps://localhost:$CHAIN_IMAP_PORT/INBOX;MAILINDEX=1" >"$CHAIN/by-imap"
 	chain_arrived "$MESSAGE" "$CHAIN/by-imap"
@@ -78,22 +80,22 @@ files_in() { find "$1" -path '*/tmp' -prune -o -type f \( -path '*/new/*' -o -pa
 	msmtp --host=localhost --port="$CHAIN_MSA_PORT" --tls=on --tls-starttls=on --tls-trust-file="$CHAIN/tls/ca.pem" \
 		--auth=scram-sha-256 --user=alice@sender.example --passwordeval="cat $CHAIN/etc/secret" --from=alice@sender.example \
 		bob@recipient.example <"$MESSAGE"
-	chain_wait 30 chain_has 1
+	chain_wait 60 chain_has 1
 }
 
 @test "mua-send submits to postfix's smtp-sink" {
 	needs smtp-sink
 	mkdir "$CHAIN/sink" "$CHAIN/run" "$CHAIN/log"
 	chmod 777 "$CHAIN" "$CHAIN/sink"
-	port=$((20000 + RANDOM % 20000))
+	port=$(free_port)
 	cd "$CHAIN/sink"
 	user=()
 	[ "$(id -u)" -ne 0 ] || user=(-u nobody)
 	chain_spawn sink smtp-sink "${user[@]}" -d %M. 127.0.0.1:$port 10
-	chain_wait 5 bash -c "exec 3<>/dev/tcp/127.0.0.1/$port"
+	chain_wait 60 bash -c "exec 3<>/dev/tcp/127.0.0.1/$port"
 	"$BIN/mua-send" --server=smtp://127.0.0.1:$port --starttls=never -f a@sender.example -i b@recipient.example c@recipient.example \
 		<"$TOP/share/quickstart/message.eml"
-	chain_wait 5 test -n "$(ls "$CHAIN/sink")"
+	wait_for 60 eval '[ -n "$(ls "$CHAIN/sink")" ]'
 	run cat "$CHAIN"/sink/*
 	[[ $output == *'X-Rcpt-Args: <b@recipient.example>'* ]]
 	[[ $output == *'X-Rcpt-Args: <c@recipient.example>'* ]]
@@ -105,7 +107,7 @@ start_dovecot() {
 	DOVECOT=$(mktemp -d /tmp/dovecot.XXXXXX) # nobody must reach it
 	chmod 755 "$DOVECOT"
 	mkdir -p "$DOVECOT/run" "$DOVECOT/mail/joe"
-	dport=$((20000 + RANDOM % 20000))
+	dport=$(free_port)
 	getent passwd dovecot >/dev/null || skip "needs the dovecot user"
 	cat >"$DOVECOT/dovecot.conf" <<-C
 		base_dir = $DOVECOT/run
@@ -146,7 +148,7 @@ start_dovecot() {
 	C
 	chown -R nobody:nogroup "$DOVECOT/mail"
 	dovecot -c "$DOVECOT/dovecot.conf"
-	chain_wait 5 bash -c "exec 3<>/dev/tcp/127.0.0.1/$dport"
+	chain_wait 60 bash -c "exec 3<>/dev/tcp/127.0.0.1/$dport"
 }
 
 @test "mra-fetch fetches from dovecot by IMAP and POP3, once" {
@@ -181,16 +183,16 @@ start_dovecot() {
 @test "systemd hands over listening sockets (Accept=no) and connections (Accept=yes)" {
 	needs systemd-socket-activate curl
 	mkdir -p "$CHAIN/run" "$CHAIN/log"
-	port=$((20000 + RANDOM % 20000))
-	ask() { printf 'QUIT\r\n' | timeout 5 bash -c "exec 3<>/dev/tcp/127.0.0.1/$1; cat >&3; cat <&3"; }
+	port=$(free_port)
+	ask() { printf 'QUIT\r\n' | timeout 60 bash -c "exec 3<>/dev/tcp/127.0.0.1/$1; cat >&3; cat <&3"; }
 	answers() { ask "$1" | grep -q '^220 .*' && ask "$1" | grep -q '^221 '; }
 	chain_spawn accept-no systemd-socket-activate -l 127.0.0.1:$port --fdname=smtp \
 		"$BIN/mta-relay" serve --role=mta --domains=here.example --queue="$CHAIN/queue"
-	chain_wait 5 answers $port
+	chain_wait 60 answers $port
 	answers $port
 	chain_spawn accept-yes systemd-socket-activate --accept -l 127.0.0.1:$((port + 1)) \
 		"$BIN/mta-relay" serve --role=mta --domains=here.example --queue="$CHAIN/queue"
-	chain_wait 5 answers $((port + 1))
+	chain_wait 60 answers $((port + 1))
 	answers $((port + 1))
 }
 
@@ -198,15 +200,15 @@ start_dovecot() {
 	[ "$(id -u)" -eq 0 ] || skip "needs root to run inetd"
 	needs inetd
 	mkdir -p "$CHAIN/run" "$CHAIN/log" "$CHAIN/mail"
-	port=$((20000 + RANDOM % 20000))
+	port=$(free_port)
 	echo "joe:{PLAIN}secret::::::" >"$CHAIN/users"
 	cat >"$CHAIN/inetd.conf" <<-C
 		127.0.0.1:$port stream tcp nowait root $BIN/mta-relay mta-relay serve --role=mta --domains=here.example --queue=$CHAIN/queue
 		127.0.0.1:$((port + 1)) stream tcp nowait root $BIN/maa-serve maa-serve --pop3 --users=$CHAIN/users --mail=maildir:$CHAIN/mail/%u --auth-without-tls
 	C
 	chain_spawn inetd inetd -d "$CHAIN/inetd.conf"
-	talk() { timeout 10 bash -c "exec 3<>/dev/tcp/127.0.0.1/$1; cat >&3; cat <&3"; }
-	chain_wait 5 bash -c "exec 3<>/dev/tcp/127.0.0.1/$port"
+	talk() { timeout 60 bash -c "exec 3<>/dev/tcp/127.0.0.1/$1; cat >&3; cat <&3"; }
+	chain_wait 60 bash -c "exec 3<>/dev/tcp/127.0.0.1/$port"
 	printf 'EHLO x\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<u@elsewhere.example>\r\nQUIT\r\n' | talk $port >"$CHAIN/smtp"
 	grep -q '^550 5.7.1 ' "$CHAIN/smtp"
 	! grep -vE '^[2-5][0-9][0-9][ -]' "$CHAIN/smtp" || false

@@ -10,7 +10,7 @@ setup() {
 
 teardown() { maa_teardown; }
 
-imap() { curl -sS --max-time 10 -u bob:sesame "$@"; }
+imap() { curl -sS --max-time 60 -u bob:sesame "$@"; }
 
 @test "curl reads, searches, uploads and files" {
 	maa_message one $'Subject: one\n\nhello\n'
@@ -71,7 +71,7 @@ imap() { curl -sS --max-time 10 -u bob:sesame "$@"; }
 	maa_cert
 	kill -HUP "${PIDS[0]}"
 	changed() { [ "$(fingerprint)" != "$before" ]; }
-	maa_wait changed
+	wait_for 60 changed
 }
 
 @test "what others do is told: new mail, flags, removal; in IDLE at once" {
@@ -191,7 +191,7 @@ imap() { curl -sS --max-time 10 -u bob:sesame "$@"; }
 		set imap_user=bob imap_pass=sesame ssl_starttls=no ssl_force_tls=no folder=imap://$ADDR/
 		set move=no delete=yes quit=yes confirmappend=no confirmcreate=no spoolfile=imap://$ADDR/INBOX header_cache='' wait_key=no pager_index_lines=0
 	END
-	TERM=xterm HOME=$DIR timeout 15 script -qec \
+	TERM=xterm HOME=$DIR timeout 60 script -qec \
 		"mutt -n -F $DIR/muttrc -e 'push \"<save-message>=Box<enter><sync-mailbox><exit>\"'" "$DIR/screen" \
 		</dev/null >/dev/null || true
 	grep -q 'hello mutt' "$MAIL"/.Box/cur/* "$MAIL"/.Box/new/* 2>/dev/null
@@ -212,7 +212,7 @@ imap() { curl -sS --max-time 10 -u bob:sesame "$@"; }
 	maa_message one $'Subject: one\nMessage-ID: <1@x>\n\nhello\n'
 	maa_start --auth-without-tls
 	imap "imap://$ADDR/INBOX;UID=1" >/dev/null
-	maa_wait grep -q '"ev":"fetch"' "$DIR/trace"
+	wait_for 60 grep -q '"ev":"fetch"' "$DIR/trace"
 	grep '"ev":"fetch"' "$DIR/trace" | grep -q '"role":"maa".*"mid":"<1@x>"'
 	printf 'a LOGIN bob sesame\r\nb LOGOUT\r\n' | maa_raw >/dev/null
 	printf 'a LOGIN {3+}\r\nbob {6+}\r\nsesame\r\nb LOGOUT\r\n' | maa_raw >/dev/null
@@ -235,7 +235,7 @@ imap() { curl -sS --max-time 10 -u bob:sesame "$@"; }
 		print "f SEARCH ", "NOT " x 5000, "ALL\r\n";
 		print "g NOOP\r\n";
 		print "h LIST \"\" ", ("{4096+}\r\n" . "x" x 4096 . " ") x 10000, "\r\n"' >"$DIR/in"
-	timeout 10 "$MAA" --imap --preauth=bob --mail="maildir:$MAIL" <"$DIR/in" >"$DIR/out"
+	timeout 60 "$MAA" --imap --preauth=bob --mail="maildir:$MAIL" <"$DIR/in" >"$DIR/out"
 	[ "$(grep -c '^\* . FETCH (UID .)' "$DIR/out")" -eq 3 ]
 	grep -q '^b OK' "$DIR/out"
 	grep -q '^c OK' "$DIR/out"
@@ -260,7 +260,7 @@ imap() { curl -sS --max-time 10 -u bob:sesame "$@"; }
 		for o in $(seq 0 65536 "$size"); do printf 'b UID FETCH 1 BODY.PEEK[]<%d.65536>\r\n' "$o"; done
 		printf 'c LOGOUT\r\n'
 	} >"$DIR/in"
-	timeout 10 "$MAA" --imap --preauth=bob --mail="maildir:$MAIL" <"$DIR/in" >"$DIR/out"
+	timeout 60 "$MAA" --imap --preauth=bob --mail="maildir:$MAIL" <"$DIR/in" >"$DIR/out"
 	perl -e 'local $/; $_ = <STDIN>; while (/BODY\[\]<\d+> \{(\d+)\}\r\n/g) { print substr $_, pos, $1 }' \
 		<"$DIR/out" | cmp - "$DIR/large"
 }
@@ -326,7 +326,7 @@ imap() { curl -sS --max-time 10 -u bob:sesame "$@"; }
 	# The next conversation has a process that is root again, until its own login.
 	run imap "imap://$ADDR/" -X 'STATUS INBOX (MESSAGES)'
 	gone() { ! pgrep -u 65534 -f -- "--ready-file=$DIR/ready" >/dev/null; }
-	maa_wait gone
+	wait_for 60 gone
 	rm -r "$home"
 	[ "$owner" = 65534 ]
 	[ "$as_bob" -eq 1 ]

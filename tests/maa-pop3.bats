@@ -10,7 +10,7 @@ setup() {
 
 teardown() { maa_teardown; }
 
-pop3() { curl -sS --max-time 10 -u bob:sesame "$@"; }
+pop3() { curl -sS --max-time 60 -u bob:sesame "$@"; }
 
 @test "curl lists, retrieves byte for byte, and deletes" {
 	maa_message one $'Subject: one\n\n.dot\n..\nend\n'
@@ -108,12 +108,12 @@ pop3() { curl -sS --max-time 10 -u bob:sesame "$@"; }
 @test "inetd: the socket is stdin and stdout, and nothing else goes there" {
 	command -v systemd-socket-activate >/dev/null || skip "needs systemd-socket-activate"
 	maa_message one $'x\n'
-	port=$(maa_free_port)
+	port=$(free_port)
 	systemd-socket-activate -l "127.0.0.1:$port" --inetd -a "$MAA" --pop3 --users="$DIR/users" \
 		--mail="maildir:$MAIL" --auth-without-tls --login-delay=10ms 2>/dev/null &
 	PIDS+=($!)
 	ADDR=127.0.0.1:$port
-	maa_wait maa_port_open "$port"
+	wait_for 60 maa_port_open "$port"
 	run pop3 -X STAT -I "pop3://$ADDR/"
 	[ "$status" -eq 0 ]
 	printf 'USER bob\r\nPASS no\r\nQUIT\r\n' | maa_raw >"$DIR/out"
@@ -123,11 +123,11 @@ pop3() { curl -sS --max-time 10 -u bob:sesame "$@"; }
 @test "systemd: a listening socket by LISTEN_FDS" {
 	command -v systemd-socket-activate >/dev/null || skip "needs systemd-socket-activate"
 	maa_message one $'x\n'
-	port=$(maa_free_port)
+	port=$(free_port)
 	systemd-socket-activate -l "127.0.0.1:$port" "$MAA" --pop3 --users="$DIR/users" \
 		--mail="maildir:$MAIL" --auth-without-tls 2>/dev/null &
 	PIDS+=($!)
-	maa_wait maa_port_open "$port"
+	wait_for 60 maa_port_open "$port"
 	run pop3 "pop3://127.0.0.1:$port/"
 	[ "$output" = $'1 3\r' ]
 }
@@ -170,7 +170,7 @@ pop3() { curl -sS --max-time 10 -u bob:sesame "$@"; }
 	{
 		for i in $(seq 1000); do printf 'RETR %d\r\n' "$i"; done
 		printf 'QUIT\r\n'
-	} | timeout 15 "$MAA" --pop3 --preauth=bob --mail="maildir:$MAIL" --durability=none >"$DIR/out"
+	} | timeout 60 "$MAA" --pop3 --preauth=bob --mail="maildir:$MAIL" --durability=none >"$DIR/out"
 	[ "$(grep -c '^+OK .* octets' "$DIR/out")" -eq 1000 ]
 	[ "$(grep -c $'^\.\.\r$' "$DIR/out")" -eq 1000 ]
 	[ "$(grep -c $'^\.\r$' "$DIR/out")" -eq 1000 ]

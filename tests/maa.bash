@@ -1,4 +1,6 @@
 # Shared by maa-pop3.bats and maa-imap.bats: a store, a server on a free port, ways to talk to it.
+# shellcheck source=tests/wait.bash
+. "${BASH_SOURCE[0]%/*}/wait.bash"
 
 # maa_setup imap|pop3
 maa_setup() {
@@ -21,20 +23,7 @@ maa_message() { printf '%s' "$2" >"$MAIL/cur/$1:2,${3-}"; }
 
 maa_count() { find "$MAIL/cur" "$MAIL/new" -type f | wc -l; }
 
-# Until a command succeeds, five seconds at most.
-maa_wait() {
-	for _ in $(seq 250); do
-		if "$@"; then return 0; fi
-		sleep 0.02
-	done
-	return 1
-}
-
 maa_port_open() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
-
-maa_free_port() {
-	perl -MIO::Socket::INET -e 'print IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1")->sockport'
-}
 
 maa_listen() {
 	listen=$1
@@ -44,7 +33,7 @@ maa_listen() {
 	"$MAA" "--$MAA_PROTOCOL" --listen="$listen" --ready-file="$DIR/ready" --mail="maildir:$MAIL" \
 		--trace="$DIR/trace" "${users[@]}" "$@" 2>"$DIR/log" &
 	PIDS+=($!)
-	maa_wait test -s "$DIR/ready"
+	wait_for 60 test -s "$DIR/ready"
 	ADDR=$(head -n 1 "$DIR/ready")
 	ADDR=${ADDR%,tls}
 }
@@ -57,11 +46,11 @@ maa_cert() {
 	cat "$DIR/cert.crt" >>"$DIR/cert.pem"
 }
 
-# stdin to the server in one segment, its answers to stdout until it or five seconds end.
+# stdin to the server in one segment, its answers to stdout until it or a minute ends.
 maa_raw() {
 	perl -MIO::Socket::INET -e '
 		local $/; my $in = <STDIN>;
-		my $s = IO::Socket::INET->new(PeerAddr => $ARGV[0]) or die; alarm 5;
+		my $s = IO::Socket::INET->new(PeerAddr => $ARGV[0]) or die; alarm 60;
 		syswrite $s, $in; shutdown $s, 1 if $ARGV[1]; print while defined($_ = <$s>)' "$ADDR" "${1-1}"
 }
 
@@ -73,7 +62,7 @@ maa_talk() {
 }
 maa_say() { printf '%s\r\n' "$1" >&"$TALK_IN"; }
 maa_expect() {
-	while IFS= read -r -t 8 line <&"$TALK_OUT"; do
+	while IFS= read -r -t 60 line <&"$TALK_OUT"; do
 		line=${line%$'\r'}
 		case $line in "$1"*) return 0 ;; esac
 	done
@@ -82,7 +71,7 @@ maa_expect() {
 }
 # The next line must begin so.
 maa_next() {
-	IFS= read -r -t 8 line <&"$TALK_OUT"
+	IFS= read -r -t 60 line <&"$TALK_OUT"
 	case $line in "$1"*) return 0 ;; esac
 	echo "wanted: $1, got: $line" >&2
 	return 1

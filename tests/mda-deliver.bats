@@ -1,6 +1,8 @@
 #!/usr/bin/env bats
 # mda-deliver, from stdin and over LMTP, into Maildirs and mboxes.
 
+load wait
+
 setup() {
 	TOP=$BATS_TEST_DIRNAME/..
 	BIN=${BUILD:-$TOP/build}/bin
@@ -232,7 +234,8 @@ lmtp() { printf '%s\r\n' "LHLO client.example" "$@" QUIT | mda --lmtp --users="$
 	SERVER=$!
 	exec 7>"$T/in"
 	say() { printf '%s\r\n' "$@" >&7; }
-	got() { for i in $(seq 100); do [ "$(grep -c "$1" "$T/out")" -ge "$2" ] && return 0; sleep 0.05; done; return 1; }
+	said() { [ "$(grep -c "$1" "$T/out")" -ge "$2" ]; }
+	got() { wait_for 60 said "$@"; }
 	say 'LHLO c' 'MAIL FROM:<>'
 	got '^250 2.1.0' 1
 	cp "$T/users" "$T/good"
@@ -252,7 +255,7 @@ lmtp() { printf '%s\r\n' "LHLO client.example" "$@" QUIT | mda --lmtp --users="$
 	command -v python3 >/dev/null || skip "needs python3"
 	"${MDA[@]}" --lmtp --listen="unix:$T/lmtp" --users="$T/users" --ready-file="$T/ready" 2>"$T/log" &
 	SERVER=$!
-	for i in $(seq 100); do [ -s "$T/ready" ] && break; sleep 0.05; done
+	wait_for 60 test -s "$T/ready"
 	python3 - "$T/lmtp" <<-'END'
 		import smtplib, sys, threading
 		def run():

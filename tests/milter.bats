@@ -17,7 +17,7 @@ milter() { # NAME [OPTION...]: at $T/NAME
 	/usr/bin/python3 "$TOP/lib/test-milter" "$T/$name" "$T/told" "$@" >/dev/null 2>>"$T/milter.err" 3>&- &
 
 	PIDS+=($!)
-	wait_for 20 test -S "$T/$name"
+	wait_for 60 test -S "$T/$name"
 }
 
 @test "each step is told, with its arguments and macros" {
@@ -26,7 +26,7 @@ milter() { # NAME [OPTION...]: at $T/NAME
 		sed 's/>>$/>/; s/NEVER>/NEVER/; s/ENVID=e>/ENVID=e/' | { session; } | serve --milter="unix:$T/m")
 	[ "$(grep -c '^250 2.0.0 Ok: queued as' <<<"$out")" -eq 1 ]
 	id=$(sed -n 's/^250 2.0.0 Ok: queued as //p' <<<"$out")
-	wait_for 10 grep -q close "$T/told"
+	wait_for 60 grep -q close "$T/told"
 	told | grep -v '^macros' | sed 's/^connect [0-9]* [0-9]*/connect/; s/close .*/close/' >"$T/steps"
 	diff "$T/steps" - <<-E
 		connect localhost 0 None
@@ -249,12 +249,12 @@ milter() { # NAME [OPTION...]: at $T/NAME
 	PIDS+=($!)
 	exec 9>"$T/in"
 	printf 'EHLO late.example\nMAIL FROM:<a@b.example>\n' >&9
-	wait_for 20 grep -q '^451 4.7.1 Service' "$T/out"
+	wait_for 60 grep -q '^451 4.7.1 Service' "$T/out"
 	milter m
 	body add:X-Back:1 | mail a@b.example c@here.example >&9
 	echo QUIT >&9
 	exec 9>&-
-	wait_for 20 grep -q '^221' "$T/out"
+	wait_for 60 grep -q '^221' "$T/out"
 	told | grep -q '^helo late.example$'
 	grep -rq "^X-Back: 1" "$T/queue"
 }
@@ -294,7 +294,7 @@ milter() { # NAME [OPTION...]: at $T/NAME
 			while (my $s = $l->accept) { sysread($s, my $b, 100); syswrite($s, eval "\"$ARGV[1]\""); sysread($s, $b, 9999) for 1 .. 3 }' \
 			"$T/liar" "$1" 3>&- &
 		PIDS+=($!)
-		wait_for 10 test -S "$T/liar"
+		wait_for 60 test -S "$T/liar"
 	}
 	ok='\0\0\0\15O\0\0\0\6\0\0\1\377\0\0\0\0'
 	for bytes in '220 smtp\r\n' '\0\0\0\0O' '\377\377\377\377O' '\0\0\0\1O' '\0\0\0\15O\0\0\0\7\0\0\1\377\0\0\0\0' "$ok"'\0\0\0\1z' \
@@ -316,7 +316,7 @@ milter() { # NAME [OPTION...]: at $T/NAME
 		--tls-cert="$T/cert.pem" --tls-key="$T/key.pem" --users="$T/users" \
 		--domains=here.example --queue="$T/queue" --milter="unix:$T/m,reuse,daemon-name=OUT" 2>>"$T/log" 3>&- &
 	PIDS+=($!)
-	wait_for 20 test -s "$T/ready"
+	wait_for 60 test -s "$T/ready"
 	port=$(sed -n 's/.*://p' "$T/ready")
 	for _ in 1 2; do
 		"${RELAY%/*}/mua-send" --server="smtp://alice%40here.example@localhost:$port" --starttls=require \
@@ -365,7 +365,7 @@ milter() { # NAME [OPTION...]: at $T/NAME
 	E
 	opendkim -x "$T/dkim.conf" >"$T/dkim.log" 2>&1 3>&- &
 	PIDS+=($!)
-	wait_for 20 test -S "$T/dkim" || skip "opendkim does not start: $(cat "$T/dkim.log")"
+	wait_for 60 test -S "$T/dkim" || skip "opendkim does not start: $(cat "$T/dkim.log")"
 	printf 'Subject: folded\n and   odd\nFrom: alice@here.example\nDate: Mon, 30 Nov 2026 10:00:00 +0000\n\nhello\n\n' |
 		mail alice@here.example bob@here.example | session |
 		serve --milter="unix:$T/dkim,daemon-name=ORIGINATING" | grep 'queued as'

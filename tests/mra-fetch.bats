@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # mra-fetch against maa-serve on loopback.
 
+load wait
 bats_require_minimum_version 1.5.0
 
 setup() {
@@ -35,22 +36,13 @@ teardown() {
 	return 0
 }
 
-# wait_for COMMAND...: at most 10 seconds
-wait_for() {
-	for _ in $(seq 200); do
-		"$@" && return 0
-		sleep 0.05
-	done
-	return 1
-}
-
 # serve imap|pop3 [,tls]: PORT
 serve() {
 	rm -f "$T/ready.$1"
 	"$BIN/maa-serve" "--$1" --listen="127.0.0.1:0${2-}" --ready-file="$T/ready.$1" --tls-cert="$CERT" --tls-key="$KEY" \
 		--users="$T/users" --mail="maildir:$T/mail/%u" 2>>"$T/log" 3>&- &
 	PIDS="${PIDS-} $!"
-	wait_for [ -s "$T/ready.$1" ]
+	wait_for 60 [ -s "$T/ready.$1" ]
 	PORT=$(sed 's/.*://;q' "$T/ready.$1")
 }
 
@@ -120,7 +112,7 @@ subjects() { find "$1/new" "$1/cur" -type f -exec grep -h '^Subject:' {} + | sor
 		"$BIN/maa-serve" "--$proto" --listen=127.0.0.1:0 --ready-file="$T/ready.bare" --users="$T/users" --auth-without-tls \
 			--mail="maildir:$T/mail/%u" 2>>"$T/log" 3>&- &
 		PIDS="$PIDS $!"
-		wait_for [ -s "$T/ready.bare" ]
+		wait_for 60 [ -s "$T/ready.bare" ]
 		PORT=$(sed 's/.*://;q' "$T/ready.bare")
 		rm -f "$T/ready.bare"
 		run fetch --to="maildir:$T/clear.$proto" "$proto://joe@localhost:$PORT"
@@ -216,7 +208,7 @@ subjects() { find "$1/new" "$1/cur" -type f -exec grep -h '^Subject:' {} + | sor
 	"$BIN/mda-deliver" --lmtp --listen="unix:$T/lmtp" --ready-file="$T/ready.lmtp" --users="$T/users" \
 		--mail="maildir:$T/lda/%n" 2>>"$T/log" 3>&- &
 	PIDS="$PIDS $!"
-	wait_for [ -s "$T/ready.lmtp" ]
+	wait_for 60 [ -s "$T/ready.lmtp" ]
 	fetch --to="lmtp:unix:$T/lmtp" --rcpt=joe@example.org "imaps://joe@localhost:$PORT"
 	has "$T/lda/joe" 1
 	# One recipient that is refused: not done with, and still new.
@@ -296,9 +288,9 @@ subjects() { find "$1/new" "$1/cur" -type f -exec grep -h '^Subject:' {} + | sor
 		"imaps://joe@localhost:$PORT" 2>"$T/idle.log" 3>&- &
 	idle=$!
 	PIDS="$PIDS $idle"
-	wait_for has "$T/got" 1
+	wait_for 60 has "$T/got" 1
 	message 2
-	wait_for has "$T/got" 2
+	wait_for 60 has "$T/got" 2
 	kill "$idle"
 	wait "$idle"
 }
@@ -331,8 +323,8 @@ subjects() { find "$1/new" "$1/cur" -type f -exec grep -h '^Subject:' {} + | sor
 	"$BIN/mra-fetch" --password-command="cat '$T/secret'" --tls-ca="$CERT" --idle --to="maildir:$T/got" \
 		"imaps://joe@localhost:$PORT" 2>/dev/null 3>&- &
 	PIDS="$PIDS $!"
-	wait_for [ -e "$T/got/new" ]
-	wait_for ls "$T/state/waypost/"*.lock >/dev/null 2>&1
+	wait_for 60 [ -e "$T/got/new" ]
+	wait_for 60 ls "$T/state/waypost/"*.lock >/dev/null 2>&1
 	run fetch --to="maildir:$T/got" "imaps://joe@localhost:$PORT"
 	[ "$status" -eq 75 ]
 	[[ "$output" == *"another mra-fetch"* ]]

@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # mua-send against a scripted server, our own relay, and postfix's smtp-sink.
 
+load wait
 bats_require_minimum_version 1.5.0
 
 setup() {
@@ -8,6 +9,7 @@ setup() {
 	BIN=${BUILD:-$TOP/build}/bin
 	[ -x "$BIN/mua-send" ] || skip "needs mua-send"
 	T=$BATS_TEST_TMPDIR
+	PIDS=()
 	# Nothing of this machine's configuration takes part.
 	export HOME="$T/home" XDG_CONFIG_HOME="$T/config" TMPDIR="$T"
 	unset WAYPOST_TRACE NETRC
@@ -23,20 +25,11 @@ setup() {
 }
 
 teardown() {
-	for pid in ${PIDS-}; do
+	for pid in "${PIDS[@]}"; do
 		kill "$pid" 2>/dev/null
 		wait "$pid" 2>/dev/null
 	done
 	return 0
-}
-
-# wait_for COMMAND...: at most 10 seconds
-wait_for() {
-	for _ in $(seq 200); do
-		"$@" && return 0
-		sleep 0.05
-	done
-	return 1
 }
 
 needs() { command -v "$1" >/dev/null || skip "needs $1"; }
@@ -45,8 +38,8 @@ needs() { command -v "$1" >/dev/null || skip "needs $1"; }
 sink() {
 	rm -f "$T/port"
 	"$TOP/tests/lib/smtp-sink" --dir="$T/sink" --port-file="$T/port" "$@" 3>&- &
-	PIDS="${PIDS-} $!"
-	wait_for [ -s "$T/port" ]
+	PIDS+=($!)
+	wait_for 60 [ -s "$T/port" ]
 	PORT=$(cat "$T/port")
 }
 
@@ -62,8 +55,8 @@ msa() {
 	rm -f "$T/ready"
 	"$BIN/mta-relay" serve --role=msa --listen="127.0.0.1:0${1-}" --ready-file="$T/ready" --queue="$T/queue" \
 		--users="$T/users" --tls-cert="$CERT" --tls-key="$KEY" 2>>"$T/log" 3>&- &
-	PIDS="${PIDS-} $!"
-	wait_for [ -s "$T/ready" ]
+	PIDS+=($!)
+	wait_for 60 [ -s "$T/ready" ]
 	PORT=$(sed 's/.*://;q' "$T/ready")
 }
 
@@ -249,8 +242,8 @@ queued() { find "$T/queue" -path '*/msg/*' -type f | wc -l; }
 
 @test "lmtp over a UNIX socket into mda-deliver" {
 	"$BIN/mda-deliver" --lmtp --listen="unix:$T/lmtp" --mail="maildir:$T/mail/%n" 2>>"$T/log" 3>&- &
-	PIDS="${PIDS-} $!"
-	wait_for [ -S "$T/lmtp" ]
+	PIDS+=($!)
+	wait_for 60 [ -S "$T/lmtp" ]
 	"$BIN/mua-send" --server="lmtp:unix:$T/lmtp" bob@x.example <"$T/message"
 	tail -c "$(wc -c <"$T/message")" "$T"/mail/bob/new/* | cmp - "$T/message"
 }
@@ -333,16 +326,9 @@ queued() { find "$T/queue" -path '*/msg/*' -type f | wc -l; }
 @test "--direct: to the mail exchangers of each domain in order" {
 	needs dnsmasq
 	sink
-	for _ in 1 2 3 4 5; do
-		DNS=$((20000 + RANDOM))
-		dnsmasq --no-daemon --conf-file=/dev/null --port=$DNS --listen-address=127.0.0.1 --bind-interfaces --no-resolv \
-			--no-hosts --user= --group= --pid-file= --local=/example/ --mx-host=one.example,dead.example,10 \
-			--mx-host=one.example,mx.example,20 --host-record=dead.example,127.0.0.2 --host-record=mx.example,127.0.0.1 \
-			--host-record=bare.example,127.0.0.1 2>/dev/null 3>&- &
-		PIDS="${PIDS-} $!"
-		wait_for "$BIN/mxlookup" --server=127.0.0.1:$DNS one.example >/dev/null && break
-	done
-	direct=("$BIN/mua-send" --direct "--resolver=127.0.0.1:$DNS" --port="$PORT")
+	dnsmasq_up "$T/dnsmasq" --local=/example/ --mx-host=one.example,dead.example,10 --mx-host=one.example,mx.example,20 \
+		--host-record=dead.example,127.0.0.2 --host-record=mx.example,127.0.0.1 --host-record=bare.example,127.0.0.1
+	direct=("$BIN/mua-send" --direct "--resolver=127.0.0.1:$DNS_PORT" --port="$PORT")
 	"${direct[@]}" --trace="$T/trace" a@one.example b@bare.example c@ONE.example <"$T/message"
 	[ "$(kept)" -eq 2 ]
 	[ "$(cat "$T"/sink/0* | grep -c '^X-Rcpt: <[ac]@')" -eq 2 ]
@@ -424,13 +410,13 @@ as() { # NAME: one of its other names
 
 @test "postfix's smtp-sink takes a message" {
 	needs smtp-sink
-	port=$((20000 + RANDOM % 20000))
+	port=$(free_port)
 	mkdir -p "$T/pf"
 	chmod 777 "$T/pf"
 	user=()
 	[ "$(id -u)" -ne 0 ] || user=(-u nobody)
 	(cd "$T/pf" && exec smtp-sink "${user[@]}" -8 127.0.0.1:$port 10) 3>&- &
-	PIDS="${PIDS-} $!"
-	wait_for bash -c "exec 3<>/dev/tcp/127.0.0.1/$port" 2>/dev/null
+	PIDS+=($!)
+	wait_for 60 bash -c "exec 3<>/dev/tcp/127.0.0.1/$port" 2>/dev/null
 	run -0 "$BIN/mua-send" --server=smtp://127.0.0.1:$port b@x.example c@x.example <"$T/message"
 }

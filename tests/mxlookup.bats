@@ -1,63 +1,41 @@
 #!/usr/bin/env bats
 # mxlookup against dnsmasq, a real server, and against tests/dnsd, which misbehaves on order.
 
+load wait
 bats_require_minimum_version 1.5.0
 
 setup() {
 	bin=${BUILD:-build}/bin
 	tests=$BATS_TEST_DIRNAME
-	pids=
+	PIDS=()
 }
 
 teardown() {
-	for pid in $pids; do kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null; done
+	for pid in "${PIDS[@]}"; do kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null; done
 	true
-}
-
-wait_for() { # FILE
-	for _ in $(seq 200); do
-		[ -s "$1" ] && return 0
-		sleep 0.02
-	done
-	return 1
 }
 
 # Starts tests/dnsd with the zone on stdin; $server is where.
 zone() {
 	cat >"$BATS_TEST_TMPDIR/zone"
 	"$tests/dnsd" "$BATS_TEST_TMPDIR/zone" "$BATS_TEST_TMPDIR/port" 3>&- &
-	pids="$pids $!"
-	wait_for "$BATS_TEST_TMPDIR/port"
+	PIDS+=($!)
+	wait_for 60 test -s "$BATS_TEST_TMPDIR/port"
 	server=127.0.0.1:$(cat "$BATS_TEST_TMPDIR/port")
 }
 
-mx() { run --separate-stderr "$bin/mxlookup" --server="$server" --timeout=1s "$@"; }
+mx() { run --separate-stderr "$bin/mxlookup" --server="$server" --timeout=60s "$@"; }
 
 json() { # JQ-EXPRESSION WANT
 	got=$(printf '%s\n' "${lines[0]}" | jq -rc "$1")
 	[ "$got" = "$2" ] || { echo "$1: got $got, want $2" && return 1; }
 }
 
-# dnsmasq on a free high port, authority of .test.
+# dnsmasq, authority of .test.
 dnsmasq_serve() {
 	command -v dnsmasq >/dev/null || skip "needs dnsmasq"
-	: >"$BATS_TEST_TMPDIR/dnsmasq"
-	for port in $(shuf -i 20000-60000 -n 20); do
-		dnsmasq --no-daemon --port="$port" --no-resolv --no-hosts --listen-address=127.0.0.1 --bind-interfaces \
-			--conf-file=/dev/null --pid-file= --user="$(id -un)" --local=/test/ "$@" 3>&- >"$BATS_TEST_TMPDIR/dnsmasq" 2>&1 &
-		pid=$!
-		for _ in $(seq 100); do
-			kill -0 $pid 2>/dev/null || break
-			if grep -q 'started' "$BATS_TEST_TMPDIR/dnsmasq"; then
-				pids="$pids $pid"
-				server=127.0.0.1:$port
-				return 0
-			fi
-			sleep 0.02
-		done
-	done
-	cat "$BATS_TEST_TMPDIR/dnsmasq"
-	return 1
+	dnsmasq_up "$BATS_TEST_TMPDIR/dnsmasq" --local=/test/ "$@"
+	server=127.0.0.1:$DNS_PORT
 }
 
 @test "dnsmasq: MX hosts in order of preference, with their addresses" {
@@ -163,7 +141,7 @@ dnsmasq_serve() {
 	[ "$status" -eq 74 ]
 	mx ok.test absent.test
 	[ "$status" -eq 68 ]
-	mx silent.test ok.test
+	mx --timeout=3s silent.test ok.test
 	[ "$status" -eq 75 ]
 	[[ ${lines[0]} == *'no DNS server answered in time' ]]
 	[[ ${lines[1]} == 'ok.test: '* ]]
@@ -176,7 +154,7 @@ dnsmasq_serve() {
 		for i in 2 3 4 5 6; do printf 'example.test MX %d s%d.test\ns%d.test drop\n' $i $i $i; done
 	} >"$BATS_TEST_TMPDIR/in"
 	zone <"$BATS_TEST_TMPDIR/in"
-	mx --family=ipv4 --json example.test
+	mx --timeout=3s --family=ipv4 --json example.test
 	[ "$status" -eq 0 ]
 	json '[.hosts[].status] | join(" ")' 'ok timeout timeout timeout timeout timeout'
 	grep -q '^s3.test 1 udp' "$BATS_TEST_TMPDIR/port.log"
@@ -186,7 +164,7 @@ dnsmasq_serve() {
 
 @test "nobody listens: 75" {
 	zone </dev/null
-	for pid in $pids; do kill "$pid" && wait "$pid" || true; done
+	for pid in "${PIDS[@]}"; do kill "$pid" && wait "$pid" || true; done
 	mx example.test
 	[ "$status" -eq 75 ]
 	[[ ${lines[0]} == *'Connection refused' ]]
@@ -327,8 +305,8 @@ dnsmasq_serve() {
 	sed 's/IO::Socket::INET/IO::Socket::IP/g' "$tests/dnsd" >"$BATS_TEST_TMPDIR/dnsd6"
 	echo 'm.test A 192.0.2.1' >"$BATS_TEST_TMPDIR/zone"
 	perl "$BATS_TEST_TMPDIR/dnsd6" "$BATS_TEST_TMPDIR/zone" "$BATS_TEST_TMPDIR/port" ::1 3>&- &
-	pids="$pids $!"
-	wait_for "$BATS_TEST_TMPDIR/port"
+	PIDS+=($!)
+	wait_for 60 test -s "$BATS_TEST_TMPDIR/port"
 	server="[::1]:$(cat "$BATS_TEST_TMPDIR/port")"
 	mx m.test
 	[ "$status" -eq 0 ]

@@ -24,7 +24,7 @@ server() { # OPTION...: PORT of a server whose log is $T/log; SERVER is its proc
 		--users="$T/users" --auth-without-tls --queue="$Q" "$@" 2>>"$T/log" 3>&- &
 	SERVER=$!
 	PIDS+=("$SERVER")
-	wait_for 20 test -s "$T/ready"
+	wait_for 60 test -s "$T/ready"
 	SMTP=$(sed -n 's/.*://p;q' "$T/ready")
 }
 
@@ -119,7 +119,7 @@ traffic() { # OPTION...: of serve and run
 	server
 	printf '%s\n' 'EHLO x' $'MAIL FROM:<"a\x1b client=192.0.2.9 code=550"@far.example>' 'RCPT TO:<"x\" client=192.0.2.9"@far.example>' QUIT |
 		talk >/dev/null
-	wait_for 10 grep -q ' disconnect ' "$T/log"
+	wait_for 60 grep -q ' disconnect ' "$T/log"
 	[ "$(grep -cE ' client=192.0.2.9' "$T/log")" -eq "$(grep -c '^mta-relay.* client=127.0.0.1 .*client=192.0.2.9' "$T/log")" ]
 	grep -q ' refuse client=127.0.0.1 ' "$T/log"
 	run ! grep -q $'\x1b' "$T/log"
@@ -134,7 +134,7 @@ traffic() { # OPTION...: of serve and run
 		timeout 60 "$RELAY" run --once --now --queue="$Q" --hostname=us.example --expire=1s --smarthost="smtp://127.0.0.1:$PORT" 2>>"$T/log"
 		grep -q " expire qid=$id from=\"a@here.example\" to=\"b@far.example\"" "$T/log"
 	}
-	wait_for 20 expired
+	wait_for 60 expired
 	grep -q " deliver qid=$id to=\"b@far.example\" .* status=failed code=450 dsn=5.4.7 " "$T/log"
 }
 
@@ -178,11 +178,11 @@ matches() { # FILTER LOG: how many lines
 	: >"$T/log"
 	server --log=postfix --early-input=refuse
 	perl -MIO::Socket::INET -e '$s = IO::Socket::INET->new(PeerAddr => "127.0.0.1:$ARGV[0]"); <$s>; print $s "EHLO x\r\n"; <$s>' "$SMTP"
-	wait_for 10 grep -q 'lost connection after EHLO from unknown\[127.0.0.1\]' "$T/log"
+	wait_for 60 grep -q 'lost connection after EHLO from unknown\[127.0.0.1\]' "$T/log"
 	[ "$(matches "${f}[mode=ddos]" "$T/log")" -eq 1 ]
 	# Who does not wait.
 	printf 'EHLO x\r\nMAIL FROM:<a@b>\r\n' | perl -MIO::Socket::INET -e 'local $/; $s = IO::Socket::INET->new(PeerAddr => "127.0.0.1:$ARGV[0]"); print $s <STDIN>; <$s>' "$SMTP"
-	wait_for 10 grep -qE 'improper command pipelining after (EHLO|CONNECT) from unknown\[127.0.0.1\]' "$T/log"
+	wait_for 60 grep -qE 'improper command pipelining after (EHLO|CONNECT) from unknown\[127.0.0.1\]' "$T/log"
 	[ "$(matches $f "$T/log")" -eq 1 ]
 }
 
@@ -260,7 +260,7 @@ value() { sed -n "s/^$1 //p" "$T/values"; }
 		login wrong | talk >/dev/null
 	}
 	server --mda="lmtp:|$LMTP $T/out" --relay-to=far.example --workers=3 --metrics="$T/serve.prom"
-	wait_for 10 test -s "$T/serve.prom"
+	wait_for 60 test -s "$T/serve.prom"
 	exposition "$T/serve.prom" >"$T/values"
 	[ "$(value 'mail_smtp_messages_total{service="mta"}')" -eq 0 ]
 	for _ in 1 2 3; do traffic_serve & done
@@ -326,7 +326,7 @@ with open(sys.argv[2], 'w', buffering=1) as out:
         out.write(s.recv(4096).decode().replace('\n', '|') + '\n')
 P
 	PIDS+=($!)
-	wait_for 10 test -s "$T/notices"
+	wait_for 60 test -s "$T/notices"
 	export NOTIFY_SOCKET=$1
 }
 
@@ -337,16 +337,16 @@ said() { grep -qE "$1" "$T/notices"; }
 	manager "@waypost-test-$$-$RANDOM"
 	export WATCHDOG_USEC=1000000
 	server
-	wait_for 10 said '^READY=1$'
-	wait_for 10 said '^STATUS=0 conversations, 0 messages accepted$'
+	wait_for 60 said '^READY=1$'
+	wait_for 60 said '^STATUS=0 conversations, 0 messages accepted$'
 	mail a@b.example alice@here.example | talk >/dev/null
-	wait_for 20 said '^STATUS=[0-9]+ conversations?, 1 messages accepted$'
+	wait_for 60 said '^STATUS=[0-9]+ conversations?, 1 messages accepted$'
 	fed() { [ "$(grep -c '^WATCHDOG=1$' "$T/notices")" -ge 4 ]; }
-	wait_for 20 fed
+	wait_for 60 fed
 	kill -HUP "$SERVER"
-	wait_for 10 said '^RELOADING=1\|MONOTONIC_USEC=[0-9]+$'
+	wait_for 60 said '^RELOADING=1\|MONOTONIC_USEC=[0-9]+$'
 	again() { [ "$(sed -n '/^RELOADING/,$p' "$T/notices" | grep -c '^READY=1$')" -eq 1 ]; }
-	wait_for 10 again
+	wait_for 60 again
 	# A stopped process feeds no watchdog.
 	kill -STOP "$SERVER"
 	before=$(grep -c '^WATCHDOG=1$' "$T/notices")
@@ -355,7 +355,7 @@ said() { grep -qE "$1" "$T/notices"; }
 	kill -CONT "$SERVER"
 	kill "$SERVER"
 	wait "$SERVER"
-	wait_for 10 said '^STOPPING=1$'
+	wait_for 60 said '^STOPPING=1$'
 }
 
 @test "the service manager is told the same of run; another process's watchdog is not fed" {
@@ -365,13 +365,13 @@ said() { grep -qE "$1" "$T/notices"; }
 	message | inject a@far.example b@far.example
 	echo '* error:451 4.0.0 not now' >"$T/routes"
 	runner --routes="$T/routes"
-	wait_for 10 said '^READY=1$'
-	wait_for 30 said '^STATUS=1 message queued, 0 active, 0 destinations down$'
+	wait_for 60 said '^READY=1$'
+	wait_for 60 said '^STATUS=1 message queued, 0 active, 0 destinations down$'
 	kill -HUP "$RUNNER"
-	wait_for 10 said '^RELOADING=1\|MONOTONIC_USEC=[0-9]+$'
+	wait_for 60 said '^RELOADING=1\|MONOTONIC_USEC=[0-9]+$'
 	kill "$RUNNER"
 	wait "$RUNNER"
-	wait_for 10 said '^STOPPING=1$'
+	wait_for 60 said '^STOPPING=1$'
 	run ! said '^WATCHDOG=1$'
 }
 
@@ -381,13 +381,13 @@ ready() { run "$RELAY" "$1" --ready --ready-file="$2" --queue="$Q" && [ "$status
 	ready serve "$T/ready" 75
 	[[ $output == *'no server has made it' ]]
 	server
-	wait_for 10 ready serve "$T/ready" 0
+	wait_for 60 ready serve "$T/ready" 0
 	run ! grep -q ' connect ' "$T/log"
 	kill -STOP "$SERVER"
 	wait_for 60 ready serve "$T/ready" 75
 	[[ $output == *"process $SERVER is there, but has not moved for "* ]]
 	kill -CONT "$SERVER"
-	wait_for 10 ready serve "$T/ready" 0
+	wait_for 60 ready serve "$T/ready" 0
 	kill -KILL "$SERVER"
 	wait "$SERVER" || true
 	ready serve "$T/ready" 75
@@ -403,11 +403,11 @@ ready() { run "$RELAY" "$1" --ready --ready-file="$2" --queue="$Q" && [ "$status
 
 @test "--ready of a runner, and of one whose queue has no room" {
 	runner --ready-file="$T/run.ready"
-	wait_for 10 ready run "$T/run.ready" 0
+	wait_for 60 ready run "$T/run.ready" 0
 	kill -STOP "$RUNNER"
 	wait_for 60 ready run "$T/run.ready" 75
 	kill -CONT "$RUNNER"
-	wait_for 10 ready run "$T/run.ready" 0
+	wait_for 60 ready run "$T/run.ready" 0
 	run "$RELAY" run --ready --ready-file="$T/run.ready" --queue=/proc/1
 	[ "$status" -eq 75 ]
 	kill "$RUNNER"
@@ -420,17 +420,17 @@ ready() { run "$RELAY" "$1" --ready --ready-file="$2" --queue="$Q" && [ "$status
 @test "--log-file is opened again on SIGHUP, by serve and by run" {
 	server --log-file="$T/serve.log"
 	mail a@b.example alice@here.example | talk >/dev/null
-	wait_for 10 grep -qE '^[A-Z][a-z]{2} .* mta-relay\[[0-9]+\]: disconnect ' "$T/serve.log"
+	wait_for 60 grep -qE '^[A-Z][a-z]{2} .* mta-relay\[[0-9]+\]: disconnect ' "$T/serve.log"
 	mv "$T/serve.log" "$T/serve.old"
 	kill -HUP "$SERVER"
-	wait_for 10 grep -q 'reload result=ok' "$T/serve.log"
+	wait_for 60 grep -q 'reload result=ok' "$T/serve.log"
 	anew() { login secret | talk >/dev/null && wait_for 1 grep -q ' auth ok ' "$T/serve.log"; }
-	wait_for 10 anew
+	wait_for 60 anew
 	runner --log-file="$T/run.log"
-	wait_for 10 grep -q 'start queue=' "$T/run.log"
+	wait_for 60 grep -q 'start queue=' "$T/run.log"
 	mv "$T/run.log" "$T/run.old"
 	kill -HUP "$RUNNER"
-	wait_for 10 grep -q 'reload' "$T/run.log"
+	wait_for 60 grep -q 'reload' "$T/run.log"
 	run "$RELAY" serve --log-file="$T/no/such/file" </dev/null
 	[ "$status" -ne 0 ]
 	run "$RELAY" serve --log=sendmail </dev/null
@@ -441,14 +441,14 @@ ready() { run "$RELAY" "$1" --ready --ready-file="$2" --queue="$Q" && [ "$status
 	server
 	{ printf 'EHLO x\n>%s\nQUIT\n' "$T/wait"; } | talk >/dev/null 3>&- &
 	PIDS+=($!)
-	wait_for 10 test -e "$T/wait"
+	wait_for 60 test -e "$T/wait"
 	kill -USR1 "$SERVER"
-	wait_for 10 grep -qE ' conversation client=127.0.0.1 worker=[0-9]+ seconds=[0-9]+' "$T/log"
+	wait_for 60 grep -qE ' conversation client=127.0.0.1 worker=[0-9]+ seconds=[0-9]+' "$T/log"
 	grep -q ' status conversations=1 ' "$T/log"
 	# A worker has no use for it.
 	kill -USR1 $(pgrep -P "$SERVER")
 	rm "$T/wait"
-	wait_for 10 grep -q ' disconnect .* quit=1 ' "$T/log"
+	wait_for 60 grep -q ' disconnect .* quit=1 ' "$T/log"
 	run ! grep -q 'signal=' "$T/log"
 }
 
@@ -460,11 +460,11 @@ ready() { run "$RELAY" "$1" --ready --ready-file="$2" --queue="$Q" && [ "$status
 	} | talk >"$T/said" 3>&- &
 	client=$!
 	PIDS+=("$client")
-	wait_for 10 test -e "$T/wait"
+	wait_for 60 test -e "$T/wait"
 	kill "$SERVER"
 	# It has stopped listening, but the command in hand goes on.
 	deaf() { ! (exec 9<>"/dev/tcp/127.0.0.1/$SMTP") 2>/dev/null; }
-	wait_for 10 deaf
+	wait_for 60 deaf
 	kill -0 "$SERVER"
 	rm "$T/wait"
 	wait "$client"
@@ -486,10 +486,10 @@ ready() { run "$RELAY" "$1" --ready --ready-file="$2" --queue="$Q" && [ "$status
 	mail a@b.example alice@here.example | talk >"$T/said" 3>&- &
 	client=$!
 	PIDS+=("$client")
-	wait_for 10 test -s "$T/out"
+	wait_for 60 test -s "$T/out"
 	kill "$SERVER"
 	deaf() { ! (exec 9<>"/dev/tcp/127.0.0.1/$SMTP") 2>/dev/null; }
-	wait_for 10 deaf
+	wait_for 60 deaf
 	kill -0 "$SERVER"
 	rm "$T/out.wait"
 	wait "$client"
@@ -508,7 +508,7 @@ ready() { run "$RELAY" "$1" --ready --ready-file="$2" --queue="$Q" && [ "$status
 	kill -STOP $frozen
 	runner --smarthost="smtp://127.0.0.1:$PORT"
 	at_work() { find /proc/"$(pgrep -P "$RUNNER" | head -n 1)"/fd -lname "*/msg/*" 2>/dev/null | grep -q .; }
-	wait_for 20 at_work
+	wait_for 60 at_work
 	kill "$RUNNER"
 	kill -CONT $frozen
 	wait "$RUNNER"

@@ -12,7 +12,7 @@ policyd() { # RULE...
 	rm -f "$T/p"
 	"$TOP/lib/test-policyd" "$T/p" "$T/told" "$T/rules" >/dev/null 2>>"$T/policyd.err" 3>&- &
 	PIDS+=($!)
-	wait_for 10 test -S "$T/p"
+	wait_for 60 test -S "$T/p"
 }
 
 # Commands of a transaction up to RCPT.
@@ -89,7 +89,7 @@ try() { # FROM RCPT...
 	E
 	"$TOP/lib/test-policyd" "$T/one" "$T/told1" "$T/rules1" 3>&- &
 	PIDS+=($!)
-	wait_for 10 test -S "$T/one"
+	wait_for 60 test -S "$T/one"
 	out=$(try a@b.example r{1,2,3,4,5}@here.example | session | serve --policy="unix:$T/one" --policy="unix:$T/p")
 	[ "$(sed -n 's/^\(...\) .*second.*/\1/p' <<<"$out" | tr '\n' ' ')" = '554 450 554 ' ]
 	[ "$(grep -c '^250 2.1.5' <<<"$out")" -eq 2 ]
@@ -169,20 +169,20 @@ try() { # FROM RCPT...
 	PIDS+=($!)
 	exec 9>"$T/in"
 	{ echo 'EHLO x'; try a@b.example c@here.example; } >&9
-	wait_for 20 grep -q '^250 2.0.0' "$T/out"
+	wait_for 60 grep -q '^250 2.0.0' "$T/out"
 	kill -9 "${PIDS[0]}"
 	pkill -9 -P "${PIDS[0]}" || true
 	policyd
 	{ try a@b.example d@here.example; echo QUIT; } >&9
 	exec 9>&-
-	wait_for 20 grep -q '^221' "$T/out"
+	wait_for 60 grep -q '^221' "$T/out"
 	[ "$(grep -c '^250 2.1.5' "$T/out")" -eq 2 ]
 	told | grep -q '^recipient=d@here.example'
 	echo 'RCPT . REJECT' >"$T/rules"
 	"$RELAY" serve --listen=127.0.0.1:0 --ready-file="$T/ready" --hostname=mx.here.example --trust=127.0.0.1 \
 		--domains=here.example --queue="$T/queue" --policy="unix:$T/p,clients=strangers" 2>>"$T/log" 3>&- &
 	PIDS+=($!)
-	wait_for 20 test -s "$T/ready"
+	wait_for 60 test -s "$T/ready"
 	echo hi | "${RELAY%/*}/mua-send" --server="smtp://127.0.0.1:$(sed -n 's/.*://p' "$T/ready")" --starttls=never \
 		-f a@b.example -s hi c@here.example
 }
@@ -193,11 +193,11 @@ try() { # FROM RCPT...
 	postgrey --unix="$T/grey" --dbdir="$T/db" --delay=2 --user="$(id -un)" --group="$(id -gn)" --whitelist-clients=/dev/null \
 		--whitelist-recipients=/dev/null >"$T/postgrey.log" 2>&1 3>&- &
 	PIDS+=($!)
-	wait_for 20 test -S "$T/grey" || skip "postgrey does not start: $(cat "$T/postgrey.log")"
+	wait_for 60 test -S "$T/grey" || skip "postgrey does not start: $(cat "$T/postgrey.log")"
 	"$RELAY" serve --listen=127.0.0.1:0 --ready-file="$T/ready" --hostname=mx.here.example \
 		--domains=here.example --queue="$T/queue" --policy="unix:$T/grey" 2>>"$T/log" 3>&- &
 	PIDS+=($!)
-	wait_for 20 test -s "$T/ready"
+	wait_for 60 test -s "$T/ready"
 	url="smtp://127.0.0.1:$(sed -n 's/.*://p' "$T/ready")"
 	run "${RELAY%/*}/mua-send" --server="$url" --starttls=never -f a@b.example -s hi c@here.example </dev/null
 	[ "$status" -eq 75 ]

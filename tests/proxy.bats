@@ -14,7 +14,7 @@ sink() {
 	rm -f "$T/port"
 	"$TOP/lib/smtp-sink" --dir="$T/sink" --port-file="$T/port" "$@" >/dev/null 2>&1 3>&- &
 	PIDS+=($!)
-	wait_for 10 test -s "$T/port"
+	wait_for 60 test -s "$T/port"
 	PORT=$(cat "$T/port")
 }
 kept() { find "$T/sink" -name '0*' -type f | wc -l; }
@@ -72,7 +72,7 @@ kept() { find "$T/sink" -name '0*' -type f | wc -l; }
 	perl -MIO::Socket::UNIX -e 'my $l = IO::Socket::UNIX->new(Local => $ARGV[0], Listen => 5); my $s = $l->accept; sleep 600' \
 		"$T/mute" 3>&- &
 	PIDS+=($!)
-	wait_for 10 test -S "$T/mute"
+	wait_for 60 test -S "$T/mute"
 	body | mail a@b.example c@here.example | session | serve --proxy-filter="smtp:unix:$T/mute" --proxy-timeout=1s | grep '^451 4.3.0'
 	[ "$(queued)" -eq 0 ]
 }
@@ -81,11 +81,11 @@ kept() { find "$T/sink" -name '0*' -type f | wc -l; }
 	"$RELAY" serve --listen="unix:$T/in" --ready-file="$T/ready" --hostname=inner.here.example --domains=here.example \
 		--queue="$T/queue2" 2>>"$T/log2" 3>&- &
 	PIDS+=($!)
-	wait_for 20 test -s "$T/ready"
+	wait_for 60 test -s "$T/ready"
 	printf 'RCPT hold@ HOLD look\n' >"$T/rules"
 	"$TOP/lib/test-policyd" "$T/p" "$T/told" "$T/rules" 3>&- &
 	PIDS+=($!)
-	wait_for 10 test -S "$T/p"
+	wait_for 60 test -S "$T/p"
 	out=$({
 		body | mail a@b.example c@here.example
 		body | mail a@b.example far@elsewhere.example c@here.example

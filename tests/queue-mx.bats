@@ -34,7 +34,7 @@ setup() {
 	ZONE
 	"$TOP/dnsd" "$ZONE" "$BATS_TEST_TMPDIR/dns" >/dev/null 2>&1 3>&- &
 	PIDS+=($!)
-	wait_for 10 test -s "$BATS_TEST_TMPDIR/dns"
+	wait_for 60 test -s "$BATS_TEST_TMPDIR/dns"
 	DNS=127.0.0.1:$(cat "$BATS_TEST_TMPDIR/dns")
 }
 teardown() { queue_teardown; }
@@ -105,7 +105,7 @@ run_mx() {
 	kill "${PIDS[-1]}"
 	"$TOP/dnsd" "$ZONE" "$BATS_TEST_TMPDIR/dns2" >/dev/null 2>&1 3>&- &
 	PIDS+=($!)
-	wait_for 10 test -s "$BATS_TEST_TMPDIR/dns2"
+	wait_for 60 test -s "$BATS_TEST_TMPDIR/dns2"
 	DNS=127.0.0.1:$(cat "$BATS_TEST_TMPDIR/dns2")
 	run_mx --concurrency=1
 	[ "$(waiting)" -eq 3 ]
@@ -130,22 +130,22 @@ run_mx() {
 	kill "${PIDS[-1]}"
 	"$TOP/dnsd" "$ZONE" "$BATS_TEST_TMPDIR/dns2" >/dev/null 2>&1 3>&- &
 	PIDS+=($!)
-	wait_for 10 test -s "$BATS_TEST_TMPDIR/dns2"
+	wait_for 60 test -s "$BATS_TEST_TMPDIR/dns2"
 	DNS=127.0.0.1:$(cat "$BATS_TEST_TMPDIR/dns2")
 	LOG=$BATS_TEST_TMPDIR/runlog
 	"$RELAY" run --queue="$Q" --hostname=us.example --resolver="$DNS" --port="$PORT" 2>"$LOG" 3>&- &
 	RUNNER=$!
 	PIDS+=("$RUNNER")
 	deferred() { [ "$(grep -c 'status=deferred' "$LOG")" -eq "$1" ]; }
-	wait_for 10 grep -q 'start queue=' "$LOG"
+	wait_for 60 grep -q 'start queue=' "$LOG"
 	message | inject a@example.org b@gone.example
-	wait_for 20 deferred 1
+	wait_for 60 deferred 1
 	message | inject a@example.org b@twin.example
-	wait_for 20 deferred 2
+	wait_for 60 deferred 2
 	message | inject a@example.org c@gone.example
-	wait_for 20 deferred 3
+	wait_for 60 deferred 3
 	kill -USR1 "$RUNNER"
-	wait_for 10 grep -q ' site name="gone.mx.example" destinations=2 .* down=[1-9]' "$LOG"
+	wait_for 60 grep -q ' site name="gone.mx.example" destinations=2 .* down=[1-9]' "$LOG"
 	# The third was not tried.
 	[ "$(grep -c 'to="c@gone.example" tls=none .* dsn=4.4.1' "$LOG")" -eq 1 ]
 	kill "$RUNNER"

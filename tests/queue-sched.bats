@@ -24,7 +24,7 @@ runner() { # OPTION...: a running queue runner: RUNNER
 	"$RELAY" run --queue="$Q" --hostname=us.example "$@" 2>"$LOG" 3>&- &
 	RUNNER=$!
 	PIDS+=("$RUNNER")
-	wait_for 10 grep -q 'start queue=' "$LOG"
+	wait_for 60 grep -q 'start queue=' "$LOG"
 }
 
 @test "a queue longer than the window is delivered whole, each message once" {
@@ -62,13 +62,13 @@ runner() { # OPTION...: a running queue runner: RUNNER
 	for i in 1 2 3; do message | inject a@example.org "b$i@example.net"; done
 	runner --routes="$BATS_TEST_TMPDIR/routes" --window=100
 	all_there() { [ "$(kept)" -eq 3 ]; }
-	wait_for 30 all_there
+	wait_for 60 all_there
 	all_deferred() { [ "$(find "$Q"/*/msg -type f -newermt '+1 minute' | wc -l)" -eq 300 ]; }
 	wait_for 60 all_deferred
 	[ "$(waiting)" -eq 300 ]
 	kill -USR1 "$RUNNER"
-	wait_for 10 grep -qE ' state hand=0 window=' "$LOG"
-	wait_for 10 grep -qE ' site name="smtp://127.0.0.1:1" .* allowed=1 down=[0-9]+ reason=".*refused"' "$LOG"
+	wait_for 60 grep -qE ' state hand=0 window=' "$LOG"
+	wait_for 60 grep -qE ' site name="smtp://127.0.0.1:1" .* allowed=1 down=[0-9]+ reason=".*refused"' "$LOG"
 }
 
 @test "what has waited for a destination that is down is put off without a worker" {
@@ -77,7 +77,7 @@ runner() { # OPTION...: a running queue runner: RUNNER
 	run_queue
 	message | inject a@example.org b@example.net
 	runner --smarthost="smtp://127.0.0.1:$PORT"
-	wait_for 10 grep -q 'status=deferred' "$LOG"
+	wait_for 60 grep -q 'status=deferred' "$LOG"
 	: >"$LOG"
 	old=$(find "$Q"/*/msg -type f | sort | head -n 1)
 	[ "$(grep -c deferred "$old")" -eq 2 ]
@@ -88,10 +88,10 @@ runner() { # OPTION...: a running queue runner: RUNNER
 	mv "$old" "$Q/moved"
 	runner --smarthost="smtp://127.0.0.1:$PORT" --retry-min=20s
 	message | inject a@example.org b@example.net
-	wait_for 10 grep -q 'status=deferred' "$LOG"
+	wait_for 60 grep -q 'status=deferred' "$LOG"
 	mv "$Q/moved" "$old"
 	later() { [ "$(stat -c %Y "$old")" -gt "$(date +%s)" ]; }
-	wait_for 10 later
+	wait_for 60 later
 	# Two lines from before, none since.
 	[ "$(grep -c deferred "$old")" -eq 2 ]
 }
@@ -127,7 +127,7 @@ runner() { # OPTION...: a running queue runner: RUNNER
 	kill -STOP $frozen
 	runner --smarthost="smtp://127.0.0.1:$PORT" --concurrency=1
 	at_work() { find /proc/"$(pgrep -P "$RUNNER" | head -n 1)"/fd -lname "*/msg/*" 2>/dev/null | grep -q .; }
-	wait_for 10 at_work
+	wait_for 60 at_work
 	kill -TERM "$RUNNER"
 	sleep 0.2
 	kill -CONT $frozen
@@ -144,12 +144,12 @@ runner() { # OPTION...: a running queue runner: RUNNER
 	kill -STOP $frozen
 	runner --smarthost="smtp://127.0.0.1:$PORT" --concurrency=1
 	at_work() { find /proc/"$(pgrep -P "$RUNNER" | head -n 1)"/fd -lname "*/msg/*" 2>/dev/null | grep -q .; }
-	wait_for 10 at_work
+	wait_for 60 at_work
 	kill -KILL "$(pgrep -P "$RUNNER")"
 	kill -CONT $frozen
-	wait_for 10 grep -q 'worker pid=.* died qid=' "$LOG"
+	wait_for 60 grep -q 'worker pid=.* died qid=' "$LOG"
 	drained() { [ "$(waiting)" -eq 0 ]; }
 	# Nobody asks for it.
-	wait_for 20 drained
+	wait_for 60 drained
 	[ "$(kept)" -eq 1 ]
 }

@@ -91,7 +91,7 @@ age() {
 	flock -s "$Q"/*/msg/"$THREE" sleep 30 3>&- &
 	PIDS+=($!)
 	locked() { run ! flock -n "$Q"/*/msg/"$THREE" true; }
-	wait_for 10 locked
+	wait_for 60 locked
 	run -75 queue remove all
 	[[ $output == *"3 messages removed"* && $output == *"1 of those meant is being delivered"* ]]
 	[ "$(listed)" -eq 1 ]

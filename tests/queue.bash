@@ -26,7 +26,7 @@ sink() { # OPTION...: starts the sink; PORT is its port
 	rm -f "$SINK/port"
 	"$TOP/lib/smtp-sink" --dir="$SINK" --port-file="$SINK/port" "$@" >/dev/null 2>"$SINK/err" 3>&- &
 	PIDS+=($!)
-	wait_for 10 test -s "$SINK/port"
+	wait_for 60 test -s "$SINK/port"
 	PORT=$(cat "$SINK/port")
 }
 

@@ -177,15 +177,15 @@ teardown() { queue_teardown; }
 	"$RELAY" run --queue="$Q" --hostname=us.example --smarthost="smtp://127.0.0.1:$PORT" 2>"$BATS_TEST_TMPDIR/runlog" 3>&- &
 	PIDS+=($!)
 	runner=$!
-	wait_for 10 grep -q 'start queue=' "$BATS_TEST_TMPDIR/runlog"
+	wait_for 60 grep -q 'start queue=' "$BATS_TEST_TMPDIR/runlog"
 	message | inject a@example.org b@example.net
-	wait_for 10 test -e "$SINK/0001"
+	wait_for 60 test -e "$SINK/0001"
 	message | inject a@example.org later@example.net
-	wait_for 10 grep -q 'status=deferred' "$BATS_TEST_TMPDIR/runlog"
-	wait_for 10 eval 'queue | grep -q "  next "'
+	wait_for 60 grep -q 'status=deferred' "$BATS_TEST_TMPDIR/runlog"
+	wait_for 60 eval 'queue | grep -q "  next "'
 	: >"$SINK/log"
 	queue retry all
-	wait_for 10 grep -q 'RCPT' "$SINK/log"
+	wait_for 60 grep -q 'RCPT' "$SINK/log"
 	# A second one must not deliver as well.
 	run "$RELAY" run --once --queue="$Q"
 	[ "$status" -eq 75 ]

@@ -26,7 +26,7 @@ setup() {
 	ZONE
 	"$TOP/dnsd" "$T/zone" "$T/dns" >/dev/null 2>&1 3>&- &
 	PIDS+=($!)
-	wait_for 10 test -s "$T/dns"
+	wait_for 60 test -s "$T/dns"
 	DNS=127.0.0.1:$(cat "$T/dns")
 }
 teardown() { queue_teardown; }
@@ -45,7 +45,7 @@ next_hop() {
 	"$RELAY" serve --listen=127.0.0.1:0 --ready-file="$T/ready" --hostname=mx.example --queue="$T/got" \
 		--trust=127.0.0.0/8,::1 --workers=2 "$@" 2>>"$T/hop.log" 3>&- &
 	PIDS+=($!)
-	wait_for 10 test -s "$T/ready"
+	wait_for 60 test -s "$T/ready"
 	PORT=$(sed -n 's/.*://p' "$T/ready" | head -n 1)
 }
 
@@ -210,7 +210,7 @@ waits() {
 	"$RELAY" serve --listen="[::1]:$v4" --ready-file="$T/ready" --hostname=mx.example --queue="$T/got" --trust=::1 \
 		2>>"$T/hop.log" 3>&- &
 	PIDS+=($!)
-	wait_for 10 test -s "$T/ready" || skip "no IPv6 on loopback"
+	wait_for 60 test -s "$T/ready" || skip "no IPv6 on loopback"
 	PORT=$v4
 	for ip in 4 6 4first 6first any; do
 		printf 'one.example mx:both.example ip=%s\n' "$ip" >"$ROUTES"
@@ -315,14 +315,14 @@ waits() {
 		open(my $f, ">", $ARGV[1]); close($f);
 		sleep 60' "$PORT" "$T/full" 3>&- &
 	PIDS+=($!)
-	wait_for 10 test -e "$T/full"
+	wait_for 60 test -e "$T/full"
 	kill "${PIDS[0]}"
 	rm "$T/dns"
 	printf 'slow.example MX 10 slow-mx.example\nslow.example MX 20 mx.example\nslow-mx.example A 127.0.0.55\nmx.example A 127.0.0.1\n' \
 		>"$T/zone"
 	"$TOP/dnsd" "$T/zone" "$T/dns" >/dev/null 2>&1 3>&- &
 	PIDS+=($!)
-	wait_for 10 test -s "$T/dns"
+	wait_for 60 test -s "$T/dns"
 	DNS=127.0.0.1:$(cat "$T/dns")
 	printf 'slow.example mx\nalias.example mx:slow.example helo=x.example\n' >"$ROUTES"
 	message | inject a@sender.example b@slow.example

@@ -28,7 +28,7 @@ msa() { # [OPTION]... a submission server: MSA is its port, $T/msa its queue
 	"$RELAY" serve --role=msa --hostname=msa.sender.example --listen=127.0.0.1:0 --ready-file="$T/ready" \
 		--queue="$T/msa" --users="$T/users" --tls-cert="$CERT" --tls-key="${CERT%.pem}.key" "$@" 2>>"$T/log" 3>&- &
 	PIDS+=($!)
-	wait_for 10 test -s "$T/ready"
+	wait_for 60 test -s "$T/ready"
 	MSA=$(sed 's/.*://;q' "$T/ready")
 }
 
@@ -96,7 +96,7 @@ runner() { # OPTION...: a running queue runner: RUNNER
 	"$RELAY" run --queue="$Q" --hostname=us.example "$@" 2>"$T/runlog" 3>&- &
 	RUNNER=$!
 	PIDS+=("$RUNNER")
-	wait_for 10 grep -q 'start queue=' "$T/runlog"
+	wait_for 60 grep -q 'start queue=' "$T/runlog"
 }
 
 @test "SIGHUP: routes are read again; bad ones change nothing" {
@@ -104,16 +104,16 @@ runner() { # OPTION...: a running queue runner: RUNNER
 	echo '* error:550 5.7.1 closed' >"$T/routes"
 	runner --routes="$T/routes"
 	message | inject a@example.org b@example.net
-	wait_for 10 grep -q 'to="b@example.net".*status=failed' "$T/runlog"
+	wait_for 60 grep -q 'to="b@example.net".*status=failed' "$T/runlog"
 	echo 'nonsense' >"$T/routes"
 	kill -HUP "$RUNNER"
-	wait_for 10 grep -q 'routes:1: ' "$T/runlog"
+	wait_for 60 grep -q 'routes:1: ' "$T/runlog"
 	message | inject a@example.org c@example.net
-	wait_for 10 grep -q 'to="c@example.net".*status=failed' "$T/runlog"
+	wait_for 60 grep -q 'to="c@example.net".*status=failed' "$T/runlog"
 	echo "* smtp://127.0.0.1:$PORT" >"$T/routes"
 	kill -HUP "$RUNNER"
 	reached() { message | inject a@example.org d@example.net && wait_for 1 grep -ql '^X-Rcpt: <d@' "$SINK"/0*; }
-	wait_for 10 reached
+	wait_for 60 reached
 	kill -0 "$RUNNER"
 }
 
@@ -122,20 +122,20 @@ runner() { # OPTION...: a running queue runner: RUNNER
 	server=${PIDS[-1]}
 	runner --smarthost="smtp://127.0.0.1:$PORT" --retry-min=1s
 	message one | inject a@example.org b@example.net
-	wait_for 10 grep -q 'status=relayed' "$T/runlog"
+	wait_for 60 grep -q 'status=relayed' "$T/runlog"
 	# The server falls silent, so that the worker cannot be done with the next one.
 	frozen="$server $(pgrep -P "$server")"
 	kill -STOP $frozen
 	message two | inject a@example.org c@example.net
 	at_work() { find /proc/"$(pgrep -P "$RUNNER" | head -n 1)"/fd -lname "*/msg/*" 2>/dev/null | grep -q .; }
-	wait_for 10 at_work
+	wait_for 60 at_work
 	kill -KILL "$(pgrep -P "$RUNNER" | head -n 1)"
 	kill -CONT $frozen
 	message three | inject a@example.org d@example.net
 	drained() { [ "$(waiting)" -eq 0 ]; }
-	wait_for 10 grep -q "worker pid=.* died qid=" "$T/runlog"
+	wait_for 60 grep -q "worker pid=.* died qid=" "$T/runlog"
 	queue retry all
-	wait_for 20 drained
+	wait_for 60 drained
 	for to in b c d; do
 		[ "$(grep -l "^X-Rcpt: <$to@" "$SINK"/0* | wc -l)" -eq 1 ]
 	done

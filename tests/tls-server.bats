@@ -47,21 +47,21 @@ is() { [ "$(subject "$1" "$2")" = "CN = $3" ]; }
 	PIDS+=($!)
 	exec 5>"$T/say"
 	printf 'EHLO a\r\n' >&5
-	wait_for 20 grep -q '^250 HELP' "$T/heard"
+	wait_for 60 grep -q '^250 HELP' "$T/heard"
 	certificate new /CN=renewed DNS:mail.here.example
 	mv "$T/new.key" "$T/mail.key"
 	mv "$T/new.pem" "$T/mail.pem"
-	wait_for 30 is STARTTLS mail.here.example renewed
+	wait_for 60 is STARTTLS mail.here.example renewed
 	printf 'NOOP\r\nQUIT\r\n' >&5
-	wait_for 20 grep -q '^221 ' "$T/heard"
+	wait_for 60 grep -q '^221 ' "$T/heard"
 	exec 5>&-
 	lacks error= "$T/log"
 	echo garbage >"$T/mail.pem"
-	wait_for 30 grep -q 'reload error=.*mail.pem.* why="the old certificate stays"' "$T/log"
+	wait_for 60 grep -q 'reload error=.*mail.pem.* why="the old certificate stays"' "$T/log"
 	is STARTTLS mail.here.example renewed
 	is STARTTLS mx.here.example mx.here.example
 	kill -HUP "$SERVER"
-	wait_for 20 sh -c "[ \"\$(grep -c 'reload result=ok' '$T/log')\" -ge 3 ]"
+	wait_for 60 sh -c "[ \"\$(grep -c 'reload result=ok' '$T/log')\" -ge 3 ]"
 	[ "$(grep -c 'reload error=' "$T/log")" -eq 1 ]
 }
 
@@ -95,12 +95,12 @@ is() { [ "$(subject "$1" "$2")" = "CN = $3" ]; }
 		--mail="maildir:$T/mail/%n" --tls-cert="$T/tls.pem" --tls-key="$T/tls.key" \
 		--tls-sni="mail.here.example=$T/mail.pem,$T/mail.key" 2>>"$T/log" 3>&- &
 	PIDS+=($!)
-	wait_for 20 test -s "$T/ready"
+	wait_for 60 test -s "$T/ready"
 	port=$(sed -n 's/.*://p' "$T/ready" | head -n 1)
 	is TLS mx.here.example mx.here.example
 	is TLS mail.here.example mail.here.example
 	certificate new /CN=renewed DNS:mx.here.example
 	mv "$T/new.key" "$T/tls.key"
 	mv "$T/new.pem" "$T/tls.pem"
-	wait_for 30 is TLS mx.here.example renewed
+	wait_for 60 is TLS mx.here.example renewed
 }

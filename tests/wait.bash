@@ -1,9 +1,43 @@
 # shellcheck shell=bash
 wait_for() { # SECONDS COMMAND...: until it is true; fails when it was not in that time
-	local tries=$(($1 * 20))
+	local tries=$(($1 * 20)) nap=0.01 n=0
 	shift
 	until "$@"; do
 		((tries-- > 0)) || return 1
-		sleep 0.05
+		((++n < 10)) || nap=0.05
+		sleep $nap
 	done
 }
+
+# A port of loopback that nobody uses; below those that connections and servers get from the system, so that none takes
+# it meanwhile.
+free_port() {
+	perl -MIO::Socket::INET -e '
+		for (1 .. 1000) {
+			my $port = 10000 + int rand 22000;
+			my @s = map { IO::Socket::INET->new(LocalAddr => "127.0.0.1", LocalPort => $port, Proto => $_) } qw(tcp udp);
+			next if !$s[0] || !$s[1];
+			print $port;
+			exit 0;
+		}
+		exit 1'
+}
+
+# A dnsmasq that answers for the zone of these options only, on $DNS_PORT of loopback; its pid is added to PIDS.
+dnsmasq_up() { # LOG OPTION...
+	local log=$1 pid
+	shift
+	for _ in 1 2 3 4 5 6 7 8; do
+		DNS_PORT=$(free_port)
+		: >"$log"
+		dnsmasq --no-daemon --conf-file=/dev/null --port="$DNS_PORT" --listen-address=127.0.0.1 --bind-interfaces \
+			--no-resolv --no-hosts --user="$(id -un)" --group= --pid-file= "$@" >"$log" 2>&1 3>&- &
+		pid=$!
+		PIDS+=("$pid")
+		wait_for 60 started_or_dead "$pid" "$log"
+		if grep -q started "$log"; then return 0; fi
+	done
+	cat "$log"
+	return 1
+}
+started_or_dead() { grep -q started "$2" || ! kill -0 "$1" 2>/dev/null; }

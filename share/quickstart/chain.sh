@@ -28,7 +28,7 @@ chain_wait() {
 
 # chain_port NAME: the port that the server NAME listens on, from its ready file
 chain_port() {
-	chain_wait 10 test -s "$CHAIN/run/$1.ready" || {
+	chain_wait 60 test -s "$CHAIN/run/$1.ready" || {
 		chain_say "$1 did not start:"
 		cat "$CHAIN/log/$1" >&2
 		return 1
@@ -60,18 +60,20 @@ chain_accounts() {
 	)
 }
 
+chain_dns_up() { env -u WAYPOST_TRACE "$BIN/mxlookup" --server="127.0.0.1:$CHAIN_DNS_PORT" recipient.example >/dev/null 2>&1; }
+chain_dns_up_or_gone() { chain_dns_up || ! kill -0 "$(cat "$CHAIN/run/dns.pid")"; }
+
 # A real DNS server with the MX records of both domains.
 chain_dns() {
 	for _ in 1 2 3 4 5; do
-		CHAIN_DNS_PORT=$((20000 + ($(od -An -N2 -tu2 /dev/urandom) % 20000)))
+		CHAIN_DNS_PORT=$((10000 + ($(od -An -N2 -tu2 /dev/urandom) % 22000)))
 		chain_spawn dns dnsmasq --no-daemon --conf-file=/dev/null --port="$CHAIN_DNS_PORT" --listen-address=127.0.0.1 \
 			--bind-interfaces --no-resolv --no-hosts --user= --group= --pid-file= --local=/example/ \
 			--mx-host=sender.example,mx.sender.example,10 --mx-host=recipient.example,mx.recipient.example,10 \
 			--host-record=mx.sender.example,127.0.0.1 --host-record=mx.recipient.example,127.0.0.1 \
 			--host-record=msa.sender.example,127.0.0.1 --host-record=mail.recipient.example,127.0.0.1
-		if chain_wait 5 env -u WAYPOST_TRACE "$BIN/mxlookup" --server="127.0.0.1:$CHAIN_DNS_PORT" recipient.example; then
-			return 0
-		fi
+		chain_wait 60 chain_dns_up_or_gone
+		if chain_dns_up; then return 0; fi
 		kill "$(cat "$CHAIN/run/dns.pid")" 2>/dev/null
 	done
 	chain_say 'the DNS server did not start:'

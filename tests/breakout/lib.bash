@@ -32,7 +32,7 @@ stranger() {
 		time.sleep(600)
 	E
 	PIDS+=($!)
-	wait_for 20 test -s "$T/port"
+	wait_for 60 test -s "$T/port"
 	PORT=$(cat "$T/port")
 }
 

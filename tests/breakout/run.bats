@@ -9,7 +9,7 @@ setup() {
 	breakout_setup
 	"$BATS_TEST_DIRNAME/../lib/smtp-sink" --dir="$T" --port-file="$T/port" >/dev/null 2>&1 3>&- &
 	PIDS+=($!)
-	wait_for 20 test -s "$T/port"
+	wait_for 60 test -s "$T/port"
 	PORT=$(cat "$T/port")
 	printf 'Subject: x\n\nbody\n' | "$BIN/mta-relay" inject --queue="$T/queue" --hostname=us.example -f a@us.example b@far.example
 }

@@ -22,7 +22,7 @@ serve() { # ATTEMPTS OPTION...: a client comes, whom a worker with these intenti
 		"$@" 2>>"$T/log" &
 	PIDS+=($!)
 	SERVER=$!
-	wait_for 20 test -s "$T/ready"
+	wait_for 60 test -s "$T/ready"
 	port=$(sed -n 's/.*://p' "$T/ready" | head -n 1)
 	exec 9<>"/dev/tcp/127.0.0.1/$port"
 	printf 'QUIT\r\n' >&9
@@ -53,7 +53,7 @@ quiet='passwd key write tmp fork connect netlink packet signal code'
 		serve "$what"
 		expect "$what=try"
 		[ ! -s "$T/said" ]
-		wait_for 20 grep -q 'worker pid=.* signal=31' "$T/log"
+		wait_for 60 grep -q 'worker pid=.* signal=31' "$T/log"
 		kill -0 "$SERVER"
 		kill "$SERVER"
 	done
@@ -86,7 +86,7 @@ quiet='passwd key write tmp fork connect netlink packet signal code'
 		--hostname=mx.here.example --domains=here.example --users="$T/users" --queue="$T/queue" \
 		--mda="lmtp:|$T/mda" --confine-memory=200M 2>>"$T/log" &
 	PIDS+=($!)
-	wait_for 20 test -s "$T/ready"
+	wait_for 60 test -s "$T/ready"
 	port=$(sed -n 's/.*://p' "$T/ready" | head -n 1)
 	exec 9<>"/dev/tcp/127.0.0.1/$port"
 	{
@@ -127,7 +127,7 @@ quiet='passwd key write tmp fork connect netlink packet signal code'
 		--domains=here.example --queue="$T/queue" --mda="lmtp:|exec cat" 2>>"$T/log" &
 	SERVER=$!
 	PIDS+=($!)
-	wait_for 20 test -s "$T/ready"
+	wait_for 60 test -s "$T/ready"
 	broker=$(pgrep -P "$SERVER" -x broker)
 	kill -KILL "$broker"
 	wait_for 60 grep -q 'broker error="has ended"' "$T/log"
