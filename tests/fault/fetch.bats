@@ -14,7 +14,7 @@ setup() {
 	PIDS=()
 	export HOME=$T XDG_CONFIG_HOME=$T XDG_STATE_HOME=$T TMPDIR=$T
 	unset WAYPOST_TRACE NETRC
-	printf 'bob:{PLAIN}sesame\n' >"$T/users"
+	printf '%s:{PLAIN}sesame\n' bob bob@example.org >"$T/users"
 	(umask 077 && echo 'machine localhost login bob password sesame' >"$T/netrc")
 	mkdir "$T/originals"
 	for n in 1 2 3 4; do
@@ -44,7 +44,7 @@ server() {
 	PROTOCOL=$1
 	listening "$BIN/maa-serve" "--$1" --listen=127.0.0.1:0 --auth-without-tls --users="$T/users" --mail="maildir:$T/server"
 	FETCH=("$BIN/mra-fetch" --config=/dev/null --starttls=never --allow-plaintext --auth=PLAIN --netrc="$T/netrc" --delete --state="$T/state/s"
-		--timeout=20s --to="$TO" "$1://bob@localhost:$PORT")
+		--rcpt=bob@example.org --timeout=20s --to="$TO" "$1://bob@localhost:$PORT")
 }
 
 # arrived LEAST MOST: is each message here so often, whole?

@@ -63,8 +63,8 @@ fault_once() {
 
 # Which faults are worth a run, as lines "WHAT N", of the calls that a run without a fault has listed.
 #
-# Errors: of each way to a call (its stack) the first time and the last one. What a program does about an error does not
-# depend on how often it came there before, except for the first time.
+# Errors: of each way to a call (its stack) the first time, with each error, and the last time with one. What a program does about an
+# error does not depend on how often it came there before, except for the first time.
 #
 # Kills: what a killed process leaves is what its calls did before. So all that can be left is seen by killing it before each
 # call that does something (one that looks, waits or closes leaves what the next one leaves), and after its last one; and after
@@ -80,10 +80,10 @@ fault_pick() {
 		END {
 			for (p in last) print "killafter", last[p]
 			for (w in first)
-				for (e = 0; e < fits[w]; e++) {
+				for (e = 0; e < fits[w]; e++)
 					print "fit" e, first[w]
-					if (final[w] != first[w]) print "fit" e, final[w]
-				}
+			for (w in first)
+				if (final[w] != first[w]) print "fit0", final[w]
 			for (w in first)
 				if (by_way) print "kill", first[w] "\nkillafter", first[w] "\nkill", final[w] "\nkillafter", final[w]
 		}' "$FAULT_SEEN"
@@ -102,9 +102,9 @@ fault_list() {
 
 # fault_try SCENARIO < lines "WHAT N": runs it with these, or some of them.
 fault_try() {
-	local scenario=$1 FAULT_WHAT FAULT_N FAULT_HITS=0 failed=0 picked=0
-	sort -u >"$BATS_TEST_TMPDIR/picks"
-	[ -n "${FAULT_ALL-}" ] || shuf -n "$FAULT_SAMPLE" --random-source=<(yes "$RANDOM") -o "$BATS_TEST_TMPDIR/picks" "$BATS_TEST_TMPDIR/picks"
+	local scenario=$1 FAULT_WHAT FAULT_N FAULT_HITS=0 failed=0 picked=0 most=$FAULT_SAMPLE
+	[ -z "${FAULT_ALL-}" ] || most=1000000
+	sort -u | shuf -n "$most" --random-source=<(yes "$RANDOM") >"$BATS_TEST_TMPDIR/picks"
 	while read -r FAULT_WHAT FAULT_N <&4; do
 		((++picked))
 		fault_once "$scenario" || {
