@@ -189,7 +189,7 @@ clean() { # FILE
 	for f in "$SINK"/0*; do iconv -f utf-8 -t utf-16 "$f" >/dev/null; done
 	run ! grep -rP '[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]' "$SINK" --include='0*'
 	[ "$(grep -la '^Status: 5' "$SINK"/0* | wc -l)" -eq 4 ]
-	grep -qa '^Diagnostic-Code: smtp; 550 5.1.1 a?\[31m???????<b@c>' "$SINK"/0*
+	grep -qa '^Diagnostic-Code: smtp; 550 5.1.1 a?\[31m??????<b@c>' "$SINK"/0*
 	grep -qa $'^Diagnostic-Code: smtp; 550 5.1.1 a??\xc3\xbc<b@c>' "$SINK"/0*
 }
 
