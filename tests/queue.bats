@@ -295,6 +295,32 @@ teardown() { queue_teardown; }
 	[[ $output == *"x@there.example goes to smtp://hub.example"* && $output == *"smarthost"* ]]
 }
 
+@test "explain --json says the same as data" {
+	command -v python3 >/dev/null || skip "needs python3"
+	printf 'team: b@here.example, x@there.example\n' >"$BATS_TEST_TMPDIR/aliases"
+	echo 'old@here.example team@here.example' >"$BATS_TEST_TMPDIR/canonical"
+	"$RELAY" explain --json --domains=here.example --mda=lmtp:unix:/run/mda --aliases="$BATS_TEST_TMPDIR/aliases" --from=a@far.example \
+		--canonical="$BATS_TEST_TMPDIR/canonical" --smarthost=smtp://me@127.0.0.1:2525 old@here.example u@far.example >"$BATS_TEST_TMPDIR/json"
+	python3 - "$BATS_TEST_TMPDIR/json" <<-'P'
+		import json, sys
+		old, far = json.load(open(sys.argv[1]))["addresses"]
+		assert old["address"] == "old@here.example" and old["written"] == "team@here.example" and old["from"] == "a@far.example"
+		assert "stranger" not in old and old["standing"]
+		local, away = old["targets"]
+		assert local["address"] == "b@here.example" and local["local"] and local["original"] == "old@here.example"
+		assert local["route"]["kind"] == "lmtp" and local["route"]["target"] == "lmtp:unix:/run/mda"
+		assert away["route"]["kind"] == "smtp" and not away["local"]
+		hop, = away["route"]["hops"]
+		assert hop["user"] == "me" and hop["tls"] == "verify" and hop["calls"] == [{"host": "127.0.0.1", "address": "127.0.0.1", "port": 2525}]
+		assert far["stranger"]["code"] == 550 and far["stranger"]["status"] == "5.7.1" and "trusted" not in far
+		assert far["targets"][0]["route"]["why"]
+	P
+	message | "$RELAY" explain --json --message=- u@far.example --smarthost=smtp://127.0.0.1 | python3 -c 'import json, sys; o = json.load(sys.stdin); assert o["message"]["size"] == 23 and not o["message"]["eightbit"] and len(o["addresses"]) == 1'
+	run "$RELAY" explain --json 'b@exa mple'
+	[ "$status" -eq 64 ]
+	[[ $output != *'{'* ]]
+}
+
 @test "8-bit content is re-encoded for a next hop without 8BITMIME, and nothing else is" {
 	sink --ext=PIPELINING
 	printf 'MIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\nGr\303\274\303\237e\n' |

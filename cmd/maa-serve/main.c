@@ -271,7 +271,6 @@ int main(int argc, char **argv)
 		.login_attempts = 5,
 		.login_delay = 2000,
 		.max_size = LIMIT_MESSAGE_DEFAULT,
-		.sasl.oauth_timeout = SASL_OAUTH_TIMEOUT,
 	};
 	struct opts opts = {
 		.prog = "maa-serve",
@@ -283,6 +282,7 @@ int main(int argc, char **argv)
 	};
 	struct err err;
 	int first;
+	o.sasl = sasl_defaults;
 	signal(SIGPIPE, SIG_IGN);
 	log_open("maa-serve", LOG_TO_AUTO, LOG_LVL_INFO);
 	enum opts_result r = opts_parse(&opts, argc, argv, &first, &err);

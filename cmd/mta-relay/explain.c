@@ -3,6 +3,7 @@
  * `mta-relay explain`: what would become of an address or a message, and why: by the same policy that `serve` and the
  * same routes that `run` go by. The DNS is asked, nobody is called.
  */
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,7 @@ const struct opt relay_explain_options[] = {
 	{ "aliases", 0, OPT_STR, AT(aliases), "FILE", "aliases(5) of the local domains", NULL, 0 },
 	{ "delimiter", 0, OPT_STR, AT(delimiter), "CHARS", "what sets off detail in user+detail", NULL, 0 },
 	{ "relay-to", 0, OPT_STR, AT(relay_to), "LIST|FILE", "domains that we relay to for anybody", NULL, 0 },
+	{ "json", 0, OPT_FLAG, AT(json), NULL, "the same as JSON", NULL, OPT_NO_CONFIG },
 	{ "max-size", 0, OPT_SIZE, AT(max_size), "SIZE", "largest message; 0: no limit", NULL, 0 },
 	{ NULL, 0, 0, 0, NULL, NULL, NULL, 0 },
 };
@@ -120,62 +122,80 @@ static const char *lead_of(const struct explain *x, const struct smtp_env_rcpt *
 	return x->tables.virtual ? "--virtual or an alias" : "an alias";
 }
 
-/* The address as --canonical and the like have it. -1: a table can't be asked, which was told. */
-static int tell_rewritten(struct explain *x, enum rewrite_role role, const char *who, struct addr *a)
+/* The address as --canonical and the like have it, *a too; NULL where it stays, or a table can't be asked. */
+static const char *rewritten(struct explain *x, enum rewrite_role role, struct addr *a, struct err *err)
 {
-	struct err err = { 0 };
 	struct buf text;
-	int rc = x->tables.rewrites ? rewrite_address(&x->tables.rewrite, x->arena, role, a, &err) : 0;
-	if (rc < 0)
-		printf("  %s: 451 4.3.0 %s\n", who, err.text);
-	if (rc <= 0)
-		return rc;
+	if (!x->tables.rewrites || rewrite_address(&x->tables.rewrite, x->arena, role, a, err) <= 0)
+		return NULL;
 	buf_init(&text, LIMIT_SMTP_PATH);
 	addr_format(a, &text);
-	printf("  %s is written %s\n", who, text.p);
+	const char *out = arena_str(x->arena, buf_span(&text));
 	buf_free(&text);
-	return 0;
+	return out;
 }
 
 /* A stranger's view first: would `serve` take it at all? */
-static int explain(struct explain *x, const char *address, struct err *err)
+static int find(struct explain *x, const char *address, struct explained *e, struct err *err)
 {
-	struct smtp_env_rcpt r = { .text = span_str(address), .notify = SPAN(""), .orcpt = SPAN("") };
-	struct relay_targets t = { 0 };
-	struct smtp_answer answer = { 0 };
 	struct addr sender;
 	struct relay_client who = { 0 };
+	*e = (struct explained){ .address = address,
+		.rcpt = { .text = span_str(address), .notify = SPAN(""), .orcpt = SPAN("") } };
 	if (addr_parse_mailbox(x->from, true, false, &sender, x->arena))
 		who.sender = &sender;
-	if (!addr_parse_mailbox(r.text, true, true, &r.addr, x->arena))
-		return err_set(err, ERR_USAGE, "%s is not an address", log_quote(r.text));
-	printf("%s\n", address);
-	if ((who.sender && tell_rewritten(x, REWRITE_SENDER, "its sender", &sender) < 0) ||
-	    (r.addr.domain.n && tell_rewritten(x, REWRITE_RECIPIENT, "it", &r.addr) < 0))
+	if (!addr_parse_mailbox(e->rcpt.text, true, true, &e->rcpt.addr, x->arena))
+		return err_set(err, ERR_USAGE, "%s is not an address", log_quote(e->rcpt.text));
+	if (who.sender)
+		e->sender_written = rewritten(x, REWRITE_SENDER, &sender, &e->table);
+	if (e->rcpt.addr.domain.n && !e->table.class)
+		e->written = rewritten(x, REWRITE_RECIPIENT, &e->rcpt.addr, &e->table);
+	if (e->table.class)
 		return 0;
-	policy_rcpt(&x->policy, x->arena, &who, &r, &t, &answer);
-	if (answer.code) {
-		printf("  from a stranger it is refused: %d %s %s\n", answer.code, answer.enh, answer.text);
-		answer = (struct smtp_answer){ 0 };
-		who.may_relay = true;
-		policy_rcpt(&x->policy, x->arena, &who, &r, &t, &answer);
-		if (answer.code) {
-			printf("  from a trusted client as well\n");
-			return 0;
-		}
-		printf("  from a trusted or authenticated client it is taken\n");
-	} else {
-		printf("  is taken from anybody: %s\n", policy_standing(&x->policy, x->arena, &r));
-	}
-	for (size_t i = 0; i < t.n; i++) {
-		if (t.v[i].original.n)
-			printf("  %s leads to %s\n", lead_of(x, &r), t.v[i].addr);
-		if (t.v[i].owner.n)
-			printf("    its sender becomes %.*s\n", SPAN_FMT(t.v[i].owner));
-		tell_local(x, &t.v[i]);
-		explain_route(x, t.v[i].addr);
-	}
+	policy_rcpt(&x->policy, x->arena, &who, &e->rcpt, &e->to, &e->stranger);
+	if (!e->stranger.code)
+		e->standing = policy_standing(&x->policy, x->arena, &e->rcpt);
+	who.may_relay = true;
+	if (e->stranger.code)
+		policy_rcpt(&x->policy, x->arena, &who, &e->rcpt, &e->to, &e->trusted);
+	if (e->trusted.code)
+		e->to.n = 0;
 	return 0;
+}
+
+static void tell_targets(struct explain *x, const struct explained *e)
+{
+	for (size_t i = 0; i < e->to.n; i++) {
+		const struct relay_target *t = &e->to.v[i];
+		if (t->original.n)
+			printf("  %s leads to %s\n", lead_of(x, &e->rcpt), t->addr);
+		if (t->owner.n)
+			printf("    its sender becomes %.*s\n", SPAN_FMT(t->owner));
+		tell_local(x, t);
+		explain_route(x, t->addr);
+	}
+}
+
+static void tell(struct explain *x, const struct explained *e)
+{
+	const struct smtp_answer *no = &e->stranger;
+	printf("%s\n", e->address);
+	if (e->sender_written)
+		printf("  its sender is written %s\n", e->sender_written);
+	if (e->written)
+		printf("  it is written %s\n", e->written);
+	if (e->table.class) {
+		printf("  %s: 451 4.3.0 %s\n", e->sender_written ? "it" : "it, or its sender", e->table.text);
+		return;
+	}
+	if (!no->code)
+		printf("  is taken from anybody: %s\n", e->standing);
+	else
+		printf("  from a stranger it is refused: %d %s %s\n", no->code, no->enh, no->text);
+	if (no->code)
+		printf(e->trusted.code ? "  from a trusted client as well\n"
+				       : "  from a trusted or authenticated client it is taken\n");
+	tell_targets(x, e);
 }
 
 /* The addresses of the command line, or else those of the message. */
@@ -202,11 +222,22 @@ static int explain_all(struct explain *x, char **address, struct err *err)
 	if (x->o.message && !rcpts.n)
 		explain_message_rcpts(&x->message, x->arena, add_rcpt, &rcpts);
 	int rc = rcpts.n ? 0 : err_set(err, ERR_USAGE, "no address given");
-	if (rc == 0 && x->o.message)
+	json_t *all = x->o.json ? json_array() : NULL;
+	if (rc == 0 && x->o.message && !all)
 		explain_message_tell(&x->message, x);
-	for (size_t i = 0; i < rcpts.n && rc == 0; i++)
-		rc = explain(x, rcpts.v[i], err);
+	for (size_t i = 0; i < rcpts.n && rc == 0; i++) {
+		struct explained e;
+		rc = find(x, rcpts.v[i], &e, err);
+		if (rc == 0 && all)
+			explain_json_address(x, &e, all);
+		else if (rc == 0)
+			tell(x, &e);
+	}
 	free(rcpts.v);
+	if (rc == 0 && all)
+		rc = explain_json_print(x, all) < 0 ? err_set(err, ERR_TEMP, "no memory for the output") : 0;
+	else
+		json_decref(all);
 	return rc;
 }
 
@@ -217,7 +248,7 @@ int relay_explain(int argc, char **argv)
 	struct err err = { 0 };
 	int first, status;
 	own.values = &x.o;
-	x.o.way = way_defaults();
+	x.o.way = way_defaults;
 	x.arena = arena_new();
 	buf_init(&x.message.head, 0);
 	if (relay_options(argc, argv, &own, &first, &status) == OPTS_OK) {

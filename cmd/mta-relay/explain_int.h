@@ -15,6 +15,7 @@ struct explain_options {
 	struct way_options way;
 	const char *users, *aliases, *delimiter, *relay_to, *from, *message;
 	uint64_t max_size;
+	bool json;
 };
 
 /* A message of which just the header is kept. */
@@ -38,6 +39,23 @@ struct explain {
 	struct span from; /* a text without '@' when it is not known */
 	struct explain_message message;
 };
+
+/* What serve says to an address, in the arena. */
+struct explained {
+	const char *address;
+	const char *sender_written, *written; /* by --canonical and the like; NULL: they stay */
+	struct err table;                     /* one can't be asked: nothing more is known */
+	struct smtp_answer stranger, trusted; /* code 0: taken */
+	const char *standing;                 /* why it is taken from a stranger */
+	struct smtp_env_rcpt rcpt;
+	struct relay_targets to;
+};
+
+/* The same as text, and the route of each target, as an object of the array. */
+struct json_t;
+void explain_json_address(struct explain *x, const struct explained *e, struct json_t *all);
+/* The array, which is used up, and the message, on stdout. */
+int explain_json_print(const struct explain *x, struct json_t *all);
 
 /* The route of an address, whom it leads to and how they are talked to, on stdout. */
 void explain_route(struct explain *x, const char *address);

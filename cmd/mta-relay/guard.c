@@ -66,6 +66,23 @@ const struct opt guard_options[] = {
 	{ 0 },
 };
 
+#define DAY (24 * 3600 * (int64_t)1000)
+const struct guard_settings guard_defaults = {
+	.state = GUARD_STATE_DIR,
+	.exempt = "loopback, trust",
+	.prefix4 = 24,
+	.prefix6 = 64,
+	.lockout = 10 * 60 * 1000,
+	.account_known = 30 * DAY,
+	.greylist_window = 2 * DAY,
+	.greylist_keep = 36 * DAY,
+	.greylist_auto = 5,
+	.greet_keep = 7 * DAY,
+	.dnsbl_threshold = 1,
+	.dnsbl_cache = 10 * 60 * 1000,
+	.dns_time = 5000,
+};
+
 /* ---- who ---- */
 
 void guard_network(const struct net_addr *a, unsigned prefix4, unsigned prefix6, char out[GUARD_NET_TEXT])

@@ -39,15 +39,8 @@ enum guard_beyond_do {
 	BEYOND_REFUSE,
 	BEYOND_HOLD
 };
-#define GUARD_DAY (24 * 3600 * (int64_t)1000)
-#define GUARD_DEFAULTS                                                                                                 \
-	{                                                                                                              \
-		.state = GUARD_STATE_DIR, .exempt = "loopback, trust", .prefix4 = 24, .prefix6 = 64,                   \
-		.lockout = 10 * 60 * 1000, .account_known = 30 * GUARD_DAY, .greylist_window = 2 * GUARD_DAY,          \
-		.greylist_keep = 36 * GUARD_DAY, .greylist_auto = 5, .greet_keep = 7 * GUARD_DAY,                      \
-		.dnsbl_threshold = 1, .dnsbl_cache = 10 * 60 * 1000, .dns_time = 5000                                  \
-	}
 extern const struct opt guard_options[];
+extern const struct guard_settings guard_defaults;
 
 struct relay_server;
 struct net_addr;

@@ -211,7 +211,7 @@ int relay_run(int argc, char **argv)
 	struct err err = { 0 };
 	int first, status, lock = -1;
 	own.values = &r.o;
-	r.o.way = way_defaults();
+	r.o.way = way_defaults;
 	if (relay_options(argc, argv, &own, &first, &status) != OPTS_OK)
 		return status;
 	if (first < argc)

@@ -338,22 +338,17 @@ static void clean_up(struct relay_server *rs)
 }
 
 /* For as long as the process lives: so do the strings of options. */
-static struct relay_server server = {
-	.o = { .hooks = { .filter_timeout = HOOK_FILTER_TIMEOUT, .proxy_timeout = HOOK_PROXY_TIMEOUT },
-	    .early_input = EARLY_LOCAL,
-	    .durability = DURABILITY_AUTO,
-	    .queue = RELAY_DEFAULT_QUEUE,
-	    .delimiter = "+",
-	    .max_size = LIMIT_MESSAGE_DEFAULT,
-	    .max_recipients = LIMIT_SMTP_RCPT,
-	    .max_clients = SERVE_MAX_CLIENTS,
-	    .timeout = TIME_SMTP_COMMAND,
-	    .sasl.oauth_timeout = SASL_OAUTH_TIMEOUT,
-	    .mda_timeout = TIME_SMTP_COMMAND,
-	    .mda_budget = SERVE_MDA_BUDGET,
-	    .mda_pause = SERVE_MDA_PAUSE,
-	    .guard = GUARD_DEFAULTS }
-};
+static struct relay_server server = { .o = { .early_input = EARLY_LOCAL,
+					  .durability = DURABILITY_AUTO,
+					  .queue = RELAY_DEFAULT_QUEUE,
+					  .delimiter = "+",
+					  .max_size = LIMIT_MESSAGE_DEFAULT,
+					  .max_recipients = LIMIT_SMTP_RCPT,
+					  .max_clients = SERVE_MAX_CLIENTS,
+					  .timeout = TIME_SMTP_COMMAND,
+					  .mda_timeout = TIME_SMTP_COMMAND,
+					  .mda_budget = SERVE_MDA_BUDGET,
+					  .mda_pause = SERVE_MDA_PAUSE } };
 
 int relay_serve(int argc, char **argv)
 {
@@ -366,6 +361,9 @@ int relay_serve(int argc, char **argv)
 	struct err err = { 0 };
 	int first, status;
 	server.o.esmtp = esmtp_defaults;
+	server.o.guard = guard_defaults;
+	server.o.hooks = hook_defaults;
+	server.o.sasl = sasl_defaults;
 	server.o.patience = patience_defaults;
 	if (relay_options(argc, argv, &opts, &first, &status) != OPTS_OK)
 		return status;

@@ -15,3 +15,5 @@ const struct opt relay_hook_options[] = {
 	{ "proxy-timeout", 0, OPT_DURATION, AT(proxy_timeout), "TIME", "how long it may take for a reply", NULL, 0 },
 	{ 0 },
 };
+
+const struct hook_settings hook_defaults = { .filter_timeout = 5 * 60 * 1000, .proxy_timeout = 100 * 1000 };

@@ -15,11 +15,8 @@ struct hook_settings {
 	const char *proxy;
 	int64_t filter_timeout, proxy_timeout;
 };
-enum {
-	HOOK_FILTER_TIMEOUT = 5 * 60 * 1000,
-	HOOK_PROXY_TIMEOUT = 100 * 1000
-};
 extern const struct opt relay_hook_options[];
+extern const struct hook_settings hook_defaults;
 
 /* Each NULL when there is none. */
 struct hooks {

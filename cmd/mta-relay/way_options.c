@@ -32,15 +32,14 @@ const struct opt relay_way_options[] = {
 	{ 0 },
 };
 
-struct way_options way_defaults(void)
-{
-	return (struct way_options){ .starttls = ROUTE_STARTTLS_UNSET,
-		.tls = ROUTE_TLS_MAY - ROUTE_TLS_NONE,
-		.port = 25,
-		.retry_min = 10 * MINUTE,
-		.retry_max = 3 * HOUR,
-		.expire = (int64_t)5 * 24 * HOUR };
-}
+const struct way_options way_defaults = {
+	.starttls = ROUTE_STARTTLS_UNSET,
+	.tls = ROUTE_TLS_MAY - ROUTE_TLS_NONE,
+	.port = 25,
+	.retry_min = 10 * MINUTE,
+	.retry_max = 3 * HOUR,
+	.expire = (int64_t)5 * 24 * HOUR,
+};
 
 int way_check(const struct way_options *o, struct err *err)
 {

@@ -17,7 +17,7 @@ struct way_options {
 };
 
 extern const struct opt relay_way_options[];
-struct way_options way_defaults(void);
+extern const struct way_options way_defaults;
 /* -1 with err: a value is out of its range. */
 int way_check(const struct way_options *o, struct err *err);
 /* What the routes are made of. */

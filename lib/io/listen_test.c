@@ -283,25 +283,6 @@ static void test_renamed(void **state)
 	net_list_free(from);
 }
 
-/* The same for headers that come in another order than the connections. */
-static void test_proxy_order(void **state)
-{
-	(void)state;
-	struct net_list *from = net_list_parse("127.0.0.1", NULL);
-	pid_t pid = start((struct serve_options){ .listen = on_v4, .proxies = from, .max_per_client = 1 });
-	struct stream *first = dial(0), *second = dial(0);
-	struct line l;
-	stream_puts(second, "PROXY TCP4 192.0.2.7 192.0.2.25 40000 25\r\n");
-	expect(second, "220 192.0.2.7 ");
-	stream_puts(first, "PROXY TCP4 192.0.2.7 192.0.2.25 40001 25\r\n");
-	stream_flush(first);
-	assert_int_equal(stream_line(first, 100, &l), LINE_EOF);
-	stream_close(first);
-	stream_close(second);
-	assert_int_equal(stop(pid), 0);
-	net_list_free(from);
-}
-
 static void test_stop_finishes_the_command(void **state)
 {
 	(void)state;
@@ -540,7 +521,6 @@ int main(void)
 		cmocka_unit_test(test_per_client),
 		cmocka_unit_test(test_proxy),
 		cmocka_unit_test(test_renamed),
-		cmocka_unit_test(test_proxy_order),
 		cmocka_unit_test(test_stop_finishes_the_command),
 		cmocka_unit_test(test_crash_and_recycle),
 		cmocka_unit_test(test_reload),

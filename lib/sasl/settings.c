@@ -15,6 +15,8 @@ const struct opt sasl_options[] = {
 	{ NULL, 0, 0, 0, NULL, NULL, NULL, 0 },
 };
 
+const struct sasl_settings sasl_defaults = { .oauth_timeout = 30 * 1000 };
+
 int sasl_proofs_set_up(struct sasl_proofs *p, const struct sasl_settings *o, bool tls, struct err *err)
 {
 	*p = (struct sasl_proofs){ .oauth = { .command = o->oauth_command, .timeout_ms = o->oauth_timeout },

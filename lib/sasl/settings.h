@@ -15,10 +15,8 @@ struct sasl_settings {
 	int64_t oauth_timeout;
 	int client_name; /* enum cert_name */
 };
-enum {
-	SASL_OAUTH_TIMEOUT = 30 * 1000
-};
 extern const struct opt sasl_options[];
+extern const struct sasl_settings sasl_defaults;
 
 /* Proofs that are no passwords. */
 struct sasl_proofs {
