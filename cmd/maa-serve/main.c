@@ -172,7 +172,7 @@ static int set_up_commands(const struct options *o, struct program *p, struct er
 	if (c->proofs.oauth.command && (c->proofs.oauth.index = broker_add(c->broker,
 					    &(struct broker_command){ .command = c->proofs.oauth.command }, err)) < 0)
 		return -1;
-	return broker_launch(c->broker, err);
+	return broker_launch(c->broker, err) < 0 ? -1 : confine_parent(o->confine.confine.mode, err);
 }
 
 static int configure(const struct options *o, struct program *p, struct err *err)

@@ -8,8 +8,10 @@
 
 #include "base/limits.h"
 #include "base/xalloc.h"
+#include "io/broker.h"
 #include "mra-fetch/dest_int.h"
 #include "msg/header.h"
+#include "users/places.h"
 
 static const struct scheme {
 	const char *prefix;
@@ -31,6 +33,19 @@ static const struct scheme *find_scheme(const char *spec)
 	return NULL;
 }
 
+static int make_spool(struct err *err)
+{
+	const char *dir = getenv("TMPDIR");
+	char *path = xasprintf("%s/waypost-XXXXXX", dir && *dir ? dir : "/tmp");
+	int fd = mkostemp(path, O_CLOEXEC);
+	if (fd < 0)
+		err_sys(err, "%s", path);
+	else
+		unlink(path);
+	free(path);
+	return fd;
+}
+
 struct dest *dest_open(const struct dest_config *c, struct err *err)
 {
 	const struct scheme *s = find_scheme(c->spec);
@@ -47,7 +62,7 @@ struct dest *dest_open(const struct dest_config *c, struct err *err)
 	d->deliver = s->deliver;
 	d->to_lf = s->to_lf;
 	d->lmtp = s->lmtp;
-	d->spool = -1;
+	d->spool = d->spare = -1;
 	buf_init(&d->head, HEAD_MAX);
 	buf_init(&d->mid, LIMIT_SMTP_REPLY_LINE);
 	buf_init(&d->out, LIMIT_STREAM_READ * 2);
@@ -55,7 +70,30 @@ struct dest *dest_open(const struct dest_config *c, struct err *err)
 		dest_close(d);
 		return NULL;
 	}
+	if (s->deliver && (d->spare = make_spool(err)) < 0) {
+		dest_close(d);
+		return NULL;
+	}
 	return d;
+}
+
+int dest_register(const char *spec, struct broker *b, struct err *err)
+{
+	static const char *const env[] = { "UID_ON_SERVER", "SENDER", NULL };
+	const struct scheme *s = find_scheme(spec);
+	if (!s || s->deliver != dest_to_command)
+		return 0;
+	return broker_add(b, &(struct broker_command){ .command = spec + 1, .env = env }, err) < 0 ? -1 : 0;
+}
+
+void dest_allow(const struct dest *d, struct confine_rules *r)
+{
+	if (!d->deliver)
+		places_allow_one(r, LOCATION_MAILDIR, d->target);
+	else if (d->deliver == dest_to_mbox)
+		places_allow_one(r, LOCATION_MBOX, d->target);
+	else if (d->deliver == dest_to_smtp)
+		dest_allow_server(d, r);
 }
 
 void dest_close(struct dest *d)
@@ -65,6 +103,8 @@ void dest_close(struct dest *d)
 	dest_abort(d);
 	if (d->maildir)
 		maildir_close(d->maildir);
+	if (d->spare >= 0)
+		close(d->spare);
 	smtp_client_close(d->smtp, true);
 	tls_ctx_free(d->tls);
 	buf_free(&d->head);
@@ -80,17 +120,13 @@ const char *dest_name(const struct dest *d)
 
 /* ---- taking a message in ---- */
 
-static int open_spool(struct err *err)
+/* One file takes a message after the other: a confined process makes none later. */
+static int use_spool(struct dest *d, struct err *err)
 {
-	const char *dir = getenv("TMPDIR");
-	char *path = xasprintf("%s/waypost-XXXXXX", dir && *dir ? dir : "/tmp");
-	int fd = mkostemp(path, O_CLOEXEC);
-	if (fd < 0)
-		err_sys(err, "%s", path);
-	else
-		unlink(path);
-	free(path);
-	return fd;
+	if (ftruncate(d->spare, 0) < 0 || lseek(d->spare, 0, SEEK_SET) < 0)
+		return err_sys(err, "temporary file");
+	d->spool = d->spare;
+	return 0;
 }
 
 int dest_begin(struct dest *d, struct err *err)
@@ -101,7 +137,7 @@ int dest_begin(struct dest *d, struct err *err)
 	d->size = 0;
 	if (!d->deliver)
 		return (d->writer = maildir_begin(d->maildir, SPAN("INBOX"), err)) ? 0 : -1;
-	return (d->spool = open_spool(err)) < 0 ? -1 : 0;
+	return use_spool(d, err);
 }
 
 static int write_all(int fd, struct span data, struct err *err)
@@ -159,8 +195,6 @@ int dest_write(struct dest *d, struct span piece, struct err *err)
 
 static void end_message(struct dest *d)
 {
-	if (d->spool >= 0)
-		close(d->spool);
 	d->spool = -1;
 	d->writer = NULL;
 }

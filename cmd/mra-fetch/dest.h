@@ -15,6 +15,8 @@
 #include "base/span.h"
 
 struct dest;
+struct broker;
+struct confine_rules;
 
 struct dest_config {
 	const char *spec;
@@ -24,12 +26,17 @@ struct dest_config {
 	const char *tls_ca;   /* for smtp:// with STARTTLS; NULL: the system's */
 	const char *fallback; /* the recipient when rcpt is empty */
 	int64_t timeout_ms;
+	const struct broker *broker; /* who starts the command, when it was registered there; NULL: we do */
 };
 
 /* Nothing is connected or made yet but a Maildir. NULL with err. */
 struct dest *dest_open(const struct dest_config *c, struct err *err);
 void dest_close(struct dest *d);
 const char *dest_name(const struct dest *d);
+
+/* What a process that is to be confined needs for it; the broker is not launched yet. */
+int dest_register(const char *spec, struct broker *b, struct err *err);
+void dest_allow(const struct dest *d, struct confine_rules *r);
 
 int dest_begin(struct dest *d, struct err *err);
 int dest_write(struct dest *d, struct span piece, struct err *err);

@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include "base/limits.h"
+#include "io/broker.h"
+#include "io/confine.h"
 #include "io/net.h"
 #include "io/spawn.h"
 #include "mra-fetch/dest_int.h"
@@ -105,7 +107,10 @@ int dest_to_command(struct dest *d, const struct dest_meta *meta, struct err *er
 		.in = d->spool,
 		.out = STDERR_FILENO,
 		.errfd = SPAWN_INHERIT,
-		.env = (const char *const[]){ env_uid, env_sender, NULL } };
+		.env = (const char *const[]){ env_uid, env_sender, NULL },
+		.broker = d->config.broker };
+	if (sp.broker)
+		sp.index = broker_find(sp.broker, d->target);
 	if (spawn_start(&sp, &child, err))
 		return -1;
 	int status = spawn_wait(&child, d->config.timeout_ms, err);
@@ -128,6 +133,18 @@ static int connect_to(const struct dest *d, char host[256], struct err *err)
 	if (net_split_port(d->target, d->lmtp ? 24 : 25, host, &port, err))
 		return -1;
 	return net_connect_host(host, port, TIME_CONNECT, NULL, err);
+}
+
+void dest_allow_server(const struct dest *d, struct confine_rules *r)
+{
+	char host[256];
+	uint16_t port;
+	if (d->lmtp && span_starts(span_str(d->target), "unix:"))
+		return;
+	if (net_split_port(d->target, d->lmtp ? 24 : 25, host, &port, NULL) == 0)
+		confine_allow_connect(r, port);
+	confine_allow_names(r);
+	confine_allow_path(r, d->config.tls_ca, CONFINE_READ);
 }
 
 static struct tls_ctx *tls_for(struct dest *d, struct err *err)

@@ -31,14 +31,17 @@ struct dest {
 	deliver_fn *deliver; /* for a spooled message; NULL for a Maildir */
 	bool to_lf;          /* CRLF becomes LF on the way in */
 	bool cr;             /* one is held back */
-	int spool;
-	struct buf out; /* what goes to the spool next */
+	int spool;           /* the file of the message in hand, -1: none */
+	int spare;           /* that file, between messages too */
+	struct buf out;      /* what goes to the spool next */
 
 	bool lmtp;
 	struct smtp_client *smtp; /* kept for many messages */
 	struct tls_ctx *tls;
 };
 
+/* Where the server is, and what names and TLS need. */
+void dest_allow_server(const struct dest *d, struct confine_rules *r);
 deliver_fn dest_to_mbox, dest_to_command, dest_to_smtp;
 
 #endif

@@ -11,6 +11,8 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/opts.h"
+#include "io/broker.h"
+#include "io/confine.h"
 #include "io/net.h"
 #include "io/tls.h"
 #include "mra-fetch/dest.h"
@@ -33,6 +35,7 @@ struct fetch_options {
 	unsigned limit;
 	uint64_t max_size;
 	int64_t timeout, idle_time, poll;
+	struct confine_settings confine;
 };
 
 /* What one run works with. */
@@ -44,6 +47,8 @@ struct job {
 	struct buf user, password, host; /* host in A-labels */
 	struct buf mailbox;              /* as the server writes it */
 	struct tls_ctx *tls;
+	struct broker *broker; /* NULL: we start commands ourselves */
+	bool confined;
 	struct dest *dest;
 	struct state *state;
 	int64_t saved_at;
@@ -57,6 +62,11 @@ struct job {
 /* Prepares everything but the connection. -1 with err. */
 int job_open(struct job *j, const struct fetch_options *o, struct err *err);
 void job_close(struct job *j);
+/* fetch_confine.c: the commands that are wanted later, before anything secret is known; then, when all is open, the
+ * rights that are left for talking to the server. 0 or -1 with err. */
+int job_prepare_commands(struct job *j, struct err *err);
+int job_confine(struct job *j, struct err *err);
+
 /* One connection's worth; with --idle it stays until something breaks or the process is asked to stop. */
 int job_run(struct job *j, struct err *err);
 

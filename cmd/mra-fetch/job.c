@@ -116,7 +116,8 @@ static int open_dest(struct job *j, struct err *err)
 		.helo = host,
 		.tls_ca = j->o->tls_ca,
 		.fallback = j->user.p,
-		.timeout_ms = 30 * 60 * 1000 };
+		.timeout_ms = 30 * 60 * 1000,
+		.broker = j->broker };
 	return (j->dest = dest_open(&c, err)) ? 0 : -1;
 }
 
@@ -135,7 +136,11 @@ static int open_tls(struct job *j, struct err *err)
 
 static int find_secret(struct job *j, struct err *err)
 {
+	/* Confined, by the broker; until then as always, with the terminal as its stdin. */
+	const struct broker *by = j->confined ? j->broker : NULL;
 	struct secret_source src = { .command = j->o->password_command,
+		.broker = by,
+		.index = by ? broker_find(by, j->o->password_command) : -1,
 		.netrc = j->o->netrc,
 		.host = j->host.p,
 		.none = j->o->auth && span_ieqs(span_str(j->o->auth), "EXTERNAL") };
@@ -154,9 +159,9 @@ int job_open(struct job *j, const struct fetch_options *o, struct err *err)
 	if (!o->to)
 		return err_set(
 		    err, ERR_USAGE, "where to? Give --to=maildir:DIR, mbox:FILE, '|COMMAND', lmtp:... or smtp://...");
-	return read_url(j, err) || open_tls(j, err) || find_secret(j, err) || open_dest(j, err) || open_state(j, err)
-		   ? -1
-		   : 0;
+	if (read_url(j, err) || job_prepare_commands(j, err) || open_tls(j, err) || find_secret(j, err))
+		return -1;
+	return open_dest(j, err) || open_state(j, err) || job_confine(j, err) ? -1 : 0;
 }
 
 void job_close(struct job *j)
@@ -164,6 +169,7 @@ void job_close(struct job *j)
 	dest_close(j->dest);
 	state_close(j->state);
 	tls_ctx_free(j->tls);
+	broker_free(j->broker);
 	url_free(&j->url);
 	explicit_bzero(j->password.p, j->password.len);
 	buf_free(&j->password);

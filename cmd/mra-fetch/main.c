@@ -71,6 +71,8 @@ static const struct opt table[] = {
 	{ NULL, 0, OPT_FLAG, 0, NULL, NULL, NULL, 0 },
 };
 
+static const struct opt_group groups[] = { { confine_options, AT(confine) }, { NULL, 0 } };
+
 static struct opts opts = {
 	.prog = "mra-fetch",
 	.synopsis =
@@ -78,6 +80,7 @@ static struct opts opts = {
 	    "[OPTION]... --account=NAME...",
 	.about = "Retrieves mail by IMAP or POP3.",
 	.table = table,
+	.groups = groups,
 	.values = &options,
 	.personal = true,
 };

@@ -31,7 +31,7 @@ struct uidl {
 };
 
 struct state {
-	char *path, *identity;
+	char *path, *identity, *where;
 	int lock;
 	struct durable_dir *dir;
 	bool exists;        /* the file is there, with its head */
@@ -277,10 +277,9 @@ struct state *state_open(const char *path, const char *identity, struct err *err
 	st->identity = xstrdup(identity);
 	st->lock = -1;
 	buf_init(&st->unsaved, STATE_MAX);
-	char *dir = directory(path, err);
-	if (dir && take_lock(st, err) == 0 && load(st, err) == 0)
-		st->dir = durable_open(dir, DURABLE_FILE, err);
-	free(dir);
+	st->where = directory(path, err);
+	if (st->where && take_lock(st, err) == 0 && load(st, err) == 0)
+		st->dir = durable_open(st->where, DURABLE_FILE, err);
 	if (st->dir)
 		return st;
 	state_close(st);
@@ -300,8 +299,14 @@ void state_close(struct state *st)
 	free(st->seen);
 	free(st->doomed);
 	free(st->identity);
+	free(st->where);
 	free(st->path);
 	free(st);
+}
+
+const char *state_dir(const struct state *st)
+{
+	return st->where;
 }
 
 /* ---- questions and changes ---- */

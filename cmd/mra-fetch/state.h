@@ -22,6 +22,8 @@ struct state;
  * another process. Directories are made. */
 struct state *state_open(const char *path, const char *identity, struct err *err);
 /* Unsaved records are dropped. NULL is fine. */
+/* The directory that it writes to. */
+const char *state_dir(const struct state *st);
 void state_close(struct state *st);
 
 /* Another validity than the recorded one forgets all UIDs: true then (but not the first time). */

@@ -98,7 +98,9 @@ int serve_confine_set_up(struct relay_server *rs, struct err *err)
 
 int serve_confine_launch(struct relay_server *rs, struct err *err)
 {
-	return rs->broker ? broker_launch(rs->broker, err) : 0;
+	if (rs->broker && broker_launch(rs->broker, err) < 0)
+		return -1;
+	return confine_parent(rs->o.confine.mode, err);
 }
 
 static unsigned rights_of(const char *option)

@@ -221,6 +221,15 @@ static int set_limits(const struct confine *c, struct err *err)
 	return 0;
 }
 
+int confine_parent(int mode, struct err *err)
+{
+	if (mode == CONFINE_OFF)
+		return 0;
+	if (limit(RLIMIT_CORE, 0, err) < 0)
+		return -1;
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? err_sys(err, "no_new_privs") : 0;
+}
+
 /* ---- all ---- */
 
 bool confine_missing(struct buf *why)

@@ -108,6 +108,9 @@ int confine_become(const struct confine *c, struct err *err);
 bool confine_missing(struct buf *why);
 /* 0, or -1 with err: then the process must not go on. */
 int confine(const struct confine *c, struct err *err);
+/* Of a parent that reads no byte from the network, after its broker was launched: no program that it or a worker starts
+ * gains rights, and none leaves a core file. Nothing with CONFINE_OFF. */
+int confine_parent(int mode, struct err *err);
 /* A second step for who was left CONFINE_FURTHER, once it is known whom it serves: of the paths only these, and of the
  * system calls none of CONFINE_FORK, IDS, SIGNAL and FURTHER, nor one that accepts a client. Nothing where confine did
  * nothing. */

@@ -201,7 +201,10 @@ int secret_find(const struct secret_source *src, struct buf *user, struct buf *p
 {
 	if (src->command || src->none) {
 		default_user(user);
-		return src->none ? 0 : spawn_secret(src->command, password, err);
+		if (src->none)
+			return 0;
+		return src->broker ? spawn_secret_by(src->broker, src->index, password, err)
+				   : spawn_secret(src->command, password, err);
 	}
 	int found = from_netrc(src, user, password, err);
 	default_user(user);

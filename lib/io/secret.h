@@ -12,11 +12,15 @@
 #include "base/err.h"
 #include "base/span.h"
 
+struct broker;
+
 struct secret_source {
-	const char *command; /* its first line of output is the secret; NULL: none */
-	const char *netrc;   /* NULL: $NETRC or ~/.netrc, if there is one */
-	const char *host;    /* whose secret */
-	bool none;           /* only the user is wanted: a certificate proves it (EXTERNAL) */
+	const char *command;         /* its first line of output is the secret; NULL: none */
+	const struct broker *broker; /* who starts it, as what (its stdin is /dev/null then); NULL: we do */
+	int index;
+	const char *netrc; /* NULL: $NETRC or ~/.netrc, if there is one */
+	const char *host;  /* whose secret */
+	bool none;         /* only the user is wanted: a certificate proves it (EXTERNAL) */
 };
 /* An empty user is filled in, from the netrc entry or with our own name. The password is asked for on the terminal when
  * neither command nor netrc gives one. -1 with err: ERR_CONFIG when there is none, or others may read the file. */

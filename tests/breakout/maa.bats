@@ -183,6 +183,8 @@ after='passwd key neighbour write tmp fork connect netlink packet signal code ro
 @test "--confine=require, and what is no choice" {
 	landlock 2 || skip "no Landlock"
 	start accept '' --imap --confine=require --confine-memory=300M
+	grep -q '^NoNewPrivs:.*1' "/proc/$SERVER/status"
+	grep -q '^Max core file size *0 *0 ' "/proc/$SERVER/limits"
 	say "${imap_bob[@]}"
 	grep -q '^d OK' "$T/said"
 	run ! "$BIN/maa-serve" --imap --preauth=x --confine=perhaps </dev/null

@@ -117,6 +117,7 @@ quiet='passwd key write tmp fork connect netlink packet signal code'
 	grep -q '^CapEff:.*0000000000000000' "/proc/$pid/status"
 	grep -q '^Seccomp:.*2' "/proc/$pid/status"
 	grep -q '^NoNewPrivs:.*1' "/proc/$pid/status"
+	grep -q '^NoNewPrivs:.*1' "/proc/$SERVER/status"
 	[ "$(stat -c %U "/proc/$SERVER")" = root ]
 	run ! "$BIN/mta-relay" serve --user=no-such-user --queue="$T/queue" --domains=here.example </dev/null
 	[ "$status" -eq 78 ]
