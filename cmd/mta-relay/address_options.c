@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 #include "mta-relay/address_options.h"
 
+#include <string.h>
+
 #include "users/aliases.h"
 
 #define AT(member) offsetof(struct address_options, member)
@@ -15,6 +17,8 @@ const struct opt relay_address_options[] = {
 	    NULL, 0 },
 	{ "alias-files", 0, OPT_FLAG, AT(alias_files), NULL, "aliases may name files, which the MDA appends to", NULL,
 	    0 },
+	{ "postmaster", 0, OPT_STR, AT(postmaster), "ADDRESS", "has postmaster's mail where nobody of that name exists",
+	    NULL, 0 },
 	{ "srs-domain", 0, OPT_STR, AT(srs_domain), "DOMAIN", "rewrites senders of mail that is sent on", NULL, 0 },
 	{ "srs-secret", 0, OPT_STR, AT(srs_secret), "FILE", "what such addresses are signed with", NULL, 0 },
 	{ 0 },
@@ -78,6 +82,19 @@ static int check(const struct address_options *o, struct err *err)
 	return 0;
 }
 
+/* An address, or a user of the first of our domains. */
+static int read_postmaster(struct address_tables *t, const char *text, struct err *err)
+{
+	t->arena = arena_new();
+	if (!text)
+		return 0;
+	t->postmaster = (struct addr){ .local = span_str(text) };
+	bool address = strchr(text, '@');
+	if (!*text || (address && !addr_parse_mailbox(span_str(text), true, false, &t->postmaster, t->arena)))
+		return err_set(err, ERR_USAGE, "--postmaster: '%.100s' is no address", text);
+	return 0;
+}
+
 static void make_rules(struct address_tables *t, const struct address_options *o, const char *delimiters)
 {
 	t->rewrite = (struct rewrite_rules){ .by_role = { t->sender_canonical, t->recipient_canonical },
@@ -95,6 +112,8 @@ int address_tables_open(
 {
 	*t = (struct address_tables){ 0 };
 	int rc = check(o, err);
+	if (rc == 0)
+		rc = read_postmaster(t, o->postmaster, err);
 	for (size_t i = 0; i < PLACES && rc == 0; i++)
 		if (spec_of(o, i) && !(*table_of(t, i) = table_open(spec_of(o, i), err)))
 			rc = -1;
@@ -114,6 +133,7 @@ void address_tables_close(struct address_tables *t)
 		table_close(*table_of(t, i));
 	domains_free(t->masquerade);
 	srs_free(t->srs);
+	arena_free(t->arena);
 	*t = (struct address_tables){ 0 };
 }
 

@@ -16,6 +16,7 @@ struct address_options {
 	const char *srs_domain, *srs_secret;
 	const char *canonical, *sender_canonical, *recipient_canonical, *masquerade_except; /* tables */
 	const char *masquerade, *append_domain;
+	const char *postmaster;
 	bool alias_commands, alias_files;
 };
 /* Where addresses lead to; how they are written. */
@@ -29,6 +30,8 @@ struct address_tables {
 	struct table *canonical, *sender_canonical, *recipient_canonical, *masquerade_except;
 	struct domains *masquerade;
 	struct srs *srs;              /* NULL: senders stay as they are */
+	struct arena *arena;          /* of postmaster */
+	struct addr postmaster;       /* no local part: none; no domain: ours */
 	struct rewrite_rules rewrite; /* made of these */
 	bool rewrites;                /* there are such rules */
 };

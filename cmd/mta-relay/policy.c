@@ -78,16 +78,16 @@ static void one_target(
 }
 
 /* The sender of mail that goes on from here to another domain, where it must be one of ours (srs.h); "": as it is. */
-static struct span new_sender(struct judge *j, const struct relay_client *who)
+static struct span new_sender(struct judge *j)
 {
 	const struct srs *srs = j->p->tables ? j->p->tables->srs : NULL;
 	struct buf local;
 	struct span sender = SPAN("");
-	if (!srs || !who->sender || !who->sender->domain.n || judge_domain(j, j->p->domains, who->sender->domain) ||
-	    span_ieq(who->sender->domain, srs_domain(srs)))
+	if (!srs || !j->who->sender || !j->who->sender->domain.n ||
+	    judge_domain(j, j->p->domains, j->who->sender->domain) || span_ieq(j->who->sender->domain, srs_domain(srs)))
 		return sender;
 	buf_init(&local, LIMIT_SMTP_PATH);
-	if (srs_forward(srs, who->sender->local, who->sender->domain, time(NULL), &local))
+	if (srs_forward(srs, j->who->sender->local, j->who->sender->domain, time(NULL), &local))
 		sender = span_str(judge_address(j->arena, buf_span(&local), srs_domain(srs)));
 	buf_free(&local);
 	return sender;
@@ -129,29 +129,28 @@ static void as_forwarded(struct judge *j, const struct smtp_env_rcpt *r, bool al
 	t->notify = alone || !asks_success(r->notify) ? r->notify : without_success(j->arena, r->notify);
 }
 
-static void one_of_them(struct judge *j, const struct relay_client *who, const struct smtp_env_rcpt *r,
-    const struct alias_dest *d, struct relay_target *t)
+static void one_of_them(
+    struct judge *j, const struct smtp_env_rcpt *r, const struct alias_dest *d, struct relay_target *t)
 {
 	bool local = judge_domain(j, j->p->domains, d->domain);
 	bool same = span_ieq(d->local, r->addr.local) && span_ieq(d->domain, r->addr.domain);
 	*t = (struct relay_target){ .addr = judge_address(j->arena, d->local, d->domain),
 		.local = local,
 		.list = d->owner.n > 0,
-		.owner = d->owner.n || local || same ? d->owner : new_sender(j, who),
+		.owner = d->owner.n || local || same ? d->owner : new_sender(j),
 		.notify = SPAN(""),
 		.orcpt = SPAN(""),
 		.original = r->text };
 }
 
 /* RFC 3461 5.2.7: a list, an alias with one address, an alias with several. */
-static void fill(struct judge *j, const struct relay_client *who, const struct smtp_env_rcpt *r,
-    const struct alias_list *f, struct relay_targets *out)
+static void fill(struct judge *j, const struct smtp_env_rcpt *r, const struct alias_list *f, struct relay_targets *out)
 {
 	size_t members = 0;
 	out->v = arena_alloc(j->arena, (f->n + 1) * sizeof *out->v);
 	for (size_t i = 0; i < f->n; i++) {
 		struct relay_target *t = &out->v[i];
-		one_of_them(j, who, r, &f->v[i], t);
+		one_of_them(j, r, &f->v[i], t);
 		members += t->list;
 		if (t->list)
 			as_member(j, t);
@@ -213,13 +212,35 @@ static bool relay_recipient(struct judge *j, const struct smtp_env_rcpt *r, stru
 	return !answer->code;
 }
 
+/* RFC 5321 4.5.1: every domain of ours has a postmaster. True when --postmaster says who. */
+static bool to_postmaster(
+    struct judge *j, const struct smtp_env_rcpt *r, struct relay_targets *out, struct smtp_answer *answer)
+{
+	if (!j->p->tables || !j->p->tables->postmaster.local.n || !span_ieqs(r->addr.local, "postmaster"))
+		return false;
+	const struct addr *to = &j->p->tables->postmaster;
+	struct alias_dest d = { .kind = ALIAS_TO_ADDRESS,
+		.local = to->local,
+		.domain = to->domain.n ? to->domain : domains_first(j->p->domains),
+		.owner = SPAN("") };
+	struct alias_list found;
+	if (!judge_expand(j, d.local, d.domain, &found, answer))
+		found = (struct alias_list){ .v = &d, .n = 1 };
+	if (!answer->code && nobody_there(j, &found))
+		return false;
+	if (!answer->code)
+		fill(j, r, &found, out);
+	return true;
+}
+
 static void not_expanded(struct judge *j, const struct smtp_env_rcpt *r, const struct addr *to, enum standing standing,
     struct relay_targets *out, struct smtp_answer *answer)
 {
 	bool no_user = standing == OURS && j->p->users && judge_place(j, to->local, to->domain) == ALIAS_LOCAL_UNKNOWN;
-	if (no_user || standing == VIRTUAL)
-		unknown(answer, r);
-	else if (standing != PASSED_ON || relay_recipient(j, r, answer))
+	if (no_user || standing == VIRTUAL) {
+		if (!to_postmaster(j, r, out, answer))
+			unknown(answer, r);
+	} else if (standing != PASSED_ON || relay_recipient(j, r, answer))
 		one_target(j, r, to, standing == OURS, out);
 }
 
@@ -249,8 +270,8 @@ static bool is_rewritten(const struct relay_policy *p, const struct addr *a)
 	return p->tables && p->tables->srs && srs_is(a->local) && span_ieq(a->domain, srs_domain(p->tables->srs));
 }
 
-static void judge_rcpt(struct judge *j, const struct relay_client *who, const struct smtp_env_rcpt *r,
-    struct relay_targets *out, struct smtp_answer *answer)
+static void judge_rcpt(
+    struct judge *j, const struct smtp_env_rcpt *r, struct relay_targets *out, struct smtp_answer *answer)
 {
 	const struct relay_policy *p = j->p;
 	/* RFC 5321 4.5.1: Postmaster without domain is ours. */
@@ -263,9 +284,9 @@ static void judge_rcpt(struct judge *j, const struct relay_client *who, const st
 		rewritten_sender(j, r, out, answer);
 	else if (!r->addr.domain.n && standing == FOREIGN)
 		unknown(answer, r);
-	else if (standing == FOREIGN && !who->may_relay)
+	else if (standing == FOREIGN && !j->who->may_relay)
 		denied(answer, r, "relaying denied");
-	else if (!who->may_relay && has_route(to.local) && !user_known)
+	else if (!j->who->may_relay && has_route(to.local) && !user_known)
 		denied(answer, r, "relaying denied: the local part is a route");
 	else if (standing != FOREIGN && aliases_is_action(to.local))
 		unknown(answer, r); /* what aliases lead to is reached through them */
@@ -274,14 +295,14 @@ static void judge_rcpt(struct judge *j, const struct relay_client *who, const st
 	else if (!answer->code && nobody_there(j, &found))
 		unknown(answer, r);
 	else if (!answer->code)
-		fill(j, who, r, &found, out);
+		fill(j, r, &found, out);
 }
 
 void policy_rcpt(const struct relay_policy *p, struct arena *a, const struct relay_client *who,
     const struct smtp_env_rcpt *r, struct relay_targets *out, struct smtp_answer *answer)
 {
-	struct judge j = { .p = p, .arena = a };
-	judge_rcpt(&j, who, r, out, answer);
+	struct judge j = { .p = p, .arena = a, .who = who };
+	judge_rcpt(&j, r, out, answer);
 	if (j.trouble.class == ERR_NONE)
 		return;
 	log_err("table rcpt=%s error=%s", log_quote(r->text), log_quote(span_str(j.trouble.text)));

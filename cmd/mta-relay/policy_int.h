@@ -10,6 +10,7 @@
 struct judge {
 	const struct relay_policy *p;
 	struct arena *arena;
+	const struct relay_client *who; /* of policy_rcpt */
 	struct err trouble; /* the first table that could not be asked: nothing else counts then */
 };
 

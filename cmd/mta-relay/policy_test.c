@@ -110,6 +110,63 @@ static void test_matrix(void **state)
 	arena_free(arena);
 }
 
+static void test_postmaster(void **state)
+{
+	static const struct {
+		const char *option, *rcpt, *want;
+	} cases[] = {
+		{ NULL, "postmaster", "!550 5.1.1" },
+		{ "alice", "Postmaster", "alice@here.example" },
+		{ "alice", "postmaster@sub.here.example", "alice@here.example" },
+		{ "alice", "POSTMASTER@virt.example", "alice@here.example" },
+		{ "alice", "postmaster@next.example", "postmaster@next.example*" },
+		{ "alice", "postmaster@else.example", "!550 5.7.1" },
+		{ "alice", "hostmaster@here.example", "!550 5.1.1" },
+		{ "boss@far.example", "postmaster", "boss@far.example*" },
+		{ "abuse@here.example", "postmaster", "alice@here.example bob@far.example*" },
+		{ "nobody", "postmaster", "!550 5.1.1" },
+	};
+	char users[] = "/tmp/users-XXXXXX", aliases[] = "/tmp/aliases-XXXXXX";
+	struct err err = { 0 };
+	struct arena *arena = arena_new();
+	(void)state;
+	write_file(users, "alice@here.example:{PLAIN}x::::::\n");
+	write_file(aliases, "abuse: alice, bob@far.example\n");
+	struct relay_policy p = { .domains = domains_open("here.example,sub.here.example", &err),
+		.relay_to = domains_open("next.example", &err),
+		.users = users_open(users, &err),
+		.aliases = aliases_open(aliases, &err),
+		.delimiters = "+" };
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct address_options o = { .virtual = "inline:{virt.example=}", .postmaster = cases[i].option };
+		struct smtp_env_rcpt r = { .text = span_str(cases[i].rcpt), .notify = SPAN(""), .orcpt = SPAN("") };
+		struct address_tables tables;
+		struct relay_targets t = { 0 };
+		struct smtp_answer a = { 0 };
+		struct buf got;
+		buf_init(&got, 1000);
+		assert_int_equal(address_tables_open(&tables, &o, "+", &err), 0);
+		p.tables = &tables;
+		assert_true(addr_parse_mailbox(r.text, true, true, &r.addr, arena));
+		policy_rcpt(&p, arena, &(struct relay_client){ 0 }, &r, &t, &a);
+		say(&got, &t, &a);
+		if (strcmp(got.p, cases[i].want) != 0)
+			fail_msg("%s: wanted '%s', got '%s'", cases[i].rcpt, cases[i].want, got.p);
+		address_tables_close(&tables);
+		buf_free(&got);
+	}
+	struct address_options bad = { .postmaster = "a b@" };
+	struct address_tables tables;
+	assert_int_equal(address_tables_open(&tables, &bad, "+", &err), -1);
+	unlink(users);
+	unlink(aliases);
+	users_close(p.users);
+	aliases_free((struct aliases *)p.aliases);
+	domains_free((struct domains *)p.domains);
+	domains_free((struct domains *)p.relay_to);
+	arena_free(arena);
+}
+
 #define VIRTUAL                                                                                                        \
 	"inline:{virt.example=, info@virt.example={alice@here.example, far@far.example}, "                             \
 	"me@virt.example=me@virt.example,"                                                                             \
@@ -428,8 +485,8 @@ static void test_nothing(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_matrix), cmocka_unit_test(test_reports),
-		cmocka_unit_test(test_nothing), cmocka_unit_test(test_tables), cmocka_unit_test(test_owners),
-		cmocka_unit_test(test_out_of_reach) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_matrix), cmocka_unit_test(test_postmaster),
+		cmocka_unit_test(test_reports), cmocka_unit_test(test_nothing), cmocka_unit_test(test_tables),
+		cmocka_unit_test(test_owners), cmocka_unit_test(test_out_of_reach) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -297,10 +297,28 @@ void serve_open_queue(struct relay_server *rs)
 		log_warn("queue unusable: %s", err.text);
 }
 
+/* RFC 5321 4.5.1 asks for one. */
+static void look_for_postmaster(struct relay_server *rs)
+{
+	struct relay_client stranger = { 0 };
+	struct smtp_env_rcpt rcpt = { .text = SPAN("postmaster"), .addr = { .local = SPAN("postmaster") } };
+	struct relay_targets to;
+	struct smtp_answer a = { 0 };
+	struct arena *arena = arena_new();
+	if (rs->domains && rs->users)
+		policy_rcpt(&rs->policy, arena, &stranger, &rcpt, &to, &a);
+	if (a.code == 550)
+		log_warn("postmaster rcpt=postmaster@%.*s why=\"nobody has this mail, and it is refused\"",
+		    SPAN_FMT(domains_first(rs->domains)));
+	arena_free(arena);
+}
+
 static int run(struct relay_server *rs, struct err *err)
 {
 	const struct serve_settings *o = &rs->o;
 	spool_durability((enum durability)o->durability);
+	if (o->listen.n)
+		look_for_postmaster(rs);
 	/* Another user's queue is opened by that user. */
 	if (!rs->confine.user)
 		serve_open_queue(rs);
