@@ -380,7 +380,7 @@ sequences() {
 	pass_on
 	arrived "$SINK"
 	kill "$SERVER"
-	server --relay-to=relay.example --data-rate=1000 --data-grace=1s --transaction-time=4s --session-time=3s
+	server --relay-to=relay.example --data-rate=1000 --data-grace=1s --transaction-time=12s --session-time=8s
 	cat >"$T/script" <<-'S'
 		case too-slow
 		hello
@@ -411,11 +411,11 @@ sequences() {
 		case session-with-a-message-in-hand keeps 1
 		hello
 		envelope
-		pause 2500
+		pause 6000
 		data
 		subject
 		* 100 \{10000:x}\r\n
-		pause 600
+		pause 3000
 		> .\r\n
 		< 250
 		until 421 4\.4\.2

@@ -16,7 +16,7 @@ start() { # NAME COMMAND...: with its ready file in $T/NAME
 	shift
 	"$@" --ready-file="$T/$name" 2>>"$T/log" 3>&- &
 	PIDS+=($!)
-	wait_for 10 test -s "$T/$name"
+	wait_for 60 test -s "$T/$name"
 }
 commands() {
 	printf '%s\n' 'EHLO x' 'MAIL FROM:<a@b.example>' 'RCPT TO:<u@here.example>' 'BDAT=Subject: x\r\n\r\ny\r\n' QUIT

@@ -283,7 +283,7 @@ milter() { # NAME [OPTION...]: at $T/NAME
 	out=$(body | mail hang@b.example c@here.example | session | serve --milter="unix:$T/m,timeout=1s,default=accept")
 	grep -q 'queued as' <<<"$out"
 	# Progress is time well spent.
-	body progress | mail a@b.example c@here.example | session | serve --milter="unix:$T/m,content-timeout=1500ms" | grep 'queued as'
+	body progress | mail a@b.example c@here.example | session | serve --milter="unix:$T/m,content-timeout=5s" | grep 'queued as'
 }
 
 @test "what is no milter, or breaks the protocol, is broken" {

@@ -124,7 +124,7 @@ try() { # FROM RCPT...
 		rm -f "$T/sink/port"
 		"$TOP/lib/smtp-sink" --dir="$T/sink" --port-file="$T/sink/port" "$@" >/dev/null 2>&1 3>&- &
 		PIDS+=($!)
-		wait_for 10 test -s "$T/sink/port"
+		wait_for 60 test -s "$T/sink/port"
 		PORT=$(cat "$T/sink/port")
 	}
 	run_queue() { timeout 60 "$RELAY" run --once --now --queue="$T/queue" --domains=here.example --mda="lmtp:127.0.0.1:1" \

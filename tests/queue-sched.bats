@@ -129,7 +129,7 @@ runner() { # OPTION...: a running queue runner: RUNNER
 	at_work() { find /proc/"$(pgrep -P "$RUNNER" | head -n 1)"/fd -lname "*/msg/*" 2>/dev/null | grep -q .; }
 	wait_for 60 at_work
 	kill -TERM "$RUNNER"
-	sleep 0.2
+	sleep 2 # its worker is told
 	kill -CONT $frozen
 	wait "$RUNNER"
 	[ "$(kept)" -eq 1 ]

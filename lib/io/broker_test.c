@@ -134,7 +134,7 @@ static pid_t first_line(const struct child *c)
 {
 	char text[32] = "";
 	struct pollfd p = { .fd = c->out, .events = POLLIN };
-	assert_int_equal(poll(&p, 1, 20000), 1);
+	assert_int_equal(poll(&p, 1, 60000), 1);
 	assert_true(read(c->out, text, sizeof text - 1) > 0);
 	return (pid_t)strtol(text, NULL, 10);
 }

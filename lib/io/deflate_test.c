@@ -14,7 +14,7 @@
 static struct stream *end(int fd)
 {
 	struct stream *s = stream_from_fds(fd, fd);
-	stream_set_timeout(s, 5000);
+	stream_set_timeout(s, 60000);
 	return s;
 }
 

@@ -194,7 +194,7 @@ static void test_streams_do_not_wait_for_acknowledgements(void **state)
 	struct net_addr to;
 	struct err err;
 	(void)state;
-	int l = listener("127.0.0.1", &to), fd = net_connect(&to, NULL, 2000, &err), peer = accept(l, NULL, NULL);
+	int l = listener("127.0.0.1", &to), fd = net_connect(&to, NULL, 60000, &err), peer = accept(l, NULL, NULL);
 	assert_true(fd >= 0 && peer >= 0);
 	struct stream *client = stream_from_fds(fd, fd), *server = stream_from_fds(peer, peer);
 	assert_true(no_delay(fd));
@@ -223,7 +223,7 @@ static void test_connect(void **state)
 	struct err err;
 	int l = listener("127.0.0.1", &to);
 	assert_true(net_addr_parse("127.0.0.9", 0, &src));
-	int fd = net_connect(&to, &src, 2000, &err);
+	int fd = net_connect(&to, &src, 60000, &err);
 	assert_true(fd >= 0);
 	socklen_t len = sizeof got.sa;
 	int peer = accept(l, (struct sockaddr *)(void *)&got.sa, &len);
@@ -238,7 +238,7 @@ static void test_connect(void **state)
 	assert_int_equal(net_addr_port(&got), net_addr_port(&to));
 	close(fd);
 	close(l);
-	assert_int_equal(net_connect(&to, NULL, 2000, &err), -1);
+	assert_int_equal(net_connect(&to, NULL, 60000, &err), -1);
 	assert_int_equal(err.class, ERR_TEMP);
 	assert_non_null(strstr(err.text, "127.0.0.1 port"));
 	assert_int_equal(net_connect_host("::x", 25, 2000, NULL, &err), -1);
@@ -254,12 +254,12 @@ static void test_connect_unix(void **state)
 	char *sock = malloc(100);
 	snprintf(sock, 100, "%s/s", path);
 	snprintf(sun.sun_path, sizeof sun.sun_path, "%s", sock);
-	assert_int_equal(net_connect_unix(sock, 1000, &err), -1);
+	assert_int_equal(net_connect_unix(sock, 60000, &err), -1);
 	assert_int_equal(err.class, ERR_TEMP);
 	int l = socket(AF_UNIX, SOCK_STREAM, 0);
 	assert_int_equal(bind(l, (struct sockaddr *)(void *)&sun, sizeof sun), 0);
 	assert_int_equal(listen(l, 1), 0);
-	int fd = net_connect_unix(sock, 1000, &err);
+	int fd = net_connect_unix(sock, 60000, &err);
 	assert_true(fd >= 0);
 	close(fd);
 	close(l);

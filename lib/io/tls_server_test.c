@@ -99,7 +99,7 @@ static pid_t answer(struct tls_ctx *ctx, int listener)
 	int fd = accept(listener, NULL, NULL);
 	struct stream *s = stream_from_fds(fd, fd);
 	struct line l;
-	stream_set_timeout(s, 20000);
+	stream_set_timeout(s, 60000);
 	int ok = tls_accept(s, ctx, NULL);
 	while (ok == 0 && stream_line(s, 1000, &l) == LINE_CRLF) {
 		const struct tls_info *i = stream_tls(s);
@@ -139,7 +139,7 @@ static const char *visit_at(struct tls_ctx *sctx, int listener, struct tls_ctx *
 	int fd = connect_there(listener), status;
 	struct stream *s = stream_from_fds(fd, fd);
 	seen[0] = '\0';
-	stream_set_timeout(s, 20000);
+	stream_set_timeout(s, 60000);
 	if (tls_connect_again(s, cctx, name, "one", &err) == 0) {
 		stream_puts(s, "INFO\r\n");
 		if (stream_line(s, 300, &l) == LINE_CRLF)

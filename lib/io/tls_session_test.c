@@ -59,7 +59,7 @@ static pid_t serve(struct tls_ctx *ctx, int fds[2])
 		close(fds[0]);
 		struct stream *s = stream_from_fds(fds[1], fds[1]);
 		struct line l;
-		stream_set_timeout(s, 20000);
+		stream_set_timeout(s, 60000);
 		int ok = tls_accept(s, ctx, NULL);
 		while (ok == 0 && stream_line(s, 1000, &l) == LINE_CRLF)
 			stream_puts(s, "ok\r\n");
@@ -78,7 +78,7 @@ static int talk(struct tls_ctx *sctx, struct tls_ctx *cctx, const char *host, co
 	pid_t pid = serve(sctx, fds);
 	struct stream *s = stream_from_fds(fds[0], fds[0]);
 	struct line l;
-	stream_set_timeout(s, 20000);
+	stream_set_timeout(s, 60000);
 	if (tls_connect_again(s, cctx, host, address, NULL) == 0) {
 		resumed = stream_tls(s)->resumed;
 		assert_int_equal(stream_tls(s)->verified, true);

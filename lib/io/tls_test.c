@@ -123,7 +123,7 @@ static struct peer start(struct tls_ctx *ctx)
 		close(fd[0]);
 		struct stream *s = stream_from_fds(fd[1], fd[1]);
 		struct line l;
-		stream_set_timeout(s, 5000);
+		stream_set_timeout(s, 60000);
 		int ok = tls_accept(s, ctx, NULL);
 		while (ok == 0 && stream_line(s, 1000, &l) == LINE_CRLF)
 			serve_line(s, l.text);

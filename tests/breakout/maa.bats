@@ -24,7 +24,7 @@ start() { # WHEN ATTEMPTS PROTOCOL OPTION...
 		--users="$T/users" --mail="maildir:$T/mail/%n" --auth-without-tls --login-delay=0 "${@:4}" 2>>"$T/log" &
 	SERVER=$!
 	PIDS+=("$SERVER")
-	wait_for 20 test -s "$T/ready"
+	wait_for 60 test -s "$T/ready"
 	port=$(sed -n 's/.*://p' "$T/ready" | head -n 1)
 }
 
@@ -86,7 +86,7 @@ after='passwd key neighbour write tmp fork connect netlink packet signal code ro
 		say "${imap_bob[@]}"
 		expect shell=try
 		if grep -q '^d OK' "$T/said"; then false; fi
-		wait_for 20 grep -q 'worker pid=.* signal=31' "$T/log"
+		wait_for 60 grep -q 'worker pid=.* signal=31' "$T/log"
 		kill -0 "$SERVER"
 		kill "$SERVER"
 	done
@@ -162,7 +162,7 @@ after='passwd key neighbour write tmp fork connect netlink packet signal code ro
 		--checkpassword="$T/check" --mail='maildir:%h/Maildir' --confine-path="$T/homes" --auth-without-tls 2>>"$T/log" &
 	SERVER=$!
 	PIDS+=("$SERVER")
-	wait_for 20 test -s "$T/ready"
+	wait_for 60 test -s "$T/ready"
 	port=$(sed -n 's/.*://p' "$T/ready" | head -n 1)
 	say 'a LOGIN bob sesame' 'b SELECT INBOX' 'd LOGOUT'
 	grep -q '^b OK' "$T/said"

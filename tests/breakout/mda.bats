@@ -98,7 +98,7 @@ listen() { # OPTION...
 	"$BIN/mda-deliver" --lmtp --listen=127.0.0.1:0 --ready-file="$T/ready" --workers=1 --users="$T/users" \
 		--mail="maildir:$T/mail/%n" "$@" 2>>"$T/log" 3>&- &
 	PIDS+=($!)
-	wait_for 20 test -s "$T/ready"
+	wait_for 60 test -s "$T/ready"
 	port=$(sed -n 's/.*://p' "$T/ready" | head -n 1)
 }
 
