@@ -16,6 +16,7 @@
 #include "mta-relay/run_status.h"
 
 enum {
+	START_AGAIN = 1000, /* ms until workers are tried to be started again */
 	STREAK = 50,        /* jobs in a row for one destination while others wait */
 	DEATHS_APART = 60,  /* seconds after which a worker's death has nothing to do with the last one */
 	STOP_GRACE = 60000, /* ms that deliveries in hand may take after SIGTERM */
@@ -251,6 +252,9 @@ static int patience(const struct loop *l, bool more)
 		int64_t left = l->stopping_since + STOP_GRACE - milliseconds();
 		return left > 0 ? (int)left : 0;
 	}
+	/* No worker could be started, and none will answer. */
+	if (!busy(l) && plan_waiting(l->q.plan))
+		return START_AGAIN;
 	int64_t next = plan_full(l->q.plan) ? INT64_MAX : sched_next(l->q.due);
 	if (more || next <= l->q.now)
 		return 0;

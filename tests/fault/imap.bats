@@ -25,5 +25,5 @@ imap_scenario() {
 	"$BATS_TEST_DIRNAME/imap-client" --check "$T/told" -- "${SERVER[@]}"
 }
 
-@test "IMAP: every call fails, each file by itself" { HOW=file; fault_matrix imap_scenario; }
+@test "IMAP: every call fails, each file by itself" { HOW="file"; fault_matrix imap_scenario; }
 @test "IMAP: every call fails, with a commit log" { HOW=log; fault_matrix imap_scenario; }

@@ -64,6 +64,12 @@ start_sink() { sink --rule='RCPT:nobody@:550 5.1.1 no'; }
 	fault_matrix run_scenario
 }
 
+@test "run finds no descriptors for a moment" {
+	FAULT_IN='mta-relay run'
+	start_sink
+	fault_each EMFILE fdnew run_scenario
+}
+
 @test "run with several workers fails, with a commit log" {
 	FAULT_IN='mta-relay run' HOW=log WORKERS=3
 	start_sink

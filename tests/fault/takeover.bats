@@ -7,7 +7,7 @@ load ../queue
 setup() { queue_setup; }
 teardown() {
 	# The frozen sink can't end.
-	[ -z "${FROZEN-}" ] || kill -CONT $FROZEN 2>/dev/null || true
+	[ -z "${FROZEN-}" ] || kill -CONT "$FROZEN" 2>/dev/null || true
 	queue_teardown
 }
 
