@@ -120,16 +120,12 @@ try() { # FROM RCPT...
 
 @test "FILTER: the message goes through the queue to that next hop, for all recipients, and to no other" {
 	mkdir -p "$T/sink"
-	sink() {
-		rm -f "$T/sink/port"
-		"$TOP/lib/smtp-sink" --dir="$T/sink" --port-file="$T/sink/port" "$@" >/dev/null 2>&1 3>&- &
-		PIDS+=($!)
-		wait_for 60 test -s "$T/sink/port"
-		PORT=$(cat "$T/sink/port")
-	}
 	run_queue() { timeout 60 "$RELAY" run --once --now --queue="$T/queue" --domains=here.example --mda="lmtp:127.0.0.1:1" \
 		--smarthost=smtp://127.0.0.1:1 "$@" 2>>"$T/log"; }
-	sink
+	"$TOP/lib/smtp-sink" --dir="$T/sink" --port-file="$T/sink/port" >/dev/null 2>&1 3>&- &
+	PIDS+=($!)
+	wait_for 60 test -s "$T/sink/port"
+	PORT=$(cat "$T/sink/port")
 	policyd "RCPT local@ FILTER smtp:[127.0.0.1]:$PORT" "RCPT unix@ FILTER lmtp:unix:$T/none"
 	body | mail a@b.example local@here.example other@here.example | session |
 		serve --policy="unix:$T/p" --mda="lmtp:127.0.0.1:1" --relay-to=far.example | grep 'queued as'
