@@ -90,12 +90,16 @@ static int fail(const struct err *err)
 	return err_exit_status(err);
 }
 
+/* Confined as late as can be, before a byte is read: the mail's directory may have been mounted, or a users file
+ * replaced, since this process began to wait. */
 static int serve_one(struct conn *c, void *arg)
 {
-	const struct program *p = arg;
+	struct program *p = arg;
 	struct maa_session x;
 	struct err err = { 0 };
 	char peer[96];
+	if (!p->proxies && maa_confine_worker(&p->confine, &err) < 0)
+		return fail(&err);
 	snprintf(peer, sizeof peer, c->peer_port ? "%s:%u" : "%s", c->peer_ip, (unsigned)c->peer_port);
 	trace_begin(peer);
 	log_session(trace_conv());
@@ -131,10 +135,13 @@ static bool stale(void *arg, int64_t now)
 	return (p->config.tls && tls_server_tend(p->config.tls, now)) || files;
 }
 
+/* A PROXY header is read before the conversation is ours. */
 static int worker_start(void *arg)
 {
 	struct program *p = arg;
 	struct err err = { 0 };
+	if (!p->proxies)
+		return 0;
 	return maa_confine_worker(&p->confine, &err) < 0 ? fail(&err) : 0;
 }
 

@@ -163,8 +163,12 @@ bool mda_confine_command(const struct mda *m, struct spawn *sp)
 
 bool mda_confine_outdated(const struct mda *m, const struct err *err)
 {
-	return err->class != ERR_NONE && err->sys == EACCES && m->users &&
-	       (users_out_of_reach(m->users) || users_loaded(m->users) != m->confine->loaded);
+	if (err->class == ERR_NONE || err->sys != EACCES)
+		return false;
+	if (m->users && (users_out_of_reach(m->users) || users_loaded(m->users) != m->confine->loaded))
+		return true;
+	/* Also the directory of all mail: it was mounted, or made anew. */
+	return confine_replaced(m->confine->rules);
 }
 
 int mda_confine_retire(struct err *err)

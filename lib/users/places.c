@@ -52,7 +52,7 @@ void places_allow_one(struct confine_rules *r, enum location_kind kind, const ch
 	/* Beside an mbox stand its lock and its next version. */
 	if (kind == LOCATION_MBOX)
 		cut_last(dir);
-	confine_allow_path(r, *dir ? dir : ".", CONFINE_ALL);
+	confine_allow_path(r, *dir ? dir : ".", CONFINE_ALL | CONFINE_REPLACED);
 	free(dir);
 }
 

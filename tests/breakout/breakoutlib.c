@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: ISC
  *
  * Preloaded by the tests here into servers, so that none of this is in a program that is installed: what
- * somebody might do who has taken over a process of ours. At the first accept4, connect or rename (BREAKOUT_WHEN says
- * which) the attempts named by BREAKOUT (with blanks between) are made one after the other, and `NAME ERRNO` is written
- * to the file BREAKOUT_OUT, which was opened before anything was confined: 0 is a success, "NAME try" without another
- * line means that the process died of it.
+ * somebody might do who has taken over a process of ours. At the first accept4, recv, connect or rename (BREAKOUT_WHEN
+ * says which) the attempts named by BREAKOUT (with blanks between) are made one after the other, and `NAME ERRNO` is
+ * written to the file BREAKOUT_OUT, which was opened before anything was confined: 0 is a success, "NAME try" without
+ * another line means that the process died of it.
  */
 #include <arpa/inet.h>
 #include <dlfcn.h>
@@ -227,6 +227,13 @@ int accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 	int r = (int)syscall(SYS_accept4, fd, addr, len, flags);
 	try_all("accept");
 	return r;
+}
+
+/* Something is read from a client. */
+ssize_t recv(int fd, void *buf, size_t n, int flags)
+{
+	try_all("recv");
+	return (ssize_t)syscall(SYS_recvfrom, fd, buf, n, flags, NULL, NULL);
 }
 
 /* A server is about to be reached. */

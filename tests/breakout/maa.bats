@@ -39,7 +39,7 @@ imap_bob=('a LOGIN bob sesame' 'b SELECT INBOX' 'c FETCH 1 BODY[]' 'd LOGOUT')
 
 @test "IMAP before login" {
 	landlock 4 || skip "no Landlock"
-	start accept 'passwd key write tmp fork connect netlink packet signal code' --imap
+	start recv 'passwd key write tmp fork connect netlink packet signal code' --imap
 	say "${imap_bob[@]}"
 	expect passwd=13 key=13 write=13 tmp=13 fork=38 connect=97 netlink=97 packet=97 signal=38 code=38
 	grep -q 'Subject: for bob' "$T/said"
@@ -79,7 +79,7 @@ after='passwd key neighbour write tmp fork connect netlink packet signal code ro
 }
 
 @test "a shell is deadly before login and after it, and the next worker serves on" {
-	for when in accept rename; do
+	for when in recv rename; do
 		rm -f "$T/ready" "$T/out"
 		: >"$T/log"
 		start "$when" shell --imap
@@ -158,7 +158,7 @@ after='passwd key neighbour write tmp fork connect netlink packet signal code ro
 	chmod +x "$T/check"
 	mkdir "$T/homes" "$T/homes/bob"
 	export BOBS_HOME=$T/homes/bob
-	preloaded accept "passwd fork" "$BIN/maa-serve" --imap --listen=127.0.0.1:0 --workers=1 --ready-file="$T/ready" \
+	preloaded recv "passwd fork" "$BIN/maa-serve" --imap --listen=127.0.0.1:0 --workers=1 --ready-file="$T/ready" \
 		--checkpassword="$T/check" --mail='maildir:%h/Maildir' --confine-path="$T/homes" --auth-without-tls 2>>"$T/log" &
 	SERVER=$!
 	PIDS+=("$SERVER")
@@ -182,7 +182,7 @@ after='passwd key neighbour write tmp fork connect netlink packet signal code ro
 
 @test "--confine=require, and what is no choice" {
 	landlock 2 || skip "no Landlock"
-	start accept '' --imap --confine=require --confine-memory=300M
+	start recv '' --imap --confine=require --confine-memory=300M
 	grep -q '^NoNewPrivs:.*1' "/proc/$SERVER/status"
 	grep -q '^Max core file size *0 *0 ' "/proc/$SERVER/limits"
 	say "${imap_bob[@]}"
