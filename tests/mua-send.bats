@@ -134,8 +134,8 @@ queued() { find "$T/queue" -path '*/msg/*' -type f | wc -l; }
 @test "binary MIME goes out by BDAT, to the byte, where that is offered; its header must be lines with CRLF" {
 	RELAY=${BUILD:-build}/bin/mta-relay
 	"$RELAY" serve --listen=127.0.0.1:0 --ready-file="$T/ready" --hostname=two.example --domains=x.example --queue="$T/q2" 2>>"$T/err" 3>&- &
-	PIDS="${PIDS-} $!"
-	wait_for test -s "$T/ready"
+	PIDS+=($!)
+	wait_for 60 test -s "$T/ready"
 	port=$(sed -n 's/.*://p' "$T/ready" | head -n 1)
 	printf 'From: a@s.example\r\nDate: x\r\nMessage-ID: <1@x>\r\nContent-Type: application/x\r\nContent-Transfer-Encoding: binary\r\n\r\na\n\0\r.\r\n\200' >"$T/binary"
 	"$BIN/mua-send" --server="smtp://127.0.0.1:$port" --starttls=never -f a@s.example b@x.example <"$T/binary"
