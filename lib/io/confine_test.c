@@ -507,8 +507,7 @@ static int replaced_and_again(void)
 
 static int limits(void)
 {
-	struct confine_rules *r = rules(false, 0);
-	struct confine c = { .rules = r, .memory = 100 << 20 };
+	struct confine c = { .rules = rules(false, 0), .memory = 100 << 20 };
 	struct rlimit l;
 	if (confine(&c, NULL))
 		return 1;
@@ -530,8 +529,7 @@ static int limits(void)
 
 static int as_user(void)
 {
-	struct confine_rules *r = rules(false, 0);
-	struct confine c = { .rules = r };
+	struct confine c = { .rules = rules(false, 0) };
 	int death = 0;
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (confine_user(&c, "nobody", NULL) || confine(&c, NULL))
@@ -544,8 +542,7 @@ static int as_user(void)
 
 static int no_capabilities(void)
 {
-	struct confine_rules *r = rules(false, 0);
-	struct confine c = { .rules = r };
+	struct confine c = { .rules = rules(false, 0) };
 	char name[32];
 	snprintf(name, sizeof name, "w-%ld", (long)getpid());
 	if (confine(&c, NULL))

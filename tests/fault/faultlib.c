@@ -2,7 +2,7 @@
  *
  * Preloaded into programs under test, makes one of their system calls fail or kill the process. Environment:
  *   WAYPOST_FAULT=CALL:N:WHAT  the N-th CALL (from 1) to which WHAT can happen, once
- *     CALL  a name in `fits` below, a list of them with commas, or any
+ *     CALL  a name in `fits` (fits.h), a list of them with commas, or any
  *     WHAT  EIO, ENOSPC, ...: fails with that; short: half of a transfer is done; kill, killafter: SIGKILL before or
  *           after the call; fit0, fit1, ...: what stands first, second, ... in the call's row of `fits`; list: nothing
  *   WAYPOST_FAULT_LOG=FILE     gets "hit N CALL WHAT PID ABOUT" for the fault, and with list "N CALL PID SITE FITS
@@ -38,81 +38,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum {
-	SHORT = -1, /* beside errors: half is done */
-	FITS = 6,
-};
-
-/* Of errors that no program of ours tells apart one only: EMFILE stands for ENFILE and ENOBUFS. */
-static const struct fit {
-	const char *call;
-	int errors[FITS];
-} fits[] = {
-	{ "open", { EIO, EMFILE } },
-	{ "create", { ENOSPC, EIO, EMFILE, EDQUOT } },
-	{ "read", { EIO, SHORT } },
-	{ "recv", { ECONNRESET, ETIMEDOUT, SHORT, EINTR, EAGAIN } },
-	{ "write", { ENOSPC, EIO, SHORT, EDQUOT, EINTR } },
-	{ "pwrite", { ENOSPC, EIO, SHORT, EDQUOT, EINTR } },
-	{ "send", { EPIPE, ECONNRESET, SHORT, EINTR, EAGAIN } },
-	{ "fsync", { EIO, ENOSPC, EINTR } },
-	{ "fdatasync", { EIO, ENOSPC, EINTR } },
-	{ "syncfs", { EIO, ENOSPC } },
-	{ "close", { EIO, EINTR } },
-	{ "rename", { EIO, ENOSPC } },
-	{ "link", { EIO, ENOSPC } },
-	{ "unlink", { EIO } },
-	{ "mkdir", { EIO, ENOSPC } },
-	{ "ftruncate", { EIO, ENOSPC } },
-	{ "fallocate", { ENOSPC, EIO, EOPNOTSUPP, EINTR } },
-	{ "stat", { EIO, ENOMEM } },
-	{ "chmod", { EIO } },
-	{ "utimens", { EIO } },
-	{ "opendir", { EMFILE, EIO } },
-	{ "readdir", { EIO } },
-	{ "lock", { ENOLCK, EINTR } },
-	{ "mmap", { ENOMEM } },
-	{ "inotify", { EMFILE, ENOSPC } },
-	{ "fdnew", { EMFILE } },
-	{ "pidfd", { EMFILE } },
-	{ "socket", { EMFILE } },
-	{ "bind", { EADDRINUSE } },
-	{ "listen", { EADDRINUSE } },
-	{ "accept", { EMFILE, ECONNABORTED, EINTR } },
-	{ "connect", { ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH } },
-	{ "poll", { EINTR, ENOMEM } },
-	{ "epoll", { EINTR } },
-	{ "epollctl", { ENOSPC, ENOMEM } },
-	{ "fork", { EAGAIN, ENOMEM } },
-	{ "exec", { ENOMEM, EIO } },
-	{ "wait", { EINTR } },
-	{ "futex", { EINTR, EAGAIN } },
-};
-
-static const struct {
-	const char *name;
-	int error;
-} names[] = {
-	{ "short", SHORT },
-	{ "EIO", EIO },
-	{ "ENOSPC", ENOSPC },
-	{ "EDQUOT", EDQUOT },
-	{ "EINTR", EINTR },
-	{ "EAGAIN", EAGAIN },
-	{ "EPIPE", EPIPE },
-	{ "ECONNRESET", ECONNRESET },
-	{ "ECONNREFUSED", ECONNREFUSED },
-	{ "ECONNABORTED", ECONNABORTED },
-	{ "ETIMEDOUT", ETIMEDOUT },
-	{ "EHOSTUNREACH", EHOSTUNREACH },
-	{ "EMFILE", EMFILE },
-	{ "ENFILE", ENFILE },
-	{ "ENOMEM", ENOMEM },
-	{ "ENOBUFS", ENOBUFS },
-	{ "ENOLCK", ENOLCK },
-	{ "EADDRINUSE", EADDRINUSE },
-	{ "EOPNOTSUPP", EOPNOTSUPP },
-};
+#include "fits.h"
 
 static struct {
 	char calls[128]; /* ",CALL,CALL,", empty: any */

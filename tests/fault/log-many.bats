@@ -29,8 +29,9 @@ load_scenario() {
 	for pid in "${pids[@]}"; do
 		wait "$pid" || return 1
 	done
-	power_off -TERM
-	wait_for 20 stopped || {
+	# shellcheck disable=SC2046
+	kill -TERM $(node_pids) || true
+	wait_for 60 stopped || {
 		echo "# does not end" >&2
 		return 1
 	}

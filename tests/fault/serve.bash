@@ -61,7 +61,7 @@ chain_clean() {
 
 chain_check() {
 	# Without a fault everybody is content, or the scenario tries less than it means to.
-	if [ "$FAULT_N" -eq 999999 ] && grep -vE ' 250$| nobody@.* 550$' "$W/told" >&2; then return 1; fi
+	if [ "${FAULT_N:-0}" -eq 999999 ] && grep -vE ' 250$| nobody@.* 550$' "$W/told" >&2; then return 1; fi
 	chain_drain || return 1
 	"$TOP/fault/check-mail" "$W/told" "$W/mail" "$SINK" "$@" || return 1
 	chain_clean
@@ -70,13 +70,22 @@ chain_check() {
 # ---- a node: a server for SMTP, one for LMTP, a runner, each with several processes ----
 
 # All processes of this test and no other: those that have its folder in their command line.
+node_pids() { pgrep -f "(mta-relay|mda-deliver) .*$W/"; }
+# At one moment, as far as signals can: nobody goes on while others are being killed, nor who was forked meanwhile. One that
+# outlived the rest would still write to what it takes for its disk.
 power_off() {
-	local pids
-	pids=$(pgrep -f "(mta-relay|mda-deliver) .*$W/")
+	local pids='' seen=none
+	while [ "$pids" != "$seen" ]; do
+		seen=$pids
+		pids=$(node_pids || true)
+		# shellcheck disable=SC2086
+		[ -z "$pids" ] || kill -STOP $pids 2>/dev/null || true
+	done
 	# shellcheck disable=SC2086
-	[ -z "$pids" ] || kill "${1--9}" $pids 2>/dev/null || true
+	[ -z "$pids" ] || kill -KILL $pids 2>/dev/null || true
+	wait_for 60 stopped
 }
-running() { pgrep -f "(mta-relay|mda-deliver) .*$W/" >/dev/null; }
+running() { node_pids >/dev/null; }
 stopped() { ! running; }
 
 # start_mta [COMMAND...]: what is put before each program
