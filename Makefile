@@ -75,7 +75,7 @@ $(REPLAYS): $(BUILD)/replay/%: $(BUILD)/obj/%_fuzz.o $(BUILD)/obj/tests/replay.o
 
 # Preloaded by tests: makes the n-th file operation fail or kill; does what an intruder would.
 PRELOADS := $(BUILD)/libfault.so $(BUILD)/libbreakout.so
-$(PRELOADS): $(BUILD)/lib%.so: tests/$$*/$$*lib.c
+$(PRELOADS): $(BUILD)/lib%.so: tests/$$*/$$*lib.c $$(wildcard tests/$$*/*.h)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) -std=gnu17 -O2 -g $(WARN) -fPIC -shared -o $@ $< -ldl
 

@@ -11,7 +11,7 @@ struct judge {
 	const struct relay_policy *p;
 	struct arena *arena;
 	const struct relay_client *who; /* of policy_rcpt */
-	struct err trouble; /* the first table that could not be asked: nothing else counts then */
+	struct err trouble;             /* the first table that could not be asked: nothing else counts then */
 };
 
 /* Is it in the set? False too when nobody knows: judge.trouble says so. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC
  *
- * Children: a program by argv (no shell), or a user's command line, as /bin/sh -c would run it. Descriptors above 2 are closed in
- * the child, signals are reset. Never a shell for anything that a peer can influence: such data goes in the
+ * Children: a program by argv (no shell), or a user's command line, as /bin/sh -c would run it. Descriptors above 2 are
+ * closed in the child, signals are reset. Never a shell for anything that a peer can influence: such data goes in the
  * environment or stdin.
  *
  * A process that may not start anything by itself has a broker do it (io/broker.h): with spawn.broker set all is as
