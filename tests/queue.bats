@@ -212,6 +212,36 @@ teardown() { queue_teardown; }
 	[ "$(kept)" -eq 1 ]
 }
 
+# left_at VERB:REGEX EXT: a kept connection says 421 to that; a new one takes the message.
+left_at() {
+	sink --ext="$2" --rule='RCPT:<no@:550 5.1.1 no such user' --rule="KEPT-$1:421 4.3.2 leaving"
+	message one | inject a@example.org b@example.net no@example.net c@example.net
+	message two | inject a@example.org b@example.net no@example.net c@example.net
+	run_queue --concurrency=1
+	[ -e "$SINK/said-once" ]
+	[ "$(grep -c ' open$' "$SINK/log")" -eq 2 ]
+	[ "$(waiting)" -eq 0 ]
+	# With their two reports.
+	[ "$(kept)" -eq 4 ]
+	[ "$(cat "$SINK"/0* | grep -c '^X-Rcpt: <c@example.net>')" -eq 2 ]
+	# What was refused already is not asked for again.
+	[ "$(grep -c 'RCPT TO:<no@' "$SINK/log")" -eq 2 ]
+}
+@test "421 on a kept connection is its leaving: MAIL" { left_at MAIL:. PIPELINING; }
+@test "421 on a kept connection is its leaving: MAIL, without PIPELINING" { left_at MAIL:. 8BITMIME; }
+@test "421 on a kept connection is its leaving: RCPT" { left_at 'RCPT:<c@' 8BITMIME; }
+@test "421 on a kept connection is its leaving: DATA" { left_at DATA:. 8BITMIME; }
+@test "421 on a kept connection is its leaving: the final dot" { left_at 'DOT:Subject. (one|two)' PIPELINING; }
+
+@test "421 on a new connection defers" {
+	sink --rule='MAIL:.:421 4.3.2 leaving'
+	message | inject a@example.org b@example.net
+	run_queue
+	[ "$(grep -c ' open$' "$SINK/log")" -eq 1 ]
+	run queue
+	[[ $output == *"b@example.net  deferred: "*" said 421 4.3.2 leaving"* ]]
+}
+
 @test "routes: by domain, by parent, default, error with text" {
 	sink
 	cat >"$BATS_TEST_TMPDIR/routes" <<-ROUTES

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 
 #include "base/limits.h"
+#include "base/log.h"
 #include "imap_session.h"
 
 static size_t count(const struct imap_set *places)
@@ -56,45 +57,53 @@ static int copy(
 	}
 }
 
-/* "COPYUID validity from to" */
+/* "COPYUID validity from to"; of a MOVE those that it moved. */
 static void copyuid(struct imap *s, const struct maildir_copy *c, struct buf *out)
 {
-	uint32_t *from = arena_alloc(s->arena, c->n * sizeof *from);
-	for (size_t i = 0; i < c->n; i++)
-		from[i] = c->msg[i]->uid;
+	uint32_t *from = arena_alloc(s->arena, (c->n + 1) * sizeof *from);
+	uint32_t *to = arena_alloc(s->arena, (c->n + 1) * sizeof *to);
+	size_t n = 0;
+	for (size_t i = 0; i < c->n; i++) {
+		if (c->moving && !c->msg[i]->gone)
+			continue;
+		from[n] = c->msg[i]->uid;
+		to[n++] = c->uid[i];
+	}
+	if (!n || !to[0])
+		return;
 	buf_addf(out, "COPYUID %" PRIu32 " ", c->uidvalidity);
-	imap_put_set(out, from, c->n);
+	imap_put_set(out, from, n);
 	buf_addc(out, ' ');
-	imap_put_set(out, c->uid, c->n);
+	imap_put_set(out, to, n);
 }
 
 /* With MOVE it must come before the EXPUNGEs, so it is untagged there (RFC 6851 4.3). */
-static void tell_copied(struct imap *s, const struct maildir_copy *c, bool move)
+static void tell_copied(struct imap *s, const struct maildir_copy *c)
 {
 	struct buf code;
-	if (!c->n || !c->uid[0])
-		return;
 	buf_init(&code, LIMIT_IMAP_COMMAND);
 	copyuid(s, c, &code);
-	if (!move)
-		imap_ok(s, code.bad ? NULL : code.p, "copied");
-	else if (!code.bad)
+	bool any = code.len && !code.bad;
+	if (any && c->moving)
 		stream_printf(s->s, "* OK [%s] copied\r\n", code.p);
+	else if (any)
+		imap_ok(s, code.p, "copied");
 	buf_free(&code);
 }
 
-/* The sources go only when all copies are safe. */
-static void remove_sources(struct imap *s, const struct maildir_copy *c)
+/* The sources go only when all copies are safe; the copy of one that stays goes again (RFC 6851 3.3). */
+static void remove_sources(struct imap *s, struct maildir_copy *c, struct span mailbox)
 {
 	struct err err;
-	for (size_t i = 0; i < c->n; i++) {
-		if (maildir_expunge(s->f, c->msg[i], &err) == 0 || err.sys == ENOENT)
-			c->msg[i]->gone = true;
-		else
-			imap_no_err(s, &err);
+	if (maildir_moved(s->f, c, &err) == 0)
+		return;
+	if (c->in_both) {
+		log_err("move user=%s from=%s to=%s messages=%zu error=%s why=\"can't be taken back: in both\"",
+		    log_quote(s->x->user.name), log_quote(s->mailbox), log_quote(mailbox), c->in_both,
+		    log_quote(span_str(err.text)));
+		err_prefix(&err, "%zu of the messages may be in both mailboxes now", c->in_both);
 	}
-	if (maildir_expunged(s->f, &err) < 0)
-		imap_no_err(s, &err);
+	imap_no_err(s, &err);
 }
 
 static void copy_or_move(struct imap *s, bool move)
@@ -119,9 +128,9 @@ static void copy_or_move(struct imap *s, bool move)
 			imap_no_err(s, &err);
 		return;
 	}
-	tell_copied(s, &c, move);
 	if (move)
-		remove_sources(s, &c);
+		remove_sources(s, &c, mailbox);
+	tell_copied(s, &c);
 	/* RFC 3501 6.4.7: who has the target selected is told at once. */
 	if (span_eq(s->mailbox, mailbox))
 		s->last_scan = 0;

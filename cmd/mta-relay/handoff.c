@@ -15,6 +15,7 @@
 #include "io/spawn.h"
 #include "io/trace.h"
 #include "mta-relay/reencode.h"
+#include "mta-relay/resend.h"
 
 enum {
 	CHILD_GRACE = 5000, /* ms to end after QUIT */
@@ -303,12 +304,6 @@ static int begin(struct mda *m, struct err *err)
 	return err_prefix(err, "%s", m->spec);
 }
 
-/* The conversation broke before these were answered. */
-static bool unanswered(const struct smtp_rcpt *r)
-{
-	return r->result.class != ERR_NONE && r->result.code == 0;
-}
-
 /* Notes whether the content was asked for. */
 struct content {
 	struct mda *m;
@@ -366,48 +361,17 @@ static int send_once(struct mda *m, struct smtp_message *msg, struct err *err)
 	return rc;
 }
 
-/* The recipients that are still unanswered, again on a new conversation. */
-static int send_rest(struct mda *m, struct smtp_message *msg, struct err *err)
+static int send_again(void *mda, struct smtp_message *rest, struct err *err)
 {
-	struct smtp_message rest = *msg;
-	struct smtp_rcpt *v = xcalloc(msg->n_rcpt, sizeof *v);
-	rest.rcpt = v;
-	rest.n_rcpt = 0;
-	for (size_t i = 0; i < msg->n_rcpt; i++) {
-		if (unanswered(&msg->rcpt[i])) {
-			v[rest.n_rcpt] = msg->rcpt[i];
-			err_clear(&v[rest.n_rcpt++].result);
-		}
-	}
-	int rc = send_once(m, &rest, err);
-	for (size_t i = 0, k = 0; i < msg->n_rcpt; i++)
-		if (unanswered(&msg->rcpt[i]))
-			msg->rcpt[i] = v[k++];
-	free(v);
-	return rc;
+	return send_once(mda, rest, err);
 }
 
 static bool any_answered(const struct smtp_message *msg)
 {
 	for (size_t i = 0; i < msg->n_rcpt; i++)
-		if (!unanswered(&msg->rcpt[i]))
+		if (!resend_unanswered(&msg->rcpt[i]))
 			return true;
 	return false;
-}
-
-/* 421 is no verdict but its leaving (RFC 5321 3.8): who got it from a conversation that had rested is asked for again.
- */
-static bool left_by(struct smtp_message *msg)
-{
-	bool left = false;
-	for (size_t i = 0; i < msg->n_rcpt; i++) {
-		struct err *result = &msg->rcpt[i].result;
-		if (result->code == 421) {
-			result->code = 0;
-			left = true;
-		}
-	}
-	return left;
 }
 
 int mda_send(struct mda *m, struct smtp_message *msg, void (*rewind)(void *arg), struct err *err)
@@ -424,11 +388,11 @@ int mda_send(struct mda *m, struct smtp_message *msg, void (*rewind)(void *arg),
 	first.arg = &c;
 	int rc = send_once(m, &first, err);
 	/* It had ended while it rested: nothing was said about this message. */
-	bool left = reused && left_by(&first);
+	bool left = reused && resend_left(&first);
 	if (left || (rc < 0 && reused && !m->begun && err->sys != ETIMEDOUT)) {
 		hang_up(m, false);
 		content_rewind(&c);
-		rc = send_rest(m, &first, err);
+		rc = resend_rest(&first, send_again, m, err);
 	}
 	m->end = 0;
 	/* A message that kills it says nothing about the next one; silence does. */

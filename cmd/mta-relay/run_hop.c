@@ -9,6 +9,7 @@
 #include "base/xalloc.h"
 #include "io/trace.h"
 #include "mta-relay/reencode.h"
+#include "mta-relay/resend.h"
 
 struct hop *hop_new(const struct hop_config *c, struct err *err)
 {
@@ -168,16 +169,34 @@ static bool went_stale(const struct hop_message *m, bool reused, const struct er
 	return reused && !err->code && err->sys != ETIMEDOUT && !*m->begun;
 }
 
+struct again {
+	struct hop *h;
+	const struct route *r;
+	const struct hop_message *m;
+};
+
+static int send_again(void *arg, struct smtp_message *rest, struct err *err)
+{
+	const struct again *x = arg;
+	struct hop_message m = *x->m;
+	m.m = *rest;
+	m.rewind(m.m.arg);
+	if (call_route(x->h, x->r, err) == 0)
+		return send_client(x->h, &m, err);
+	for (size_t i = 0; i < rest->n_rcpt; i++)
+		rest->rcpt[i].result = *err;
+	return -1;
+}
+
+/* A 421 refuses what was sent, the content too: nothing can come twice. */
 static int send_smtp(struct hop *h, const struct route *r, struct hop_message *m, bool reused, struct err *err)
 {
 	int rc = send_client(h, m, err);
-	if (rc < 0 && went_stale(m, reused, err)) {
-		m->rewind(m->m.arg);
-		if (call_route(h, r, err) < 0)
-			return -1;
-		rc = send_client(h, m, err);
-	}
-	return rc;
+	bool stale = rc < 0 && went_stale(m, reused, err), left = reused && resend_left(&m->m);
+	if (!stale && !left)
+		return rc;
+	struct again x = { h, r, m };
+	return resend_rest(&m->m, send_again, &x, err);
 }
 
 /* An MDA of ours takes 8-bit lines as they are, whatever it announces. */

@@ -123,8 +123,14 @@ struct maildir_copy {
 	size_t n;
 	bool moving;                /* the originals go afterwards: what is there already passes the quota */
 	uint32_t *uid, uidvalidity; /* out: a UID for each, in order; 0 if none could be allotted */
+	char **path;                /* out, when moving: where the copies are, until maildir_moved */
+	size_t in_both;             /* out, of maildir_moved */
 };
 int maildir_copy(struct maildir_folder *f, struct span folder, struct maildir_copy *c, struct err *err);
+/* The second half of moving, after a maildir_copy that succeeded: removes the originals, which are marked gone. The
+ * copy of one that could not be removed is taken back. -1 with the first err; in_both: how many copies stayed although
+ * their originals did, or may have. */
+int maildir_moved(struct maildir_folder *f, struct maildir_copy *c, struct err *err);
 /* Removes a message; what was removed is gone for good from 0 of maildir_expunged on. */
 int maildir_expunge(struct maildir_folder *f, struct maildir_msg *msg, struct err *err);
 int maildir_expunged(struct maildir_folder *f, struct err *err);

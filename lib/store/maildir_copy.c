@@ -197,11 +197,19 @@ static int publish(struct copy *x, struct maildir_copy *c, struct err *err)
 	return rc;
 }
 
+static void free_paths(char **path, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		free(path[i]);
+	free(path);
+}
+
 int maildir_copy(struct maildir_folder *pub, struct span folder, struct maildir_copy *c, struct err *err)
 {
 	struct copy x = { .f = folder_of(pub), .folder = folder };
 	memset(c->uid, 0, c->n * sizeof *c->uid);
 	c->uidvalidity = 0;
+	c->path = NULL;
 	x.dir = maildir_dir(x.f->m, folder, err);
 	if (!x.dir)
 		return -1;
@@ -211,9 +219,89 @@ int maildir_copy(struct maildir_folder *pub, struct span folder, struct maildir_
 		maildir_quota_add(x.f->m, (int64_t)x.bytes, (int64_t)x.n);
 		allot_uids(&x, c);
 	}
-	for (size_t i = 0; i < x.n; i++)
-		free(x.path[i]);
-	free(x.path);
+	if (rc == 0 && c->moving)
+		c->path = x.path;
+	else
+		free_paths(x.path, x.n);
 	free(x.dir);
 	return rc;
+}
+
+/* The path that a copy has now, if somebody has set its flags since; *path is NULL when it is gone. */
+static int look_again(char **path, struct err *err)
+{
+	struct scan s;
+	struct maildir_name name;
+	char *slash = strrchr(*path, '/'), *dir = xstrndup(*path, (size_t)(slash - *path) - strlen("/cur"));
+	maildir_name_parse(span_str(slash + 1), &name);
+	scan_init(&s);
+	int rc = scan_read(&s, dir, err);
+	const struct scan_entry *e = rc == 0 ? scan_find(&s, name.base) : NULL;
+	char *now = e ? xasprintf("%s/%s/%.*s", dir, e->in_new ? "new" : "cur", SPAN_FMT(e->name)) : NULL;
+	scan_free(&s);
+	free(dir);
+	if (rc < 0)
+		return -1;
+	free(*path);
+	*path = now;
+	return 0;
+}
+
+/* Removed by somebody else is as good. */
+static int take_back(struct folder *f, struct durable_removals *r, char **path, struct err *err)
+{
+	for (int again = 0; *path; again++) {
+		struct stat st;
+		bool known = stat(*path, &st) == 0;
+		if (durable_remove(r, *path, err) == 0) {
+			maildir_quota_add(f->m, known ? -(int64_t)st.st_size : 0, -1);
+			return 0;
+		}
+		if ((err->sys != ENOENT && err->sys != ESTALE) || again == 3 || look_again(path, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* A removal that failed may have been done all the same: only the copy of an original that is still seen may go. */
+static bool surely_there(struct folder *f, struct maildir_msg *msg)
+{
+	struct err err;
+	return maildir_find_again(f, msg, &err) == 0;
+}
+
+static void take_back_all(struct folder *f, struct maildir_copy *c)
+{
+	struct durable_removals *r = durable_removals_new(f->m->d);
+	size_t taken = 0;
+	struct err err = { 0 };
+	for (size_t i = 0; i < c->n; i++) {
+		if (c->msg[i]->gone)
+			continue;
+		if (surely_there(f, c->msg[i]) && take_back(f, r, &c->path[i], &err) == 0)
+			taken++;
+		else if (!c->msg[i]->gone)
+			c->in_both++;
+	}
+	if (durable_removals_end(r, &err) < 0)
+		c->in_both += taken; /* after a crash */
+}
+
+int maildir_moved(struct maildir_folder *pub, struct maildir_copy *c, struct err *err)
+{
+	struct folder *f = folder_of(pub);
+	struct err first = { 0 }, one = { 0 };
+	for (size_t i = 0; i < c->n; i++)
+		if (maildir_expunge(pub, c->msg[i], &one) < 0 && first.class == ERR_NONE)
+			first = one;
+	c->in_both = 0;
+	if (first.class != ERR_NONE)
+		take_back_all(f, c);
+	if (maildir_expunged(pub, &one) < 0 && first.class == ERR_NONE)
+		first = one;
+	free_paths(c->path, c->n);
+	c->path = NULL;
+	if (first.class != ERR_NONE && err)
+		*err = first;
+	return first.class == ERR_NONE ? 0 : -1;
 }

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <glob.h>
 #include <stdio.h>
@@ -158,6 +159,100 @@ static void test_quota(void **state)
 	assert_int_equal(files(".Box/cur/*"), 0);
 	c.moving = true;
 	assert_int_equal(maildir_copy(f, SPAN("Box"), &c, &err), 0);
+	assert_int_equal(maildir_moved(f, &c, &err), 0);
+	assert_true(f->msg[0].gone);
+	assert_int_equal(files("cur/*"), 0);
+	assert_int_equal(files(".Box/cur/*"), 1);
+	maildir_deselect(f);
+	drop(m);
+}
+
+/* Instead of libc's: files whose removal fails. */
+static char stuck[2][300];
+int unlink(const char *path)
+{
+	for (size_t i = 0; i < 2; i++) {
+		if (*stuck[i] && !strcmp(path, stuck[i])) {
+			errno = EIO;
+			return -1;
+		}
+	}
+	return unlinkat(AT_FDCWD, path, 0);
+}
+
+/* Three are moved, and the first original can't be removed. */
+enum fate {
+	COPY_IS_THERE,
+	COPY_RENAMED,
+	COPY_REMOVED,
+	COPY_STAYS,
+};
+static void hinder(enum fate fate, const char *copy)
+{
+	char other[320];
+	snprintf(other, sizeof other, "%sS", copy);
+	if (fate == COPY_RENAMED)
+		assert_int_equal(rename(copy, other), 0);
+	if (fate == COPY_REMOVED)
+		assert_int_equal(unlink(copy), 0);
+	if (fate == COPY_STAYS)
+		snprintf(stuck[1], sizeof stuck[1], "%s", copy);
+}
+
+static void move_three(enum fate fate)
+{
+	struct err err = { 0 };
+	struct maildir *m = make();
+	deliver(m, "one\n", 0, NULL);
+	deliver(m, "two\n", 0, NULL);
+	deliver(m, "three\n", 0, NULL);
+	struct maildir_folder *f = maildir_select(m, SPAN("INBOX"), false, &err);
+	uint32_t uid[3];
+	struct maildir_msg *msg[3] = { &f->msg[0], &f->msg[1], &f->msg[2] };
+	struct maildir_copy c = { .msg = msg, .n = 3, .uid = uid, .moving = true };
+	assert_int_equal(maildir_copy(f, SPAN("Box"), &c, &err), 0);
+	assert_int_equal(files(".Box/cur/*"), 3);
+	snprintf(stuck[0], sizeof stuck[0], "%s/cur/%.*s", root, SPAN_FMT(f->msg[0].name));
+	hinder(fate, c.path[0]);
+	assert_int_equal(maildir_moved(f, &c, &err), -1);
+	assert_int_equal(err.sys, EIO);
+	assert_false(f->msg[0].gone);
+	assert_true(f->msg[1].gone && f->msg[2].gone);
+	assert_int_equal(c.in_both, fate == COPY_STAYS);
+	assert_int_equal(files("cur/*"), 1);
+	assert_int_equal(files(".Box/cur/*"), fate == COPY_STAYS ? 3 : 2);
+	memset(stuck, 0, sizeof stuck);
+	maildir_deselect(f);
+	drop(m);
+}
+
+static void test_original_stays(void **state)
+{
+	(void)state;
+	move_three(COPY_IS_THERE);
+	move_three(COPY_RENAMED);
+	move_three(COPY_REMOVED);
+	move_three(COPY_STAYS);
+}
+
+/* Somebody else has removed an original: it is moved, and its copy the only one. */
+static void test_original_gone(void **state)
+{
+	(void)state;
+	struct err err = { 0 };
+	struct maildir *m = make();
+	deliver(m, "one\n", 0, NULL);
+	struct maildir_folder *f = maildir_select(m, SPAN("INBOX"), false, &err);
+	uint32_t uid[1];
+	struct maildir_msg *msg[1] = { &f->msg[0] };
+	struct maildir_copy c = { .msg = msg, .n = 1, .uid = uid, .moving = true };
+	assert_int_equal(maildir_copy(f, SPAN("Box"), &c, &err), 0);
+	char path[300];
+	snprintf(path, sizeof path, "%s/cur/%.*s", root, SPAN_FMT(f->msg[0].name));
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(maildir_moved(f, &c, &err), 0);
+	assert_true(f->msg[0].gone);
+	assert_int_equal(files(".Box/cur/*"), 1);
 	maildir_deselect(f);
 	drop(m);
 }
@@ -165,6 +260,7 @@ static void test_quota(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_copy), cmocka_unit_test(test_all_or_none),
-		cmocka_unit_test(test_quota) };
+		cmocka_unit_test(test_quota), cmocka_unit_test(test_original_stays),
+		cmocka_unit_test(test_original_gone) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
