@@ -114,17 +114,21 @@ queued() { find "$T/queue" -path '*/msg/*' -type f | wc -l; }
 	[ "$(kept)" -eq 2 ]
 }
 
-@test "bare CR and NUL: refused in a header, or under a signature, with a reason; encoded in a body" {
+@test "bare CR and NUL: refused with a reason, encoded in what is said to be binary" {
 	sink
 	run -65 send b@x.example < <(printf 'From: a@b\nX: a\rb\n\nx\n')
 	[[ $output == *'CR without LF'*'RFC 5321 2.3.8'* ]]
 	run -65 send b@x.example < <(printf 'From: a@b\nX: a\0b\n\nx\n')
 	[[ $output == *NUL* ]]
 	[ ! -e "$T/sink/log" ]
-	run -69 send b@x.example < <(printf 'From: a@b\nContent-Type: multipart/signed; boundary=b\n\n--b\n\nx\ry\n--b\n\ns\n--b--\n')
+	run -65 send b@x.example < <(printf 'From: a@b\n\na\rb\n')
+	[[ $output == *'CR without LF'*'RFC 5321 2.3.8'* ]]
+	run -65 send b@x.example < <(printf 'From: a@b\n\na\0b\n')
+	[ ! -e "$T/sink/log" ]
+	run -69 send b@x.example < <(printf 'From: a@b\nContent-Transfer-Encoding: binary\nContent-Type: multipart/signed; boundary=b\n\n--b\n\nx\ry\n--b\n\ns\n--b--\n')
 	[[ $output == *'5.6.3'* || $output == *signature* ]]
 	[ "$(kept)" -eq 0 ]
-	send b@x.example < <(printf 'From: a@b\n\na\rb\n')
+	send b@x.example < <(printf 'From: a@b\nContent-Transfer-Encoding: binary\n\na\rb\n')
 	send b@x.example < <(printf 'From: a@b\nContent-Type: application/x\nContent-Transfer-Encoding: binary\n\na\0\n')
 	grep -q $'^a=0Db\r$' "$T/sink/0001"
 	grep -q $'^Content-Transfer-Encoding: base64\r$' "$T/sink/0002"

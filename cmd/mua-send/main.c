@@ -38,10 +38,12 @@ static int failed(const struct err *err)
 
 static int send_it(struct mail *m, bool as_sendmail, struct err *err)
 {
+	if (!options.direct && !options.server && as_sendmail)
+		return mail_inject(m, err);
+	if (mail_check_lines(m, err) < 0)
+		return -1;
 	if (options.direct)
 		return mail_direct(m, err);
-	if (!options.server && as_sendmail)
-		return mail_inject(m, err);
 	if (!options.server)
 		options.server = default_server;
 	return mail_submit(m, err);

@@ -85,6 +85,9 @@ void mail_free(struct mail *m);
 int mail_transact(
     struct mail *m, struct smtp_client *c, struct smtp_rcpt *rcpt, size_t n, bool *begun, struct err *err);
 
+/* RFC 5321 2.3.8: a CR without LF and a NUL, which some would read as a line's end, and nobody asked for: -1 with
+ * ERR_DATA. Encoding them unasked would change the message. */
+int mail_check_lines(const struct mail *m, struct err *err);
 /* Can it go out as binary MIME (RFC 3030), and is that better than to encode it? Its line ends are CRLF then. */
 bool mail_is_binary(const struct mail *m);
 

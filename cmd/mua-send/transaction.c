@@ -4,6 +4,7 @@
 
 #include "base/xalloc.h"
 #include "io/trace.h"
+#include "msg/header.h"
 #include "mua-send/mua.h"
 
 /* The content in pieces: header and body, or all of it re-encoded. */
@@ -29,6 +30,17 @@ static int next_piece(void *arg, struct span *out, struct err *err)
 bool mail_is_binary(const struct mail *m)
 {
 	return (m->needs.nul || m->needs.bare_cr) && msg_is_crlf(buf_span(&m->head));
+}
+
+int mail_check_lines(const struct mail *m, struct err *err)
+{
+	struct header_field f;
+	bool said = header_find(buf_span(&m->head), "Content-Transfer-Encoding", &f) &&
+		    span_ieqs(span_trim(f.value), "binary");
+	if ((!m->needs.nul && !m->needs.bare_cr) || said || mail_is_binary(m))
+		return 0;
+	return err_set(err, ERR_DATA, "the message holds a %s: RFC 5321 2.3.8 forbids it",
+	    m->needs.nul ? "NUL byte" : "CR without LF");
 }
 
 /* RFC 6152 3, RFC 3030 3: what the server can't take as it is. */
