@@ -57,6 +57,19 @@ static enum users_result lookup(void *arg, struct span name, struct user *out, s
 	return r == USERS_OK && out->nologin ? USERS_UNKNOWN : r;
 }
 
+/* A confined process can't read what took the place of its users file; the next one will. */
+static bool doubtful(void *arg)
+{
+	const struct maa_session *x = arg;
+	return x->c->users && users_out_of_reach(x->c->users);
+}
+
+static int refuse(struct maa_session *x, const char *why, struct err *err)
+{
+	return doubtful(x) ? err_set(err, ERR_TEMP, "the users file was replaced, and is not read yet")
+			   : err_set(err, ERR_ACCESS, "%s", why);
+}
+
 static bool verify_outside(void *arg, struct span name, struct span password, struct err *err)
 {
 	struct maa_session *x = arg;
@@ -85,7 +98,8 @@ void maa_session_begin(struct maa_session *x, const struct maa_config *c, struct
 	x->sasl = (struct sasl_server_ops){ .lookup = c->users ? lookup : NULL,
 		.verify = c->checkpassword ? verify_outside : NULL,
 		.token = c->proofs.oauth.command ? token : NULL,
-		.certificate = c->proofs.ask_client ? certificate : NULL };
+		.certificate = c->proofs.ask_client ? certificate : NULL,
+		.doubtful = doubtful };
 }
 
 struct sasl_server *maa_sasl_new(struct maa_session *x, struct span mech)
@@ -107,7 +121,7 @@ int maa_login(struct maa_session *x, struct span name, struct span password, str
 	/* The same work is done for an unknown user, so that time does not tell who exists. */
 	bool ok = users_verify(r == USERS_OK ? u.secret : span_of("", 0), password);
 	if (!ok || r != USERS_OK)
-		return err_set(err, ERR_ACCESS, r == USERS_OK ? "wrong password" : "no such user");
+		return refuse(x, r == USERS_OK ? "wrong password" : "no such user", err);
 	return maa_enter(x, u.name, err);
 }
 
@@ -159,7 +173,7 @@ int maa_enter(struct maa_session *x, struct span name, struct err *err)
 	if (!x->have_ids) {
 		enum users_result r = lookup(x, name, &x->user, err);
 		if (r == USERS_UNKNOWN)
-			return err_set(err, ERR_ACCESS, "no such user");
+			return refuse(x, "no such user", err);
 		if (r == USERS_ERROR)
 			return -1;
 	}

@@ -147,3 +147,9 @@ int address_tables_refresh(struct address_tables *t, struct err *err)
 		rc = -1;
 	return rc;
 }
+
+bool address_tables_out_of_reach(const struct address_tables *t)
+{
+	return table_out_of_reach(t->virtual) || table_out_of_reach(t->relay_recipients) ||
+	       table_out_of_reach(t->sender_owners);
+}

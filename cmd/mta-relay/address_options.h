@@ -41,5 +41,7 @@ int address_tables_open(
 void address_tables_close(struct address_tables *t);
 /* -1 with the first one's err when any is bad now: its old rows stay. */
 int address_tables_refresh(struct address_tables *t, struct err *err);
+/* table_out_of_reach, of any that says who is taken. */
+bool address_tables_out_of_reach(const struct address_tables *t);
 
 #endif

@@ -298,11 +298,28 @@ static void judge_rcpt(
 		fill(j, r, &found, out);
 }
 
+/* A worker that is confined can't read what takes the place of its files, until the next one takes its own. */
+static bool out_of_reach(const struct relay_policy *p)
+{
+	return (p->users && users_out_of_reach(p->users)) || (p->aliases && aliases_out_of_reach(p->aliases)) ||
+	       domains_out_of_reach(p->domains) || domains_out_of_reach(p->relay_to) ||
+	       (p->tables && address_tables_out_of_reach(p->tables));
+}
+
+/* What was replaced may say yes where the old one says no. */
+static void doubt(struct judge *j)
+{
+	if (j->trouble.class == ERR_NONE && out_of_reach(j->p))
+		err_set(&j->trouble, ERR_TEMP, "replaced by a file that this worker can't read: the next one will");
+}
+
 void policy_rcpt(const struct relay_policy *p, struct arena *a, const struct relay_client *who,
     const struct smtp_env_rcpt *r, struct relay_targets *out, struct smtp_answer *answer)
 {
 	struct judge j = { .p = p, .arena = a, .who = who };
 	judge_rcpt(&j, r, out, answer);
+	if (answer->code >= 500)
+		doubt(&j);
 	if (j.trouble.class == ERR_NONE)
 		return;
 	log_err("table rcpt=%s error=%s", log_quote(r->text), log_quote(span_str(j.trouble.text)));
@@ -368,6 +385,8 @@ enum policy_owner policy_owns(
 {
 	struct judge j = { .p = p, .arena = a };
 	bool yes = owns(&j, user, sender);
+	if (!yes)
+		doubt(&j);
 	if (j.trouble.class == ERR_NONE)
 		return yes ? OWNER_YES : OWNER_NO;
 	log_err("table sender=%s error=%s", log_quote(span_str(judge_address(a, sender->local, sender->domain))),

@@ -3,7 +3,8 @@
  * May this client send to this recipient, and what becomes of the address here? Ways in: the domain is ours, or only
  * virtual, or one that we relay to, the address is a rewritten sender of ours (srs.h), or the client may relay anywhere
  * (a trusted network, an authenticated user). Everything else is refused with 550 5.7.1: never an open relay. When a
- * table can't be asked now the answer is 451, never that there is no such address.
+ * table can't be asked now, or was replaced by one out of reach, the answer is 451, never that there is no such
+ * address.
  *
  * No descriptors of its own, no protocol: tables in, a verdict out. policy.c has the verdict, policy_expand.c what an
  * address leads to.

@@ -25,6 +25,12 @@ static bool certificate(void *arg, struct buf *user)
 	return sasl_proofs_certificate(&s->rs->proofs, s->stream, user);
 }
 
+static bool doubtful(void *arg)
+{
+	const struct relay_session *s = arg;
+	return s->rs->users && users_out_of_reach(s->rs->users);
+}
+
 static int set_up(struct relay_server *rs, struct err *err)
 {
 	if (sasl_proofs_set_up(&rs->proofs, &rs->o.sasl, rs->o.tls_cert, err) < 0)
@@ -35,7 +41,8 @@ static int set_up(struct relay_server *rs, struct err *err)
 	oauth->broker = rs->broker;
 	rs->sasl = (struct sasl_server_ops){ .lookup = rs->users ? lookup : NULL,
 		.token = rs->proofs.oauth.command ? token : NULL,
-		.certificate = rs->proofs.ask_client ? certificate : NULL };
+		.certificate = rs->proofs.ask_client ? certificate : NULL,
+		.doubtful = doubtful };
 	return 0;
 }
 

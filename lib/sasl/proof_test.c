@@ -69,7 +69,7 @@ static bool certificate(void *arg, struct buf *user)
 	return cert_name;
 }
 
-static const struct sasl_server_ops ops = { lookup, NULL, token, certificate };
+static const struct sasl_server_ops ops = { .lookup = lookup, .token = token, .certificate = certificate };
 
 static void offered(const struct sasl_server_ops *o, bool clear_ok, const char *want)
 {

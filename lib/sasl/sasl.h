@@ -40,6 +40,9 @@ struct sasl_server_ops {
 	int (*token)(void *arg, const struct sasl_token *t, struct buf *user, struct err *err);
 	/* Whom does the certificate that the client showed to TLS name? False: nobody. */
 	bool (*certificate)(void *arg, struct buf *user);
+	/* May what lookup knows be old, so that nobody is refused for good (ERR_TEMP in place of ERR_ACCESS)? NULL: no.
+	 */
+	bool (*doubtful)(void *arg);
 };
 struct sasl_server;
 /* "PLAIN LOGIN SCRAM-SHA-256 SCRAM-SHA-256-PLUS" as this stream allows: those that show a secret only under TLS unless

@@ -103,6 +103,44 @@ static void rfc7677_client(void **state)
 	stream_close(s);
 }
 
+/* The users file was replaced and can't be read: no refusal is for good, and who is known comes in. */
+static bool yes(void *arg)
+{
+	(void)arg;
+	return true;
+}
+static void doubtful(void **state)
+{
+	static const struct sasl_server_ops old = { .lookup = lookup, .doubtful = yes };
+	static const struct {
+		const char *response;
+		enum sasl_result r;
+		enum err_class class;
+	} t[] = {
+		{ "*nobody*pencil", SASL_FAIL, ERR_TEMP },
+		{ "*user*new", SASL_FAIL, ERR_TEMP },
+		{ "*user", SASL_FAIL, ERR_PROTO },
+		{ "*user*pencil", SASL_OK, ERR_NONE },
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
+		char response[40];
+		size_t n = strlen(t[i].response);
+		struct stream *s = stream_from_mem(SPAN(""), 0);
+		struct sasl_server *x = sasl_server_new(SPAN("PLAIN"), s, true, &old, NULL);
+		struct err err = { 0 };
+		struct buf out;
+		buf_init(&out, 4096);
+		for (size_t k = 0; k <= n; k++)
+			response[k] = (char)(t[i].response[k] == '*' ? '\0' : t[i].response[k]);
+		assert_int_equal(sasl_server_step(x, true, span_of(response, n), &out, &err), t[i].r);
+		assert_int_equal(err.class, t[i].class);
+		buf_free(&out);
+		sasl_server_free(x);
+		stream_close(s);
+	}
+}
+
 static void rfc7677_server(void **state)
 {
 	(void)state;
@@ -489,6 +527,7 @@ int main(void)
 		cmocka_unit_test(mechanisms),
 		cmocka_unit_test(rfc7677_client),
 		cmocka_unit_test(rfc7677_server),
+		cmocka_unit_test(doubtful),
 		cmocka_unit_test(both_sides),
 		cmocka_unit_test(choosing),
 		cmocka_unit_test(malformed_server),

@@ -170,6 +170,8 @@ enum sasl_result sasl_server_step(struct sasl_server *x, bool have_in, struct sp
 	}
 	enum sasl_result r = x->mech->step(x, have_in ? in : span_str(""), out, err);
 	x->step++;
+	if (r == SASL_FAIL && err && err->class == ERR_ACCESS && x->ops->doubtful && x->ops->doubtful(x->arg))
+		err_set(err, ERR_TEMP, "the users file was replaced, and is not read yet");
 	return r;
 }
 

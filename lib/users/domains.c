@@ -182,6 +182,11 @@ int domains_refresh(struct domains *d, struct err *err)
 	return d ? table_refresh(d->table, err) : 0;
 }
 
+bool domains_out_of_reach(const struct domains *d)
+{
+	return d && table_out_of_reach(d->table);
+}
+
 /* The name, then ".suffix" where to ask costs nothing. */
 static int match_table(struct table *t, struct span name, struct err *err)
 {

@@ -22,6 +22,8 @@ struct domains *domains_open(const char *list_or_file, struct err *err);
 void domains_free(struct domains *d);
 /* Reads a table again that has changed: table_refresh. NULL is fine. */
 int domains_refresh(struct domains *d, struct err *err);
+/* table_out_of_reach. */
+bool domains_out_of_reach(const struct domains *d);
 /* False for NULL, for "" and for what is no domain. One final dot is ignored. */
 bool domains_match(const struct domains *d, struct span domain);
 /* The same of a table that may be out of reach: 1 or 0, -1 with err (ERR_TEMP) when nobody knows now. */

@@ -92,6 +92,11 @@ int table_refresh(struct table *t, struct err *err)
 	return t && t->kind->refresh ? t->kind->refresh(t->state, err) : 0;
 }
 
+bool table_out_of_reach(const struct table *t)
+{
+	return t && t->kind->hidden && t->kind->hidden(t->state);
+}
+
 enum table_result table_get(struct table *t, struct arena *a, struct span key, struct span *value, struct err *err)
 {
 	*value = SPAN("");
@@ -180,7 +185,8 @@ bool table_file_changed(struct table_file *f)
 	if (stat(f->path, &now) < 0)
 		return true;
 	bool same_file = now.st_ino == f->seen.st_ino && now.st_dev == f->seen.st_dev;
-	if (!same_file && confine_hides(f->path))
+	f->hidden = !same_file && confine_hides(f->path);
+	if (f->hidden)
 		return false;
 	return !same_file || now.st_size != f->seen.st_size || now.st_mtim.tv_sec != f->seen.st_mtim.tv_sec ||
 	       now.st_mtim.tv_nsec != f->seen.st_mtim.tv_nsec || now.st_ctim.tv_sec != f->seen.st_ctim.tv_sec ||

@@ -30,6 +30,10 @@ void table_close(struct table *t); /* NULL is fine */
  * old rows stay. NULL is fine. */
 int table_refresh(struct table *t, struct err *err);
 
+/* Was the file replaced by one that this process can't read, so that what it knows is old? As of the last refresh; NULL
+ * is fine. */
+bool table_out_of_reach(const struct table *t);
+
 enum table_result {
 	TABLE_FOUND,
 	TABLE_NONE,

@@ -17,6 +17,7 @@ struct table_kind {
 	void *(*open)(struct span rest, struct err *err);
 	enum table_result (*get)(void *state, struct arena *a, struct span key, struct span *value, struct err *err);
 	int (*refresh)(void *state, struct err *err);             /* NULL: it can't change */
+	bool (*hidden)(const void *state);                        /* NULL: never */
 	struct span (*first)(const void *state);                  /* NULL: nobody can say */
 	void (*rules)(struct span rest, struct confine_rules *r); /* NULL: needs nothing */
 	void (*close)(void *state);
@@ -29,10 +30,11 @@ struct table_file {
 	char *path;
 	struct stat seen;
 	int64_t looked;
+	bool hidden; /* another took its place, beyond the reach of a confined process */
 };
 /* Remembers and reads it. -1 with err (ERR_CONFIG). */
 int table_file_read(struct table_file *f, struct buf *text, struct err *err);
-/* Not of a file that took its place beyond the reach of a confined process. */
+/* Not when it is hidden. */
 bool table_file_changed(struct table_file *f);
 /* For table_kind.rules. */
 void table_file_rules(struct span path, struct confine_rules *r);

@@ -264,6 +264,12 @@ static int regexp_refresh(void *state, struct err *err)
 	return table_file_changed(&f->file) ? read_again(f, err) : 0;
 }
 
+static bool regexp_hidden(const void *state)
+{
+	const struct regexp_file *f = state;
+	return f->file.hidden;
+}
+
 static enum table_result regexp_get(void *state, struct arena *a, struct span key, struct span *value, struct err *err)
 {
 	struct regexp_file *f = state;
@@ -274,5 +280,6 @@ const struct table_kind table_kind_regexp = { .name = "regexp",
 	.open = regexp_open,
 	.get = regexp_get,
 	.refresh = regexp_refresh,
+	.hidden = regexp_hidden,
 	.rules = table_file_rules,
 	.close = regexp_close };

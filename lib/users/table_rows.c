@@ -299,6 +299,12 @@ static int file_refresh(void *state, struct err *err)
 	return table_file_changed(&f->file) ? read_again(f, err) : 0;
 }
 
+static bool file_hidden(const void *state)
+{
+	const struct text_file *f = state;
+	return f->file.hidden;
+}
+
 static enum table_result file_get(void *state, struct arena *a, struct span key, struct span *value, struct err *err)
 {
 	struct text_file *f = state;
@@ -316,6 +322,7 @@ const struct table_kind table_kind_file = { .name = "file",
 	.open = file_open,
 	.get = file_get,
 	.refresh = file_refresh,
+	.hidden = file_hidden,
 	.rules = table_file_rules,
 	.first = file_first,
 	.close = file_close };

@@ -46,6 +46,38 @@ imap_bob=('a LOGIN bob sesame' 'b SELECT INBOX' 'c FETCH 1 BODY[]' 'd LOGOUT')
 	grep -q '^d OK' "$T/said"
 }
 
+# A conversation that began before the users file was replaced: its process can't read the new one.
+old_says() { # ROWS LINE: the answer in $said
+	exec 9<>"/dev/tcp/127.0.0.1/$port"
+	read -r -t 20 said <&9
+	printf '%s\n' "$1" >"$T/users.new"
+	mv "$T/users.new" "$T/users"
+	sleep 0.2 # so often at most it is looked at
+	printf '%s\r\n' "$2" >&9
+	read -r -t 20 said <&9
+	exec 9>&-
+}
+
+@test "who is in a users file that was replaced, or has a new password there, is not refused for good" {
+	landlock 4 || skip "no Landlock"
+	start recv '' --imap
+	say 'a LOGIN eva sesame' 'b LOGOUT'
+	grep -q '^a NO \[AUTHENTICATIONFAILED\]' "$T/said"
+	old_says $'bob:{PLAIN}new\neve:{PLAIN}new\neva:{PLAIN}sesame' 'a LOGIN eva sesame'
+	[[ $said == 'a NO [UNAVAILABLE]'* ]]
+	old_says $'bob:{PLAIN}newer' 'a LOGIN bob newer'
+	[[ $said == 'a NO [UNAVAILABLE]'* ]]
+	old_says $'bob:{PLAIN}newest' "a AUTHENTICATE PLAIN $(printf '\0bob\0newest' | base64)"
+	[[ $said == 'a NO [UNAVAILABLE]'* ]]
+	in_force() {
+		say 'a LOGIN bob newest' 'b LOGOUT'
+		grep -q '^a OK' "$T/said"
+	}
+	wait_for 60 in_force
+	say 'a LOGIN eve new' 'b LOGOUT'
+	grep -q '^a NO \[AUTHENTICATIONFAILED\]' "$T/said"
+}
+
 after='passwd key neighbour write tmp fork connect netlink packet signal code root nobody listen further'
 
 @test "IMAP after login: of the mail the user's own only" {

@@ -135,6 +135,119 @@ quiet='passwd key write tmp fork connect netlink packet signal code'
 	wait "$SERVER"
 }
 
+# What a worker that was there before the files were replaced says, until the parent has found it out; then the next one.
+replaced_start() { # OPTION...; WAY: of the port, ",tls"
+	"$BIN/mta-relay" serve --listen="127.0.0.1:0${WAY-}" --workers=1 --ready-file="$T/ready" --hostname=mx.here.example \
+		--domains=here.example --users="$T/users" --queue="$T/queue" "$@" 2>>"$T/log" 3>&- &
+	PIDS+=($!)
+	wait_for 60 test -s "$T/ready"
+	port=$(sed -n 's/.*://; s/,.*//; p' "$T/ready" | head -n 1)
+}
+
+ask() { # LINE...: the last one's answer is left in $said
+	local line
+	said=''
+	exec 9<>"/dev/tcp/127.0.0.1/$port"
+	read -r -t 20 line <&9 || true
+	for line in 'EHLO x' "$@"; do
+		printf '%s\r\n' "$line" >&9
+		while read -r -t 20 said <&9 && [[ $said == ???-* ]]; do :; done
+	done
+	exec 9>&-
+}
+
+rcpt() { ask 'MAIL FROM:<a@far.example>' "RCPT TO:<$1>"; }
+
+# login USER PASSWORD [FILE TEXT]: the file is replaced between EHLO and AUTH, so that the worker is an old one.
+login() {
+	said=$(python3 - "$port" "$@" <<-'E'
+		import base64, os, smtplib, ssl, sys, time
+		port, user, password = sys.argv[1:4]
+		context = ssl._create_unverified_context()
+		with smtplib.SMTP_SSL("127.0.0.1", int(port), context=context, timeout=20) as s:
+		    s.ehlo()
+		    if len(sys.argv) > 4:
+		        with open(sys.argv[4] + ".new", "w") as f:
+		            f.write(sys.argv[5])
+		        os.rename(sys.argv[4] + ".new", sys.argv[4])
+		        time.sleep(0.2)  # so often at most it is looked at
+		    secret = base64.b64encode(f"\0{user}\0{password}".encode()).decode()
+		    code, text = s.docmd("AUTH", "PLAIN " + secret)
+		    print(code, text.decode())
+	E
+	)
+}
+
+# becomes WANT TEMPORARY COMMAND...: what it is answered is TEMPORARY until it is WANT, and never anything else.
+becomes() {
+	local want=$1 temporary=$2
+	shift 2
+	for _ in $(seq 100); do
+		"$@"
+		[[ $said != "$want"* ]] || return 0
+		[[ $said == "$temporary"* ]] || {
+			echo "$said"
+			return 1
+		}
+		sleep 0.1
+	done
+	return 1
+}
+
+replace() { # FILE, the new one on stdin
+	cat >"$1.new"
+	mv "$1.new" "$1"
+	sleep 0.2 # so often at most it is looked at
+}
+
+@test "a user in a users file that was replaced is not unknown" {
+	landlock 4 || skip "no Landlock"
+	replaced_start
+	rcpt new@here.example
+	[[ $said == '550 5.1.1'* ]]
+	printf '%s\n' alice@here.example new@here.example | replace "$T/users"
+	becomes 250 '451 4.3.0' rcpt new@here.example
+	rcpt nobody@here.example
+	[[ $said == '550 5.1.1'* ]]
+}
+
+@test "who is in a users file that was replaced, or has a new password there, is not refused for good" {
+	landlock 4 || skip "no Landlock"
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost \
+		-keyout "$T/key" -out "$T/cert" 2>/dev/null
+	WAY=,tls replaced_start --tls-cert="$T/cert" --tls-key="$T/key"
+	login new@here.example secret
+	[[ $said == '535 5.7.8'* ]]
+	login new@here.example secret "$T/users" $'alice@here.example:{PLAIN}other\nnew@here.example:{PLAIN}secret\n'
+	[[ $said == '454 4.7.0'* ]]
+	becomes 235 '454 4.7.0' login new@here.example secret
+	login alice@here.example third "$T/users" $'alice@here.example:{PLAIN}third\n'
+	[[ $said == '454 4.7.0'* ]]
+	becomes 235 '454 4.7.0' login alice@here.example third
+	login new@here.example secret
+	[[ $said == '535 5.7.8'* ]]
+}
+
+@test "aliases and tables that were replaced refuse nobody for good" {
+	landlock 4 || skip "no Landlock"
+	echo 'info: alice' >"$T/aliases"
+	printf '%s\n' virt.example 'x@virt.example alice@here.example' >"$T/virtual"
+	echo 'here.example' >"$T/domains"
+	replaced_start --aliases="$T/aliases" --virtual="file:$T/virtual" --domains="file:$T/domains"
+	rcpt more@here.example
+	[[ $said == '550 5.1.1'* ]]
+	sleep 1.1 # so often at most aliases are looked at
+	echo 'more: alice' | replace "$T/aliases"
+	sleep 1
+	becomes 250 '451 4.3.0' rcpt more@here.example
+	printf '%s\n' virt.example 'y@virt.example alice@here.example' | replace "$T/virtual"
+	becomes 250 '451 4.3.0' rcpt y@virt.example
+	rcpt alice@new.example
+	[[ $said == '550 5.7.1'* ]]
+	printf '%s\n' here.example new.example | replace "$T/domains"
+	becomes '550 5.1.1' '451 4.3.0' rcpt alice@new.example
+}
+
 @test "nothing of this is in what is installed" {
 	for program in "$BIN"/*; do
 		if nm -a "$program" | grep -qi breakout; then
