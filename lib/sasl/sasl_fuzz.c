@@ -44,7 +44,7 @@ static bool certificate(void *arg, struct buf *user)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct sasl_server_ops ops = { lookup, NULL, token, certificate };
+	static const struct sasl_server_ops ops = { .lookup = lookup, .token = token, .certificate = certificate };
 	static const char *const names[] = { "PLAIN", "LOGIN", "OAUTHBEARER", "XOAUTH2", "EXTERNAL", "CRAM-MD5" };
 	enum {
 		NAMES = sizeof names / sizeof *names
