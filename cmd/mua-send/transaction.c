@@ -35,8 +35,8 @@ bool mail_is_binary(const struct mail *m)
 int mail_check_lines(const struct mail *m, struct err *err)
 {
 	struct header_field f;
-	bool said = header_find(buf_span(&m->head), "Content-Transfer-Encoding", &f) &&
-		    span_ieqs(span_trim(f.value), "binary");
+	bool said =
+	    header_find(buf_span(&m->head), "Content-Transfer-Encoding", &f) && span_ieqs(span_trim(f.value), "binary");
 	if ((!m->needs.nul && !m->needs.bare_cr) || said || mail_is_binary(m))
 		return 0;
 	return err_set(err, ERR_DATA, "the message holds a %s: RFC 5321 2.3.8 forbids it",
