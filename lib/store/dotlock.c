@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -73,7 +72,8 @@ static void break_stale(const struct dotlock *l)
 	struct stat st, moved;
 	if (stat(l->path, &st) < 0)
 		return;
-	bool old = now_ms(CLOCK_REALTIME) - (int64_t)st.st_mtim.tv_sec * 1000 > DOTLOCK_STALE_MS;
+	int64_t most = l->named && st.st_size == 0 ? DOTLOCK_EMPTY_MS : DOTLOCK_STALE_MS;
+	bool old = now_ms(CLOCK_REALTIME) - (int64_t)st.st_mtim.tv_sec * 1000 > most;
 	if (!old && !owner_gone(l->path))
 		return;
 	char *aside = xasprintf("%s.%ld", l->path, (long)getpid());
@@ -86,9 +86,8 @@ static void break_stale(const struct dotlock *l)
 	free(aside);
 }
 
-int dotlock_take(struct dotlock *l, const char *file, int64_t wait_ms, struct err *err)
+static int take(struct dotlock *l, int64_t wait_ms, struct err *err)
 {
-	*l = (struct dotlock){ .path = xasprintf("%s.lock", file) };
 	int64_t end = now_ms(CLOCK_MONOTONIC) + wait_ms;
 	struct timespec pause = { .tv_nsec = 500000 };
 	int rc = try_take(l, err);
@@ -106,6 +105,18 @@ int dotlock_take(struct dotlock *l, const char *file, int64_t wait_ms, struct er
 	free(l->path);
 	l->path = NULL;
 	return -1;
+}
+
+int dotlock_take(struct dotlock *l, const char *file, int64_t wait_ms, struct err *err)
+{
+	*l = (struct dotlock){ .path = xasprintf("%s.lock", file) };
+	return take(l, wait_ms, err);
+}
+
+int dotlock_take_named(struct dotlock *l, const char *file, int64_t wait_ms, struct err *err)
+{
+	*l = (struct dotlock){ .path = xasprintf("%s.lock", file), .named = true };
+	return take(l, wait_ms, err);
 }
 
 void dotlock_release(struct dotlock *l)

@@ -7,6 +7,7 @@
 #ifndef WP_STORE_DOTLOCK_H
 #define WP_STORE_DOTLOCK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -15,16 +16,21 @@
 enum {
 	DOTLOCK_STALE_MS = 120 * 1000,
 	DOTLOCK_WAIT_MS = 60 * 1000,
+	DOTLOCK_EMPTY_MS = 5 * 1000,
 };
 
 struct dotlock {
 	char *path; /* NULL: not held */
 	dev_t dev;
 	ino_t ino;
+	bool named;
 };
 
 /* Waits at most wait_ms. err->sys is EACCES or EROFS when no lock can be made in that directory at all. */
 int dotlock_take(struct dotlock *l, const char *file, int64_t wait_ms, struct err *err);
+/* The same where all who take such locks write their name at once, as in a Maildir: one that is still empty after
+ * DOTLOCK_EMPTY_MS is of somebody who was killed before that. (Some locks of an mbox stay empty.) */
+int dotlock_take_named(struct dotlock *l, const char *file, int64_t wait_ms, struct err *err);
 /* Removes it if it is still ours. */
 void dotlock_release(struct dotlock *l);
 

@@ -50,24 +50,29 @@ static void stale_or_not(void **state)
 	const struct {
 		const char *text;
 		int64_t age_s;
-		bool stale;
+		bool stale, named;
 	} t[] = {
-		{ dead, 0, true },
-		{ alive, 0, false },
-		{ elsewhere, 0, false },
-		{ no_host, 0, false },
-		{ "", 0, false },
-		{ "junk", 0, false },
-		{ alive, 1000, true },
-		{ elsewhere, 1000, true },
-		{ "0:x", 0, false },
-		{ "", 1000, true },
+		{ dead, 0, true, false },
+		{ alive, 0, false, false },
+		{ elsewhere, 0, false, false },
+		{ no_host, 0, false, false },
+		{ "", 0, false, false },
+		{ "junk", 0, false, false },
+		{ alive, 1000, true, false },
+		{ elsewhere, 1000, true, false },
+		{ "0:x", 0, false, false },
+		{ "", 1000, true, false },
+		{ "", 10, false, false },
+		{ "", 10, true, true },
+		{ "", 0, false, true },
+		{ "junk", 10, false, true },
+		{ elsewhere, 10, false, true },
 	};
 	for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
 		struct dotlock l;
 		struct err err = { 0 };
 		put_lock(t[i].text, t[i].age_s);
-		int rc = dotlock_take(&l, file, 20, &err);
+		int rc = (t[i].named ? dotlock_take_named : dotlock_take)(&l, file, 20, &err);
 		if ((rc == 0) != t[i].stale)
 			fail_msg("%zu '%s': %d %s", i, t[i].text, rc, err.text);
 		if (rc < 0)

@@ -103,7 +103,7 @@ int keywords_add(struct maildir *m, const char *dir, struct keywords *k, struct 
 	if (!name_ok(name))
 		return err_set(err, ERR_PERM, "a keyword has 1 to 63 characters, no blank or control among them");
 	char *path = xasprintf("%s/dovecot-keywords", dir);
-	if (dotlock_take(&lock, path, DOTLOCK_WAIT_MS, err) == 0) {
+	if (dotlock_take_named(&lock, path, DOTLOCK_WAIT_MS, err) == 0) {
 		i = add_locked(m, dir, k, name, err);
 		dotlock_release(&lock);
 	}

@@ -134,7 +134,7 @@ int maildir_subscribe(struct maildir *m, struct span folder, bool on, struct err
 {
 	struct dotlock lock;
 	char *path = subs_path(m);
-	int rc = dotlock_take(&lock, path, DOTLOCK_WAIT_MS, err);
+	int rc = dotlock_take_named(&lock, path, DOTLOCK_WAIT_MS, err);
 	free(path);
 	if (rc < 0)
 		return -1;

@@ -42,7 +42,7 @@ int maildir_uids_store(struct maildir *m, const char *dir, const struct uidlist 
 int maildir_uids_lock(const char *dir, struct dotlock *l, struct err *err)
 {
 	char *path = list_path(dir);
-	int rc = dotlock_take(l, path, DOTLOCK_WAIT_MS, err);
+	int rc = dotlock_take_named(l, path, DOTLOCK_WAIT_MS, err);
 	free(path);
 	return rc;
 }
