@@ -153,9 +153,11 @@ static void attach(struct loop *l, struct message *m)
 static void reply(int told, int word, int value)
 {
 	struct broker_reply r = { word, value };
+	ssize_t n;
 	/* To who does not read it, nothing is owed. */
-	if (send(told, &r, sizeof r, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-		return;
+	do
+		n = send(told, &r, sizeof r, MSG_DONTWAIT | MSG_NOSIGNAL);
+	while (n < 0 && errno == EINTR);
 }
 
 /* Is the variable named in the registration? Nobody may set LD_PRELOAD. */
