@@ -16,19 +16,11 @@
 
 int maa_confine_set_up(struct maa_confine *m, const struct maa_confine_options *o, const char *users, struct err *err)
 {
-	struct buf why;
 	*m = (struct maa_confine){ .o = o, .users = users };
 	if (o->confine.mode == CONFINE_OFF)
 		return 0;
 	m->broker = broker_new();
-	buf_init(&why, 500);
-	bool missing = confine_missing(&why), refuse = missing && o->confine.mode == CONFINE_REQUIRE;
-	if (refuse)
-		err_set(err, ERR_CONFIG, "--confine=require: %s", why.p);
-	else if (missing)
-		log_warn("confine missing=%s", log_quote(buf_span(&why)));
-	buf_free(&why);
-	return refuse ? -1 : 0;
+	return confine_check(o->confine.mode, err);
 }
 
 static void allow_mail(struct maa_confine *m, const struct maa_config *c)

@@ -4,10 +4,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "base/xalloc.h"
+#include "base/log.h"
+#include "base/temp.h"
 
 void content_init(struct content *c, const char *dir, uint64_t max)
 {
@@ -15,36 +17,24 @@ void content_init(struct content *c, const char *dir, uint64_t max)
 	buf_init(&c->held, CONTENT_IN_MEMORY);
 }
 
-static int make_file(const char *dir, struct err *err)
-{
-	char *path = xasprintf("%s/mda-deliver-XXXXXX", dir);
-	int fd = mkostemp(path, O_CLOEXEC);
-	if (fd < 0)
-		err_sys(err, "temporary file %s", path);
-	else
-		unlink(path);
-	free(path);
-	return fd;
-}
-
-int content_make_spare(const char *dir)
-{
-	return make_file(dir, NULL);
-}
-
 static int open_file(struct content *c)
 {
-	c->fd = c->spare >= 0 ? c->spare : make_file(c->dir, &c->failed);
+	c->fd = c->spare >= 0 ? c->spare : temp_file(c->dir, &c->failed);
+	/* Nothing of an earlier message may be left in it. */
+	if (c->fd >= 0 && c->fd == c->spare && (ftruncate(c->fd, 0) < 0 || lseek(c->fd, 0, SEEK_SET) < 0)) {
+		err_sys(&c->failed, "temporary file");
+		c->fd = -1;
+	}
 	return c->fd < 0 ? -1 : 0;
 }
 
-/* Nothing of one message is left for the next. */
+/* The spare one's space at once, if it can be: it is emptied before it is used again. */
 static void close_file(struct content *c)
 {
 	if (c->fd >= 0 && c->fd != c->spare)
 		close(c->fd);
-	else if (c->fd >= 0 && (ftruncate(c->fd, 0) < 0 || lseek(c->fd, 0, SEEK_SET) < 0))
-		c->spare = -1;
+	else if (c->fd >= 0 && ftruncate(c->fd, 0) < 0)
+		log_warn("temporary file error=%s", log_quote(span_str(strerror(errno))));
 	c->fd = -1;
 }
 

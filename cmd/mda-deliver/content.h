@@ -18,7 +18,7 @@ struct content {
 	uint64_t max;    /* bytes, 0: no limit */
 	struct buf held; /* what no file holds yet */
 	int fd;          /* -1: everything is in held */
-	int spare;       /* a file that is used again and again, -1: a new one each time */
+	int spare;       /* a temporary file of who can make none later, used for each message; -1: a new one */
 	uint64_t size;
 	void *map;
 	size_t map_len;
@@ -26,8 +26,6 @@ struct content {
 };
 
 void content_init(struct content *c, const char *dir, uint64_t max);
-/* The file for content_spare of all messages of a process that can make none later; -1 when there can be none. */
-int content_make_spare(const char *dir);
 /* 0, or -1 from the first failure on. */
 int content_add(struct content *c, struct span piece);
 /* All of it; valid until reset. -1 with err, also for what add met. */

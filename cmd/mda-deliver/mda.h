@@ -40,7 +40,7 @@ struct mda {
 	struct aliases *aliases; /* NULL: none that ask for a command or a file */
 	struct boxes *boxes;
 	struct mda_confine *confine; /* NULL: nothing confines us */
-	int spare;                   /* content_make_spare's */
+	int spare;                   /* content.h; of a confined worker */
 };
 
 /* A recipient. Everything is the transaction arena's. */

@@ -11,11 +11,11 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/temp.h"
 #include "base/xalloc.h"
 #include "io/broker.h"
 #include "io/listen.h"
 #include "io/spawn.h"
-#include "mda-deliver/content.h"
 #include "mda-deliver/mda.h"
 
 struct mda_confine {
@@ -113,15 +113,7 @@ int mda_confine_reload(struct mda *m, struct err *err)
 
 int mda_confine_set_up(struct mda *m, struct err *err)
 {
-	struct buf why;
-	int mode = m->o.confine.mode;
-	buf_init(&why, 500);
-	bool missing = mode != CONFINE_OFF && confine_missing(&why);
-	if (missing && mode != CONFINE_REQUIRE)
-		log_warn("confine missing=%s", log_quote(buf_span(&why)));
-	int rc = missing && mode == CONFINE_REQUIRE ? err_set(err, ERR_CONFIG, "--confine=require: %s", why.p) : 0;
-	buf_free(&why);
-	return rc < 0 ? -1 : mda_confine_reload(m, err);
+	return confine_check(m->o.confine.mode, err) < 0 ? -1 : mda_confine_reload(m, err);
 }
 
 bool mda_confine_stale(struct mda *m)
@@ -139,7 +131,7 @@ int mda_confine_worker(struct mda *m, struct err *err)
 	if (!m->confine)
 		return 0;
 	struct confine how = { .mode = m->o.confine.mode, .rules = m->confine->rules, .memory = m->o.confine.memory };
-	m->spare = content_make_spare(m->o.tmp);
+	m->spare = temp_file(m->o.tmp, NULL);
 	if (broker_attach(m->confine->broker, NULL, 0, err) < 0)
 		return -1;
 	return confine(&how, err);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/limits.h"
+#include "base/temp.h"
 #include "base/xalloc.h"
 #include "io/broker.h"
 #include "mra-fetch/dest_int.h"
@@ -36,14 +37,7 @@ static const struct scheme *find_scheme(const char *spec)
 static int make_spool(struct err *err)
 {
 	const char *dir = getenv("TMPDIR");
-	char *path = xasprintf("%s/waypost-XXXXXX", dir && *dir ? dir : "/tmp");
-	int fd = mkostemp(path, O_CLOEXEC);
-	if (fd < 0)
-		err_sys(err, "%s", path);
-	else
-		unlink(path);
-	free(path);
-	return fd;
+	return temp_file(dir && *dir ? dir : "/tmp", err);
 }
 
 struct dest *dest_open(const struct dest_config *c, struct err *err)

@@ -3,7 +3,6 @@
  * What mra-fetch may do once it talks to a server: write its state and its destination, and connect to where both
  * are.
  */
-#include "base/log.h"
 #include "mra-fetch/fetch.h"
 
 int job_prepare_commands(struct job *j, struct err *err)
@@ -33,16 +32,11 @@ static struct confine_rules *make_rules(const struct job *j)
 
 int job_confine(struct job *j, struct err *err)
 {
-	struct buf why;
 	if (j->o->confine.mode == CONFINE_OFF)
 		return 0;
 	struct confine_rules *r = make_rules(j);
 	struct confine c = { .mode = j->o->confine.mode, .rules = r, .memory = j->o->confine.memory };
-	buf_init(&why, 500);
-	if (c.mode == CONFINE_AUTO && confine_missing(&why))
-		log_warn("confine missing=%s", log_quote(buf_span(&why)));
-	buf_free(&why);
-	int rc = confine(&c, err);
+	int rc = confine_check(c.mode, err) < 0 ? -1 : confine(&c, err);
 	confine_rules_free(r);
 	j->confined = rc == 0;
 	return rc;

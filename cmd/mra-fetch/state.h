@@ -21,9 +21,9 @@ struct state;
 /* identity: whose state it is (a URL); a file of another identity is refused (ERR_CONFIG). ERR_TEMP while locked by
  * another process. Directories are made. */
 struct state *state_open(const char *path, const char *identity, struct err *err);
-/* Unsaved records are dropped. NULL is fine. */
 /* The directory that it writes to. */
 const char *state_dir(const struct state *st);
+/* Unsaved records are dropped. NULL is fine. */
 void state_close(struct state *st);
 
 /* Another validity than the recorded one forgets all UIDs: true then (but not the first time). */

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/temp.h"
 #include "base/xalloc.h"
 #include "msg/header.h"
 #include "msg/priority.h"
@@ -67,25 +68,12 @@ void content_free(struct content *c)
 	free(c->block);
 }
 
-static int open_new(struct err *err)
-{
-	char path[] = "/tmp/mta-relay-XXXXXX";
-	int fd = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	if (fd >= 0)
-		return fd;
-	fd = mkostemp(path, O_CLOEXEC);
-	if (fd < 0)
-		return err_sys(err, "temporary file");
-	unlink(path);
-	return fd;
-}
-
 void content_prepare(void)
 {
 	struct err err;
 	struct stat st;
 	while (made < CONTENT_FILES) {
-		int fd = open_new(&err);
+		int fd = temp_file("/tmp", &err);
 		if (fd < 0 || fstat(fd, &st) < 0)
 			break;
 		pool_dev[made] = st.st_dev;
@@ -96,7 +84,7 @@ void content_prepare(void)
 
 static int open_temporary(struct err *err)
 {
-	return pooled ? pool[--pooled] : open_new(err);
+	return pooled ? pool[--pooled] : temp_file("/tmp", err);
 }
 
 static int spill(struct content *c, struct span s)

@@ -57,6 +57,9 @@ void explain_json_address(struct explain *x, const struct explained *e, struct j
 /* The array, which is used up, and the message, on stdout. */
 int explain_json_print(const struct explain *x, struct json_t *all);
 
+/* How --generic writes sender and recipient on that route: 1; 0: it is not for it; -1 with err. */
+int explain_generic(
+    struct explain *x, const struct route *r, const char *address, const char **from, const char **to, struct err *err);
 /* The route of an address, whom it leads to and how they are talked to, on stdout. */
 void explain_route(struct explain *x, const char *address);
 

@@ -119,16 +119,13 @@ static bool add_link(struct explain *x, const struct route *r, json_t *links)
 
 static void add_generic(struct explain *x, const struct route *r, const char *address, json_t *o)
 {
-	const struct rewrite_rules *rules = routes_generic(x->routes);
+	const char *from, *to;
 	struct err err = { 0 };
-	if (!rules || r->kind == ROUTE_LMTP || r->kind == ROUTE_ERROR)
-		return;
-	const char *from = generic_address(rules, x->arena, REWRITE_SENDER, x->from, &err);
-	const char *to = from ? generic_address(rules, x->arena, REWRITE_RECIPIENT, span_str(address), &err) : NULL;
-	if (!to) {
+	int rc = explain_generic(x, r, address, &from, &to, &err);
+	if (rc < 0)
 		json_object_set_new(o, "generic-error", answer_of(err.code, err.enh, err.text));
+	if (rc <= 0)
 		return;
-	}
 	set(o, "generic-from", span_str(from));
 	set(o, "generic-to", span_str(to));
 }

@@ -131,17 +131,25 @@ static void tell_retries(const struct way_options *o)
 	printf(" (RFC 5321 4.5.4.1)\n");
 }
 
-static void tell_generic(struct explain *x, const struct route *r, const char *address)
+int explain_generic(
+    struct explain *x, const struct route *r, const char *address, const char **from, const char **to, struct err *err)
 {
 	const struct rewrite_rules *rules = routes_generic(x->routes);
-	struct err err = { 0 };
 	if (!rules || r->kind == ROUTE_LMTP || r->kind == ROUTE_ERROR)
-		return;
-	const char *from = generic_address(rules, x->arena, REWRITE_SENDER, x->from, &err);
-	const char *to = from ? generic_address(rules, x->arena, REWRITE_RECIPIENT, span_str(address), &err) : NULL;
-	if (!to)
+		return 0;
+	*from = generic_address(rules, x->arena, REWRITE_SENDER, x->from, err);
+	*to = *from ? generic_address(rules, x->arena, REWRITE_RECIPIENT, span_str(address), err) : NULL;
+	return *to ? 1 : -1;
+}
+
+static void tell_generic(struct explain *x, const struct route *r, const char *address)
+{
+	const char *from, *to;
+	struct err err = { 0 };
+	int rc = explain_generic(x, r, address, &from, &to, &err);
+	if (rc < 0)
 		printf("    --generic: %d %s %s\n", err.code, err.enh, err.text);
-	else if (!span_eqs(x->from, from) || strcmp(to, address) != 0)
+	else if (rc && (!span_eqs(x->from, from) || strcmp(to, address) != 0))
 		printf("    there it is from %s to %s (--generic)\n", *from ? from : "<>", to);
 }
 

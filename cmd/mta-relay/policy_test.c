@@ -17,7 +17,7 @@ enum {
 	FRIEND
 };
 
-static const struct {
+static const struct row {
 	int who;
 	const char *rcpt, *want; /* addresses, '*' after those that travel on; or "!code enh" */
 } rows[] = {
@@ -66,105 +66,100 @@ static void say(struct buf *b, const struct relay_targets *t, const struct smtp_
 		buf_addf(b, "%s%s%s", i ? " " : "", t->v[i].addr, t->v[i].local ? "" : "*");
 }
 
-static void check(const struct relay_policy *p, struct arena *arena, size_t i)
+static void check(const struct relay_policy *p, struct arena *arena, const struct row *row)
 {
-	struct smtp_env_rcpt r = { .text = span_str(rows[i].rcpt), .notify = SPAN(""), .orcpt = SPAN("") };
+	struct smtp_env_rcpt r = { .text = span_str(row->rcpt), .notify = SPAN(""), .orcpt = SPAN("") };
 	struct relay_targets t = { 0 };
 	struct smtp_answer a = { 0 };
 	struct buf got;
 	if (!addr_parse_mailbox(r.text, true, true, &r.addr, arena)) {
-		assert_string_equal(rows[i].want, ""); /* the engine refuses it */
+		assert_string_equal(row->want, ""); /* the engine refuses it */
 		return;
 	}
 	buf_init(&got, 1000);
-	policy_rcpt(p, arena, &(struct relay_client){ rows[i].who == FRIEND, NULL }, &r, &t, &a);
+	policy_rcpt(p, arena, &(struct relay_client){ row->who == FRIEND, NULL }, &r, &t, &a);
 	say(&got, &t, &a);
-	if (strcmp(got.p, rows[i].want) != 0)
-		fail_msg("%s: wanted '%s', got '%s'", rows[i].rcpt, rows[i].want, got.p);
+	if (strcmp(got.p, row->want) != 0)
+		fail_msg("%s: wanted '%s', got '%s'", row->rcpt, row->want, got.p);
 	buf_free(&got);
+}
+
+struct site {
+	char users[32], aliases[32];
+	struct relay_policy p;
+	struct arena *arena;
+};
+
+/* here.example with a subdomain, which relays to next.example. */
+static void open_site(struct site *x, const char *users, const char *aliases)
+{
+	struct err err = { 0 };
+	*x = (struct site){ .users = "/tmp/users-XXXXXX", .aliases = "/tmp/aliases-XXXXXX", .arena = arena_new() };
+	write_file(x->users, users);
+	write_file(x->aliases, aliases);
+	x->p = (struct relay_policy){ .domains = domains_open("here.example,sub.here.example", &err),
+		.relay_to = domains_open("next.example", &err),
+		.users = users_open(x->users, &err),
+		.aliases = aliases_open(x->aliases, &err),
+		.delimiters = "+" };
+	if (!x->p.users || !x->p.aliases || !x->p.domains || !x->p.relay_to)
+		fail_msg("%s", err.text);
+}
+
+static void close_site(struct site *x)
+{
+	unlink(x->users);
+	unlink(x->aliases);
+	users_close(x->p.users);
+	aliases_free((struct aliases *)x->p.aliases);
+	domains_free((struct domains *)x->p.domains);
+	domains_free((struct domains *)x->p.relay_to);
+	arena_free(x->arena);
 }
 
 static void test_matrix(void **state)
 {
-	char users[] = "/tmp/users-XXXXXX", aliases[] = "/tmp/aliases-XXXXXX";
-	struct err err = { 0 };
-	struct arena *arena = arena_new();
+	struct site x;
 	(void)state;
-	write_file(users, "alice@here.example:{PLAIN}x::::::\nodd%name@here.example\nalice@sub.here.example\n");
-	write_file(aliases, "postmaster: alice\nabuse: alice, bob@far.example\nloop: pool\npool: loop\n");
-	struct relay_policy p = { .domains = domains_open("here.example,sub.here.example", &err),
-		.relay_to = domains_open("next.example", &err),
-		.users = users_open(users, &err),
-		.aliases = aliases_open(aliases, &err),
-		.delimiters = "+" };
-	if (!p.users || !p.aliases || !p.domains || !p.relay_to)
-		fail_msg("%s", err.text);
+	open_site(&x, "alice@here.example:{PLAIN}x::::::\nodd%name@here.example\nalice@sub.here.example\n",
+	    "postmaster: alice\nabuse: alice, bob@far.example\nloop: pool\npool: loop\n");
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-		check(&p, arena, i);
-	unlink(users);
-	unlink(aliases);
-	users_close(p.users);
-	aliases_free((struct aliases *)p.aliases);
-	domains_free((struct domains *)p.domains);
-	domains_free((struct domains *)p.relay_to);
-	arena_free(arena);
+		check(&x.p, x.arena, &rows[i]);
+	close_site(&x);
 }
 
 static void test_postmaster(void **state)
 {
 	static const struct {
-		const char *option, *rcpt, *want;
+		const char *option;
+		struct row row;
 	} cases[] = {
-		{ NULL, "postmaster", "!550 5.1.1" },
-		{ "alice", "Postmaster", "alice@here.example" },
-		{ "alice", "postmaster@sub.here.example", "alice@here.example" },
-		{ "alice", "POSTMASTER@virt.example", "alice@here.example" },
-		{ "alice", "postmaster@next.example", "postmaster@next.example*" },
-		{ "alice", "postmaster@else.example", "!550 5.7.1" },
-		{ "alice", "hostmaster@here.example", "!550 5.1.1" },
-		{ "boss@far.example", "postmaster", "boss@far.example*" },
-		{ "abuse@here.example", "postmaster", "alice@here.example bob@far.example*" },
-		{ "nobody", "postmaster", "!550 5.1.1" },
+		{ NULL, { STRANGER, "postmaster", "!550 5.1.1" } },
+		{ "alice", { STRANGER, "Postmaster", "alice@here.example" } },
+		{ "alice", { STRANGER, "postmaster@sub.here.example", "alice@here.example" } },
+		{ "alice", { STRANGER, "POSTMASTER@virt.example", "alice@here.example" } },
+		{ "alice", { STRANGER, "postmaster@next.example", "postmaster@next.example*" } },
+		{ "alice", { STRANGER, "postmaster@else.example", "!550 5.7.1" } },
+		{ "alice", { STRANGER, "hostmaster@here.example", "!550 5.1.1" } },
+		{ "boss@far.example", { STRANGER, "postmaster", "boss@far.example*" } },
+		{ "abuse@here.example", { STRANGER, "postmaster", "alice@here.example bob@far.example*" } },
+		{ "nobody", { STRANGER, "postmaster", "!550 5.1.1" } },
 	};
-	char users[] = "/tmp/users-XXXXXX", aliases[] = "/tmp/aliases-XXXXXX";
-	struct err err = { 0 };
-	struct arena *arena = arena_new();
-	(void)state;
-	write_file(users, "alice@here.example:{PLAIN}x::::::\n");
-	write_file(aliases, "abuse: alice, bob@far.example\n");
-	struct relay_policy p = { .domains = domains_open("here.example,sub.here.example", &err),
-		.relay_to = domains_open("next.example", &err),
-		.users = users_open(users, &err),
-		.aliases = aliases_open(aliases, &err),
-		.delimiters = "+" };
-	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-		struct address_options o = { .virtual = "inline:{virt.example=}", .postmaster = cases[i].option };
-		struct smtp_env_rcpt r = { .text = span_str(cases[i].rcpt), .notify = SPAN(""), .orcpt = SPAN("") };
-		struct address_tables tables;
-		struct relay_targets t = { 0 };
-		struct smtp_answer a = { 0 };
-		struct buf got;
-		buf_init(&got, 1000);
-		assert_int_equal(address_tables_open(&tables, &o, "+", &err), 0);
-		p.tables = &tables;
-		assert_true(addr_parse_mailbox(r.text, true, true, &r.addr, arena));
-		policy_rcpt(&p, arena, &(struct relay_client){ 0 }, &r, &t, &a);
-		say(&got, &t, &a);
-		if (strcmp(got.p, cases[i].want) != 0)
-			fail_msg("%s: wanted '%s', got '%s'", cases[i].rcpt, cases[i].want, got.p);
-		address_tables_close(&tables);
-		buf_free(&got);
-	}
 	struct address_options bad = { .postmaster = "a b@" };
 	struct address_tables tables;
+	struct err err = { 0 };
+	struct site x;
+	(void)state;
+	open_site(&x, "alice@here.example:{PLAIN}x::::::\n", "abuse: alice, bob@far.example\n");
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct address_options o = { .virtual = "inline:{virt.example=}", .postmaster = cases[i].option };
+		assert_int_equal(address_tables_open(&tables, &o, "+", &err), 0);
+		x.p.tables = &tables;
+		check(&x.p, x.arena, &cases[i].row);
+		address_tables_close(&tables);
+	}
 	assert_int_equal(address_tables_open(&tables, &bad, "+", &err), -1);
-	unlink(users);
-	unlink(aliases);
-	users_close(p.users);
-	aliases_free((struct aliases *)p.aliases);
-	domains_free((struct domains *)p.domains);
-	domains_free((struct domains *)p.relay_to);
-	arena_free(arena);
+	close_site(&x);
 }
 
 #define VIRTUAL                                                                                                        \
@@ -269,14 +264,11 @@ static void there_and_back(const struct relay_policy *p, struct arena *arena, co
 
 static void test_tables(void **state)
 {
-	char users[] = "/tmp/users-XXXXXX", aliases[] = "/tmp/aliases-XXXXXX";
 	struct err err = { 0 };
-	struct arena *arena = arena_new();
 	struct address_tables tables = { 0 };
 	const struct addr sender = { .local = SPAN("eve"), .domain = SPAN("else.example") };
+	struct site x;
 	(void)state;
-	write_file(users, "alice@here.example\nteam@here.example\nalice@sub.here.example\n");
-	write_file(aliases, "abuse: alice, bob@far.example\n");
 	assert_int_equal(address_tables_open(&tables,
 			     &(struct address_options){ .virtual = VIRTUAL,
 				 .relay_recipients = "inline:{known@next.example=,"
@@ -284,24 +276,14 @@ static void test_tables(void **state)
 			     "+", &err),
 	    0);
 	tables.srs = srs_new("srs.example", SPAN("correct horse battery"), &err);
-	struct relay_policy p = { .domains = domains_open("here.example,sub.here.example", &err),
-		.relay_to = domains_open("next.example", &err),
-		.users = users_open(users, &err),
-		.aliases = aliases_open(aliases, &err),
-		.tables = &tables,
-		.delimiters = "+" };
-	if (!p.users || !p.aliases || !p.domains || !p.relay_to || !tables.srs)
-		fail_msg("%s", err.text);
-	try_tables(&p, arena, &sender);
-	there_and_back(&p, arena, &sender);
-	unlink(users);
-	unlink(aliases);
-	users_close(p.users);
-	aliases_free((struct aliases *)p.aliases);
-	domains_free((struct domains *)p.domains);
-	domains_free((struct domains *)p.relay_to);
+	assert_non_null(tables.srs);
+	open_site(
+	    &x, "alice@here.example\nteam@here.example\nalice@sub.here.example\n", "abuse: alice, bob@far.example\n");
+	x.p.tables = &tables;
+	try_tables(&x.p, x.arena, &sender);
+	there_and_back(&x.p, x.arena, &sender);
+	close_site(&x);
 	address_tables_close(&tables);
-	arena_free(arena);
 }
 
 static void test_owners(void **state)

@@ -70,16 +70,9 @@ static struct confine_rules *make_rules(struct run *r)
 int run_confine_set_up(struct run *r, const struct routes *routes, struct err *err)
 {
 	struct collect c = { .r = r, .rules = make_rules(r), .err = err };
-	struct buf why;
 	bool on = r->o.confine.mode != CONFINE_OFF;
-	buf_init(&why, 500);
-	if (on && !r->rules && confine_missing(&why)) {
-		if (r->o.confine.mode == CONFINE_REQUIRE)
-			c.rc = err_set(err, ERR_CONFIG, "--confine=require: %s", why.p);
-		else
-			log_warn("confine missing=%s", log_quote(buf_span(&why)));
-	}
-	buf_free(&why);
+	if (!r->rules)
+		c.rc = confine_check(r->o.confine.mode, err);
 	if (on)
 		c.broker = broker_new();
 	add_command(&c, r->o.password_command);

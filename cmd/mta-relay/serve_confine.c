@@ -79,21 +79,13 @@ static int make_queue(const struct relay_server *rs, struct err *err)
 int serve_confine_set_up(struct relay_server *rs, struct err *err)
 {
 	const struct confine_settings *o = &rs->o.confine;
-	struct buf why;
 	rs->rules = confine_rules_new();
 	rs->confine = (struct confine){ .mode = o->mode, .rules = rs->rules, .memory = o->memory };
 	if (confine_user(&rs->confine, o->user, err) < 0 || make_queue(rs, err) < 0)
 		return -1;
 	if (o->mode != CONFINE_OFF)
 		rs->broker = broker_new();
-	buf_init(&why, 500);
-	bool missing = o->mode != CONFINE_OFF && confine_missing(&why);
-	if (missing && o->mode == CONFINE_REQUIRE)
-		err_set(err, ERR_CONFIG, "--confine=require: %s", why.p);
-	else if (missing)
-		log_warn("confine missing=%s", log_quote(buf_span(&why)));
-	buf_free(&why);
-	return missing && o->mode == CONFINE_REQUIRE ? -1 : 0;
+	return confine_check(o->mode, err);
 }
 
 int serve_confine_launch(struct relay_server *rs, struct err *err)

@@ -47,7 +47,7 @@ static int recent_space(const char *queue, struct statvfs *v)
 	static time_t asked;
 	struct timespec now;
 	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	if (asked != now.tv_sec && ask_space(queue, &last) < 0)
+	if ((asked != now.tv_sec || !last.f_bsize) && ask_space(queue, &last) < 0)
 		return -1;
 	asked = now.tv_sec;
 	*v = last;

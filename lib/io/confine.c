@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/xalloc.h"
 #include "io/confine_int.h"
 
@@ -232,7 +233,8 @@ int confine_parent(int mode, struct err *err)
 
 /* ---- all ---- */
 
-bool confine_missing(struct buf *why)
+/* As text for one line of log; false when nothing. */
+static bool is_missing(struct buf *why)
 {
 	int abi = confine_landlock_abi();
 	if (!abi)
@@ -242,6 +244,21 @@ bool confine_missing(struct buf *why)
 	if (!confine_seccomp_works())
 		buf_addf(why, "%sno seccomp: all system calls can be made", why->len ? "; " : "");
 	return why->len > 0;
+}
+
+int confine_check(int mode, struct err *err)
+{
+	struct buf why;
+	int rc = 0;
+	buf_init(&why, 500);
+	if (mode != CONFINE_OFF && is_missing(&why)) {
+		if (mode == CONFINE_REQUIRE)
+			rc = err_set(err, ERR_CONFIG, "--confine=require: %s", why.p);
+		else
+			log_warn("confine missing=%s", log_quote(buf_span(&why)));
+	}
+	buf_free(&why);
+	return rc;
 }
 
 static bool confined;
@@ -263,18 +280,12 @@ bool confine_hides(const char *path)
 
 int confine(const struct confine *c, struct err *err)
 {
-	struct buf why;
 	/* The identity is no matter of what the kernel has. */
 	if (confine_become(c, err) < 0)
 		return -1;
 	if (c->mode == CONFINE_OFF)
 		return 0;
-	buf_init(&why, 500);
-	bool refuse = c->mode == CONFINE_REQUIRE && confine_missing(&why);
-	if (refuse)
-		err_set(err, ERR_CONFIG, "--confine=require: %s", why.p);
-	buf_free(&why);
-	if (refuse)
+	if (c->mode == CONFINE_REQUIRE && confine_check(c->mode, err) < 0)
 		return -1;
 	tzset(); /* while all can be read */
 	if (set_limits(c, err) < 0 || drop_capabilities(c->rules, err) < 0)

@@ -104,8 +104,9 @@ struct confine {
 int confine_user(struct confine *c, const char *name, struct err *err);
 /* Its part of confine: for what must be done as that user, but before. Does nothing twice. */
 int confine_become(const struct confine *c, struct err *err);
-/* What this kernel lacks, as text for one line of log; false when nothing. */
-bool confine_missing(struct buf *why);
+/* At a program's start, once: what this kernel lacks goes to the log, and is an error (ERR_CONFIG) with
+ * CONFINE_REQUIRE. 0, or -1 with err. */
+int confine_check(int mode, struct err *err);
 /* 0, or -1 with err: then the process must not go on. */
 int confine(const struct confine *c, struct err *err);
 /* Of a parent that reads no byte from the network, after its broker was launched: no program that it or a worker starts

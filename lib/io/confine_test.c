@@ -576,15 +576,15 @@ static void test_user(void **state)
 }
 
 /* An allowance beyond Landlock's words, or that a kernel lacks, is told. */
-static void test_missing(void **state)
+static void test_check(void **state)
 {
-	struct buf why;
+	struct err err = { 0 };
 	(void)state;
-	buf_init(&why, 500);
-	bool missing = confine_missing(&why);
-	assert_int_equal(missing, confine_landlock_abi() < 4 || !confine_seccomp_works());
-	assert_int_equal(why.len > 0, missing);
-	buf_free(&why);
+	bool missing = confine_landlock_abi() < 4 || !confine_seccomp_works();
+	assert_int_equal(confine_check(CONFINE_OFF, &err), 0);
+	assert_int_equal(confine_check(CONFINE_AUTO, &err), 0);
+	assert_int_equal(confine_check(CONFINE_REQUIRE, &err), missing ? -1 : 0);
+	assert_int_equal(err.class, missing ? ERR_CONFIG : ERR_NONE);
 }
 
 int main(void)
@@ -594,7 +594,7 @@ int main(void)
 		cmocka_unit_test(test_attempts_mean_something),
 		cmocka_unit_test(test_more),
 		cmocka_unit_test(test_user),
-		cmocka_unit_test(test_missing),
+		cmocka_unit_test(test_check),
 	};
 	return cmocka_run_group_tests(tests, group_setup, group_teardown);
 }
