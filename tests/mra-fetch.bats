@@ -324,7 +324,7 @@ subjects() { find "$1/new" "$1/cur" -type f -exec grep -h '^Subject:' {} + | sor
 		"imaps://joe@localhost:$PORT" 2>/dev/null 3>&- &
 	PIDS="$PIDS $!"
 	wait_for 60 [ -e "$T/got/new" ]
-	wait_for 60 ls "$T/state/waypost/"*.lock >/dev/null 2>&1
+	wait_for 60 eval 'ls "$T/state/waypost/"*.lock >/dev/null 2>&1'
 	run fetch --to="maildir:$T/got" "imaps://joe@localhost:$PORT"
 	[ "$status" -eq 75 ]
 	[[ "$output" == *"another mra-fetch"* ]]
