@@ -14,12 +14,12 @@
 #include "base/xalloc.h"
 #include "io/trace.h"
 #include "msg/addr.h"
+#include "msg/date.h"
 #include "msg/header.h"
 #include "mta-relay/address_options.h"
 #include "mta-relay/content.h"
 #include "mta-relay/events.h"
 #include "mta-relay/inject_text.h"
-#include "mta-relay/received.h"
 #include "mta-relay/relay.h"
 #include "mta-relay/run_generic.h"
 #include "mta-relay/spool_dir.h"
@@ -188,7 +188,7 @@ static void write_received(const struct inject_options *o, uid_t who, struct spo
 	struct buf line;
 	buf_init(&line, LIMIT_SMTP_COMMAND);
 	buf_addf(&line, "Received: by %s (waypost, from uid %lu)\r\n\tid %s; %s\r\n", relay_hostname(o->hostname),
-	    (unsigned long)who, spool_writer_id(w), received_date(spool_now() / 1000000));
+	    (unsigned long)who, spool_writer_id(w), date_here(spool_now() / 1000000));
 	spool_write(w, buf_span(&line));
 	buf_free(&line);
 }

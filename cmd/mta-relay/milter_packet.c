@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-#include "mta-relay/hook_reply.h"
+#include "smtp/reply.h"
 
 size_t milter_begin(struct buf *b, char command)
 {
@@ -190,7 +190,7 @@ bool milter_reply_code(struct span s, int *code, char enh[12], struct buf *text)
 		struct span line = span_cut(&s, '\n');
 		if (!take_code(&line, code))
 			return false;
-		if (hook_take_enhanced(&line, *code, own) && first)
+		if (smtp_take_enhanced(&line, *code, own) && first)
 			snprintf(enh, 12, "%s", own);
 		if (!first)
 			buf_addc(text, '\n');

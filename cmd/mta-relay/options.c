@@ -3,42 +3,8 @@
 
 #include "base/log.h"
 #include "dns/dns.h"
-#include "io/confine.h"
 #include "io/hostname.h"
-#include "mta-relay/guard.h"
-#include "mta-relay/address_options.h"
-#include "io/tls.h"
 #include "mta-relay/relay.h"
-#include "mta-relay/serve_client.h"
-#include "mta-relay/serve_address.h"
-#include "mta-relay/serve_esmtp.h"
-#include "mta-relay/serve_hooks.h"
-#include "mta-relay/serve_patience.h"
-#include "mta-relay/way_options.h"
-#include "sasl/settings.h"
-
-const struct opt *const relay_tables[] = {
-	relay_serve_options,
-	patience_options,
-	sasl_options,
-	guard_options,
-	confine_options,
-	confine_user_options,
-	tls_server_options,
-	client_options,
-	relay_hook_options,
-	relay_inject_options,
-	relay_run_options,
-	relay_queue_options,
-	relay_state_options,
-	relay_explain_options,
-	relay_way_options,
-	serve_esmtp_options,
-	relay_address_options,
-	relay_rewrite_options,
-	serve_address_options,
-	NULL,
-};
 
 void relay_complain(const char *prog, const struct err *err)
 {

@@ -7,7 +7,7 @@
 #include "base/xalloc.h"
 #include "io/stream.h"
 #include "mta-relay/hook_place.h"
-#include "mta-relay/hook_reply.h"
+#include "smtp/reply.h"
 
 enum {
 	REPLY_MAX = 65536
@@ -47,7 +47,7 @@ static const struct {
 static void refusal(struct policyd_action *out, struct span text)
 {
 	snprintf(out->enh, sizeof out->enh, "%s", out->code < 500 ? "4.7.1" : "5.7.1");
-	hook_take_enhanced(&text, out->code, out->enh);
+	smtp_take_enhanced(&text, out->code, out->enh);
 	out->text = text.n ? text : SPAN("Access denied");
 }
 

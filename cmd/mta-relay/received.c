@@ -10,21 +10,6 @@ enum {
 	FOR_MAX = 256 /* a longer address would make a line that is too long; the clause is optional */
 };
 
-const char *received_date(int64_t when)
-{
-	static char text[64];
-	static int64_t last = -1;
-	struct buf b;
-	if (when == last)
-		return text;
-	buf_init(&b, sizeof text);
-	date_format(when, date_local_zone(when), &b);
-	snprintf(text, sizeof text, "%s", b.p);
-	buf_free(&b);
-	last = when;
-	return text;
-}
-
 /* RFC 3848, RFC 6531 4.3: the protocol's name tells TLS and AUTH. */
 static void protocol(const struct smtp_session *x, struct buf *out)
 {
@@ -76,5 +61,5 @@ void received_field(
 	/* RFC 6710 4.1 */
 	if (x->env.has_priority)
 		buf_addf(out, "\r\n\tPRIORITY %d", x->env.priority);
-	buf_addf(out, ";\r\n\t%s\r\n", received_date(when));
+	buf_addf(out, ";\r\n\t%s\r\n", date_here(when));
 }

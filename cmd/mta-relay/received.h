@@ -12,7 +12,5 @@
  * hidden: where the client is stays out of it. */
 void received_field(
     const struct smtp_session *x, const char *by, const char *id, int64_t when, bool hidden, struct buf *out);
-/* "Sun, 22 Nov 2026 03:10:00 +0100"; kept for as long as the second lasts. */
-const char *received_date(int64_t when);
 
 #endif

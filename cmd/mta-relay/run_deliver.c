@@ -10,10 +10,10 @@
 #include "msg/addr.h"
 #include "msg/header.h"
 #include "mta-relay/events.h"
-#include "mta-relay/hook_reply.h"
 #include "mta-relay/run_content.h"
 #include "mta-relay/run_generic.h"
 #include "mta-relay/run_wishes.h"
+#include "smtp/reply.h"
 
 enum {
 	BATCH = 100,  /* recipients of one transaction: RFC 5321 4.5.3.1.8 promises no more */
@@ -263,7 +263,7 @@ static void take_reason(const char *why, struct err *err)
 {
 	struct span text = span_str(why);
 	char enh[12] = "4.4.1";
-	hook_take_enhanced(&text, 451, enh);
+	smtp_take_enhanced(&text, 451, enh);
 	err_set(err, ERR_TEMP, "%.*s", SPAN_FMT(text));
 	memcpy(err->enh, enh, sizeof enh);
 }

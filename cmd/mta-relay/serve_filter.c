@@ -12,8 +12,8 @@
 #include "io/trace.h"
 #include "mta-relay/content_edit.h"
 #include "mta-relay/filter.h"
-#include "mta-relay/hook_reply.h"
 #include "mta-relay/serve_check.h"
+#include "smtp/reply.h"
 
 enum {
 	EXIT_DISCARD = 99,
@@ -96,7 +96,7 @@ static void refuse(size_t i, struct span said, struct smtp_answer *a)
 		line = span_trim(rest);
 	}
 	snprintf(enh, sizeof enh, "%s", refusals[i].enh);
-	hook_take_enhanced(&line, code, enh);
+	smtp_take_enhanced(&line, code, enh);
 	smtp_answer(a, code, enh, "%.*s", SPAN_FMT(line.n ? span_slice(line, 0, 300) : span_str(refusals[i].text)));
 }
 

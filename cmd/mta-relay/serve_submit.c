@@ -6,8 +6,8 @@
 #include <time.h>
 
 #include "base/log.h"
+#include "msg/date.h"
 #include "mta-relay/content_edit.h"
-#include "mta-relay/received.h"
 #include "mta-relay/serve_check.h"
 
 /* Above the others, in the order of the calls. */
@@ -22,7 +22,7 @@ static int complete(struct relay_session *s, struct smtp_session *x, struct cont
 	size_t at = 0;
 	int rc = 0;
 	if (!s->facts.date)
-		rc |= add(e, &at, "Date", received_date(time(NULL)), err);
+		rc |= add(e, &at, "Date", date_here(time(NULL)), err);
 	if (!s->facts.message_id)
 		rc |= add(e, &at, "Message-ID", arena_printf(a, "<%s@%s>", s->id, s->rs->hostname), err);
 	if (!s->facts.froms && x->env.from.n)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 #include "msg/date.h"
 
+#include <stdio.h>
+
 #include "msg/header.h"
 
 enum {
@@ -275,6 +277,21 @@ void date_format(int64_t unix_time, int zone_min, struct buf *out)
 	buf_addf(out, "%s, %02d %s %04lld %02d:%02d:%02d %c%02d%02d", weekdays[weekday], day, months[month - 1],
 	    (long long)year, (int)(second / 3600), (int)(second / 60 % 60), (int)(second % 60),
 	    zone_min < 0 ? '-' : '+', zone / 60, zone % 60);
+}
+
+const char *date_here(int64_t unix_time)
+{
+	static char text[64];
+	static int64_t last = -1;
+	struct buf b;
+	if (unix_time == last)
+		return text;
+	buf_init(&b, sizeof text);
+	date_format(unix_time, date_local_zone(unix_time), &b);
+	snprintf(text, sizeof text, "%s", b.p);
+	buf_free(&b);
+	last = unix_time;
+	return text;
 }
 
 int date_local_zone(int64_t unix_time)

@@ -39,15 +39,24 @@ static size_t digits(struct span s, size_t at, size_t most)
 	return n;
 }
 
-/* RFC 2034 4, RFC 3463 2: "5.1.10 text", its class being the reply's. */
-static void take_enhanced(struct smtp_reply *r, struct span text)
+/* RFC 2034 4, RFC 3463 2: the length of "5.1.10" in front of a text, its class being the reply's; 0: none is there. */
+static size_t enhanced_length(struct span text, int code)
 {
-	if (text.n < 5 || text.p[0] != '0' + r->code / 100 || text.p[1] != '.')
-		return;
+	if (text.n < 5 || text.p[0] != '0' + code / 100 || text.p[1] != '.')
+		return 0;
 	size_t a = digits(text, 2, 3), b = digits(text, 2 + a + 1, 3), n = 2 + a + 1 + b;
-	if (!a || !b || text.p[2 + a] != '.' || (n < text.n && !ascii_isblank(text.p[n])))
-		return;
-	snprintf(r->enh, sizeof r->enh, "%.*s", (int)n, text.p);
+	return a && b && text.p[2 + a] == '.' && (n == text.n || ascii_isblank(text.p[n])) ? n : 0;
+}
+
+bool smtp_take_enhanced(struct span *rest, int code, char enh[12])
+{
+	struct span text = span_trim(*rest);
+	size_t n = enhanced_length(text, code);
+	if (!n)
+		return false;
+	snprintf(enh, 12, "%.*s", (int)n, text.p);
+	*rest = span_trim(span_from(text, n));
+	return true;
 }
 
 static void add_text(struct smtp_reply *r, struct span text)
@@ -71,9 +80,9 @@ int smtp_reply_add(struct smtp_reply *r, struct span line, struct err *err)
 	if (r->lines && code != r->code)
 		return err_set(err, ERR_PROTO, "the lines of one reply disagree on its code: %s", log_quote(line));
 	r->code = code;
-	struct span text = span_from(line, 4);
+	struct span text = span_from(line, 4), words = text;
 	if (!r->lines)
-		take_enhanced(r, text);
+		smtp_take_enhanced(&words, code, r->enh);
 	add_text(r, text);
 	r->lines++;
 	if (r->lines > LIMIT_SMTP_REPLY_LINES || r->text.bad)

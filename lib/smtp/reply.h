@@ -37,6 +37,9 @@ void smtp_reply_line(const struct smtp_reply *r, char *out, size_t n);
 /* "<bob@example.org>: no such user" for a trace. Where the text names the address itself ("<bob@example.org>: no such
  * user", "2.1.5 <bob@example.org> Ok") it is taken out there: said once. Cut at the size of out. */
 void smtp_about(struct span address, struct span text, char *out, size_t n);
+/* Takes an enhanced status code (RFC 3463 2) that fits the reply code from the front of *rest; false when there is
+ * none, and *rest stays. */
+bool smtp_take_enhanced(struct span *rest, int code, char enh[12]);
 /* err from a reply: code, enh, class by the first digit, the reply itself as text. Returns -1. */
 int smtp_reply_err(const struct smtp_reply *r, struct err *err);
 
