@@ -389,6 +389,22 @@ queued_at() { find "$1" -path '*/msg/*' -type f 2>/dev/null; }
 550 5.1.1 That is no list
 550 5.1.1 <nobody@here.example>: no such user here" ]
 	sed -n 11p "$T/said" | grep -q '^214 2.0.0 Commands:.* VRFY EXPN HELP$'
+	# RFC 6531 3.7.4.2: in UTF-8 to who says that he understands it.
+	printf 'jürgen@here.example:::::::\n' >>"$T/users"
+	printf 'choir: jürgen, alice\n' >>"$T/aliases"
+	printf '%s\n' 'EHLO x' 'VRFY jürgen' 'VRFY jürgen SMTPUTF8' 'VRFY <alice@here.example> SMTPUTF8' 'VRFY käthe' 'EXPN choir' \
+		'EXPN choir smtputf8' QUIT |
+		"$RELAY" serve --hostname=mx.example --domains=here.example --queue="$Q" --users="$T/users" --vrfy=yes \
+			--aliases="$T/aliases" 2>>"$T/log" | tr -d '\r' | sed -n '/250 HELP/,$p' | sed '1d;$d' >"$T/said"
+	diff "$T/said" - <<-E
+		252 2.6.8 The address is told in UTF-8, with SMTPUTF8
+		250 2.1.5 <jürgen@here.example>
+		250 2.1.5 <alice@here.example>
+		550 5.1.1 <k??the@here.example>: no such user here
+		550 5.6.8 The list is told in UTF-8, with SMTPUTF8
+		250-2.1.5 <jürgen@here.example>
+		250 2.1.5 <alice@here.example>
+	E
 }
 
 @test "ETRN wakes the queue for a domain that we relay to, and for no other" {

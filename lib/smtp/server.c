@@ -244,12 +244,26 @@ static void cmd_quit(struct server *sv, struct span arg)
 	sv->closing = true;
 }
 
+/* RFC 6531 3.7.4.2: the last word may say that the client understands replies in UTF-8. */
+static void take_utf8_word(struct server *sv, struct span *arg)
+{
+	size_t n = arg->n;
+	while (n > 0 && !ascii_isblank(arg->p[n - 1]))
+		n--;
+	sv->utf8_reply = n > 0 && span_ieqs(span_from(*arg, n), "SMTPUTF8");
+	if (sv->utf8_reply)
+		*arg = span_trim(span_slice(*arg, 0, n));
+}
+
 /* RFC 5321 3.5.3: 252 neither confirms nor denies. */
 static void cmd_vrfy(struct server *sv, struct span arg)
 {
 	struct smtp_answer a = { 0 };
+	take_utf8_word(sv, &arg);
 	if (sv->ops->vrfy)
 		sv->ops->vrfy(sv->x, arg, &a);
+	if (a.code / 100 == 2 && addr_needs_utf8(span_str(a.text)) && !sv->utf8_reply)
+		smtp_answer(&a, 252, "2.6.8", "The address is told in UTF-8, with SMTPUTF8");
 	if (a.code)
 		server_answer(sv, &a);
 	else
@@ -261,12 +275,15 @@ static void cmd_expn(struct server *sv, struct span arg)
 	struct smtp_answer a = { 0 };
 	struct buf lines;
 	buf_init(&lines, LIMIT_EXPN);
+	take_utf8_word(sv, &arg);
 	if (sv->ops->expn)
 		sv->ops->expn(sv->x, arg, &lines, &a);
 	else
 		smtp_answer(&a, 502, "5.5.1", "Lists are not expanded");
 	if (!a.code && (lines.bad || !lines.len))
 		smtp_answer(&a, 550, "5.3.4", "The list is too long to be told");
+	if (!a.code && addr_needs_utf8(buf_span(&lines)) && !sv->utf8_reply)
+		smtp_answer(&a, 550, "5.6.8", "The list is told in UTF-8, with SMTPUTF8");
 	if (a.code)
 		server_answer(sv, &a);
 	else
@@ -405,12 +422,17 @@ static void no_line(struct server *sv, enum line_end end)
 	}
 }
 
-static bool line_ok(struct server *sv, const struct line *line, size_t max)
+static bool is_auth(struct span line)
+{
+	return span_istarts(line, "AUTH ");
+}
+
+static bool line_ok(struct server *sv, const struct line *line)
 {
 	if (line->bare_lf && !sv->c->bare_lf_ok)
 		bad_line_end(sv);
-	else if (line->end == LINE_TOO_LONG || line->text.n > max)
-		server_reply(sv, 500, "5.5.2", "Line too long");
+	else if (line->end == LINE_TOO_LONG)
+		server_reply(sv, 500, sv->in_auth || is_auth(line->text) ? "5.5.6" : "5.5.2", "Line too long");
 	else if (line->has_nul || line->has_bare_cr)
 		server_reply(sv, 500, "5.5.2", "A line must not hold NUL or a bare CR");
 	else
@@ -418,7 +440,7 @@ static bool line_ok(struct server *sv, const struct line *line, size_t max)
 	return false;
 }
 
-bool server_line(struct server *sv, size_t max, struct line *line)
+bool server_line(struct server *sv, struct line *line)
 {
 	server_line_clock(sv);
 	enum line_end end = stream_line(sv->x->s, LIMIT_SMTP_AUTH_LINE, line);
@@ -426,12 +448,12 @@ bool server_line(struct server *sv, size_t max, struct line *line)
 		no_line(sv, end);
 		return false;
 	}
-	return line_ok(sv, line, max);
+	return line_ok(sv, line);
 }
 
 static size_t max_of(struct span line)
 {
-	return span_istarts(line, "AUTH ") ? LIMIT_SMTP_AUTH_LINE : LIMIT_SMTP_COMMAND;
+	return is_auth(line) ? LIMIT_SMTP_AUTH_LINE : LIMIT_SMTP_COMMAND;
 }
 
 /* RFC 5321 4.3.2, 7.8: who only errs or only asks is let go. */
@@ -477,6 +499,7 @@ static void one_command(struct server *sv)
 	const struct command *cmd = NULL;
 	char said[SMTP_COMMAND_SAID];
 	sv->last_code = 0;
+	sv->utf8_reply = false;
 	if (is_stopping(sv)) {
 		no_line(sv, LINE_EOF);
 		return;
@@ -488,7 +511,7 @@ static void one_command(struct server *sv)
 		server_reply(sv, 421, "4.4.2", "%s: %s", sv->c->hostname, why);
 		return;
 	}
-	if (server_line(sv, LIMIT_SMTP_AUTH_LINE, &line)) {
+	if (server_line(sv, &line)) {
 		struct span rest = span_trim(line.text);
 		cmd = find(sv, span_word(&rest));
 		kept = keep_line(cmd, line.text, said);

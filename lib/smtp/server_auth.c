@@ -92,7 +92,10 @@ static bool auth_message(struct server *sv, struct span text, struct buf *in)
 static bool auth_read(struct server *sv, struct buf *in)
 {
 	struct line line;
-	if (!server_line(sv, LIMIT_SMTP_AUTH_LINE, &line))
+	sv->in_auth = true;
+	bool ok = server_line(sv, &line);
+	sv->in_auth = false;
+	if (!ok)
 		return false;
 	trace_line('<', line.text, true);
 	return auth_message(sv, line.text, in);

@@ -45,6 +45,8 @@ struct server {
 	bool handed_over;           /* and EHLO after it: the conversation is the client's */
 	unsigned put_off;           /* recipients that were told to come back */
 	bool closing;               /* the conversation ends after this command */
+	bool in_auth;               /* lines are a mechanism's messages */
+	bool utf8_reply;            /* this VRFY or EXPN may be answered in UTF-8 */
 	int last_code;              /* of the command in hand */
 	struct smtp_answer refusal; /* the last one's words */
 	struct err *err;
@@ -65,8 +67,9 @@ void server_reset(struct server *sv);
 void server_enter(struct server *sv, enum server_state state);
 /* 220, or the refusal to talk. */
 void server_greet(struct server *sv);
-/* A line of the client's; false when none came (closing then) or after the reply that it is a bad one. */
-bool server_line(struct server *sv, size_t max, struct line *line);
+/* A line of the client's; false when none came (closing then) or after the reply that it is a bad one. One of an AUTH
+ * exchange is told apart (RFC 4954 4). */
+bool server_line(struct server *sv, struct line *line);
 
 /* server_clock.c */
 void server_clock_begin(struct server *sv);

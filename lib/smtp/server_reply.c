@@ -16,13 +16,19 @@ void smtp_answer(struct smtp_answer *a, int code, const char *enh, const char *f
 	va_end(ap);
 }
 
+/* RFC 6531 3.7.4.1, 3.7.4.2: who asked for it. */
+static bool utf8_ok(const struct server *sv)
+{
+	return sv->utf8_reply || sv->x->env.utf8;
+}
+
 /* Control characters come from a peer's bytes in a text (or from another server's reply): none may end our line early.
- */
-static void add_clean(struct buf *b, struct span text)
+ * What is no ASCII is for clients only that know UTF-8. */
+static void add_clean(struct buf *b, struct span text, bool utf8)
 {
 	for (size_t i = 0; i < text.n; i++) {
 		unsigned char c = (unsigned char)text.p[i];
-		buf_addc(b, c < 32 || c == 127 ? ' ' : (char)c);
+		buf_addc(b, c < 32 || c == 127 ? ' ' : c > 127 && !utf8 ? '?' : (char)c);
 	}
 }
 
@@ -43,7 +49,7 @@ static void send_text(struct server *sv, int code, const char *enh, struct span 
 		buf_addf(&line, "%d%c", code, text.n || more ? '-' : ' ');
 		if (enh && *enh)
 			buf_addf(&line, "%s ", enh);
-		add_clean(&line, span_slice(part, 0, LIMIT_SMTP_REPLY_LINE - 32));
+		add_clean(&line, span_slice(part, 0, LIMIT_SMTP_REPLY_LINE - 32), utf8_ok(sv));
 		send_line(sv, &line);
 	} while (text.n);
 	buf_free(&line);

@@ -121,6 +121,8 @@ static void on_expn(struct smtp_session *x, struct span what, struct buf *lines,
 	(void)x;
 	if (span_eqs(what, "none"))
 		smtp_answer(a, 550, "5.1.1", "No such list");
+	else if (span_eqs(what, "utf8"))
+		buf_adds(lines, "<a@x>\n<\xc3\xbc@y>\n");
 	else if (span_eqs(what, "long"))
 		while (!lines->bad)
 			buf_adds(lines, "<somebody@example>\n");
