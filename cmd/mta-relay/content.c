@@ -211,6 +211,8 @@ void content_look(const struct content *c, struct content_facts *f)
 	*f = (struct content_facts){ .headless = !rest.n, .mid = SPAN(""), .from_value = SPAN("") };
 	for (bool first = true; header_next(&rest, &h); first = false) {
 		f->headless |= first && !h.name.n;
+		if (f->headless)
+			return; /* all of it is body */
 		if (span_ieqs(h.name, "Received")) {
 			f->received++;
 		} else if (span_ieqs(h.name, "Message-ID")) {
@@ -224,6 +226,18 @@ void content_look(const struct content *c, struct content_facts *f)
 		f->date |= span_ieqs(h.name, "Date");
 		f->bcc |= span_ieqs(h.name, "Bcc") || span_ieqs(h.name, "Resent-Bcc");
 	}
+}
+
+void content_drop_from_line(struct content *c)
+{
+	struct span rest = buf_span(&c->mem), line = rest;
+	struct header_field h;
+	while (span_starts(line, ">"))
+		line = span_from(line, 1);
+	/* "From :" is a field. */
+	if (!span_starts(line, "From ") || span_chr(line, '\n') < 0 || !header_next(&rest, &h) || h.name.n)
+		return;
+	buf_drop(&c->mem, c->mem.len - span_from(line, (size_t)span_chr(line, '\n') + 1).n);
 }
 
 void content_drop_bcc(struct content *c)

@@ -77,6 +77,8 @@ struct content_facts {
 void content_look(const struct content *c, struct content_facts *f);
 /* What one field asks of the transport, for whoever has no struct content. */
 void content_look_field(const struct header_field *h, struct content_facts *f);
+/* Removes the line that a mailbox put above the header: behind a field of ours it would make a body of the rest. */
+void content_drop_from_line(struct content *c);
 /* Removes Bcc and Resent-Bcc (RFC 5322 3.6.3: those are for the sender's eyes). */
 void content_drop_bcc(struct content *c);
 

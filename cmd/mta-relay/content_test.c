@@ -76,6 +76,37 @@ static void test_look(void **state)
 	content_add(&c, SPAN("\r\nbody\r\n"));
 	content_look(&c, &f);
 	assert_false(f.headless);
+	content_reset(&c);
+	content_add(&c, SPAN(" From: a@x\r\nFrom: b@x\r\nBcc: c@x\r\nDate: d\r\n\r\n"));
+	content_look(&c, &f);
+	assert_true(f.headless && !f.froms && !f.bcc && !f.date);
+	content_free(&c);
+}
+
+/* What a mailbox puts above a message; nothing else is one. */
+static void test_from_line(void **state)
+{
+	static const struct {
+		const char *text, *want;
+	} cases[] = {
+		{ "From a@x Mon Nov 30 20:00:00 2026\r\nSubject: s\r\n\r\nb\r\n", "Subject: s\r\n\r\nb\r\n" },
+		{ ">>From a@x\r\nSubject: s\r\n", "Subject: s\r\n" },
+		{ "From a@x\r\nFrom b@x\r\n", "From b@x\r\n" },
+		{ "From: a@x\r\n", "From: a@x\r\n" },
+		{ "From : a@x\r\n", "From : a@x\r\n" },
+		{ "from a@x\r\n\r\n", "from a@x\r\n\r\n" },
+		{ "Subject: s\r\nFrom b@x\r\n", "Subject: s\r\nFrom b@x\r\n" },
+		{ "", "" },
+	};
+	struct content c;
+	(void)state;
+	content_init(&c);
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		content_add(&c, span_str(cases[i].text));
+		content_drop_from_line(&c);
+		assert_true(span_eqs(buf_span(&c.mem), cases[i].want));
+		content_reset(&c);
+	}
 	content_free(&c);
 }
 
@@ -111,6 +142,6 @@ static void test_priority(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_spill), cmocka_unit_test(test_look),
-		cmocka_unit_test(test_priority) };
+		cmocka_unit_test(test_from_line), cmocka_unit_test(test_priority) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,7 +14,7 @@ struct expansion {
 	struct smtp_answer *answer;
 	struct alias_set seen;
 	unsigned depth;
-	bool lost; /* something was left out: nobody has it */
+	size_t lost; /* of what came out: addresses of virtual domains without a row */
 };
 
 static void look(struct judge *j, struct table *t, struct span key, bool *found, struct span *value)
@@ -92,10 +92,13 @@ static bool note(struct expansion *x, char step, struct span local, struct span 
 	return fresh;
 }
 
-static void add(struct expansion *x, const struct alias_dest *d)
+/* False when it is there already. */
+static bool add(struct expansion *x, const struct alias_dest *d)
 {
-	if (note(x, '.', d->local, d->domain))
+	bool fresh = note(x, '.', d->local, d->domain);
+	if (fresh)
 		alias_list_add(x->out, x->j->arena, d);
+	return fresh;
 }
 
 static void expand(struct expansion *x, const struct alias_dest *d);
@@ -144,13 +147,14 @@ static void through_aliases(struct expansion *x, const struct alias_dest *d)
 
 static void settle(struct expansion *x, const struct alias_dest *d)
 {
-	if (judge_domain(x->j, x->j->p->domains, d->domain))
+	if (judge_domain(x->j, x->j->p->domains, d->domain)) {
 		through_aliases(x, d);
-	else if (!judge_domain(x->j, x->j->p->relay_to, d->domain) && x->j->p->tables &&
-		 judge_row_of_domain(x->j, x->j->p->tables->virtual, d->domain))
-		x->lost = true; /* it would come back to us */
-	else
-		add(x, d);
+		return;
+	}
+	/* It will be refused when it comes back to us: so the sender is told, while the others have the message. */
+	if (add(x, d))
+		x->lost += !judge_domain(x->j, x->j->p->relay_to, d->domain) && x->j->p->tables &&
+			   judge_row_of_domain(x->j, x->j->p->tables->virtual, d->domain);
 }
 
 /* The next of a list: commas or blanks outside quotes end it. */
@@ -245,7 +249,7 @@ bool judge_expand(
 	alias_set_init(&x.seen, j->arena);
 	expand(&x, &d);
 	alias_set_free(&x.seen);
-	if (!out->n && !answer->code && x.lost)
+	if (out->n && out->n <= x.lost && !answer->code)
 		smtp_answer(answer, 550, "5.1.1", "The address leads to none that exists");
 	if (!out->n && !answer->code)
 		smtp_answer(answer, 550, "5.4.6", "Addresses lead in a circle");

@@ -169,7 +169,8 @@ static void test_postmaster(void **state)
 	"away},"                                                                                                       \
 	" no@virt.example={:fail: left, sorry}, a@virt.example=b@virt.example, b@virt.example=a@virt.example,"         \
 	" team@here.example={alice@here.example, team@here.example}, out@nowhere.example=alice@here.example,"          \
-	" bad@virt.example=@, short@virt.example=\\info, alias@virt.example=abuse@sub.here.example}"
+	" bad@virt.example=@, short@virt.example=\\info, alias@virt.example=abuse@sub.here.example,"                   \
+	" part@virt.example={alice@here.example, gap, gap}, none@virt.example={gap, x@virt.example}}"
 
 static const struct {
 	int who;
@@ -193,6 +194,9 @@ static const struct {
 	{ FRIEND, "out@nowhere.example", "alice@here.example" },
 	{ STRANGER, "bad@virt.example", "!451 4.3.5" },
 	{ STRANGER, "short@virt.example", "!451 4.3.5" },
+	/* Who writes is told that a part of it leads nowhere. */
+	{ STRANGER, "part@virt.example", "alice@here.example gap@virt.example*<SRS0=>" },
+	{ STRANGER, "none@virt.example", "!550 5.1.1" },
 	{ STRANGER, "alias@virt.example", "alice@sub.here.example bob@far.example*<SRS0=>" },
 	/* domains that we relay to */
 	{ STRANGER, "known@next.example", "known@next.example*" },

@@ -75,6 +75,7 @@ static bool content_passes(struct relay_session *s, struct smtp_session *x, stru
 		smtp_answer(a, full ? 452 : 451, full ? "4.3.1" : "4.3.0", "The message could not be stored");
 		return false;
 	}
+	content_drop_from_line(c);
 	content_look(c, &s->facts);
 	trace_mid(s->facts.mid);
 	checks_ask(s, x, STAGE(message), a);
