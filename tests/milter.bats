@@ -324,7 +324,7 @@ milter() { # NAME [OPTION...]: at $T/NAME
 		rm -f "$T/m" # nobody connects anew
 	done
 	told | grep -q '^macros {tls_version}=TLSv1.3 {cipher}=TLS_AES_256_GCM_SHA384 {cipher_bits}=256$'
-	told | grep -q '{auth_type}=[A-Z].* {auth_authen}=alice@here.example {auth_author}=alice@here.example'
+	told | grep -q '{auth_type}=[A-Z].* {auth_authen}=alice@here.example {auth_author}=None'
 	told | grep -q '^macros j=mx.here.example _=unknown \[127.0.0.1\] {daemon_name}=OUT {client_addr}=127.0.0.1 .*{if_addr}=127.0.0.1'
 	# What a signer must sign is there.
 	told | grep -q '^header Date: '

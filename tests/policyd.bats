@@ -64,6 +64,37 @@ try() { # FROM RCPT...
 	grep -q '^size=46$' "$T/end"
 }
 
+@test "who submits, and his certificate" {
+	policyd
+	echo 'alice@here.example:{PLAIN}secret::::::' >"$T/users"
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=ca -keyout "$T/ca.key" \
+		-out "$T/ca.pem" 2>/dev/null
+	openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=alice -keyout "$T/c.key" -out "$T/csr" 2>/dev/null
+	openssl x509 -req -in "$T/csr" -CA "$T/ca.pem" -CAkey "$T/ca.key" -CAcreateserial -days 2 -out "$T/c.pem" 2>/dev/null
+	"$RELAY" serve --role=msa --listen=127.0.0.1:0 --ready-file="$T/ready" --hostname=mx.here.example --domains=here.example \
+		--tls-cert="$T/ca.pem" --tls-key="$T/ca.key" --users="$T/users" --queue="$T/queue" --tls-client-ca="$T/ca.pem" \
+		--policy="unix:$T/p" 2>>"$T/log" 3>&- &
+	PIDS+=($!)
+	wait_for 60 test -s "$T/ready"
+	port=$(sed -n 's/.*://p' "$T/ready")
+	{
+		printf 'EHLO c.example\r\nAUTH PLAIN %s\r\n' "$(printf '\0alice@here.example\0secret' | base64)"
+		printf 'MAIL FROM:<alice@here.example> AUTH=alice+2Bx@here.example\r\nRCPT TO:<c@far.example>\r\nQUIT\r\n'
+	} | timeout 60 openssl s_client -connect "127.0.0.1:$port" -starttls smtp -quiet -ign_eof -cert "$T/c.pem" -key "$T/c.key" \
+		2>/dev/null | grep -q '^221'
+	told >"$T/seen"
+	pair() { sed 's/../&:/g; s/:$//' | tr a-f A-F; }
+	diff <(grep '^ccert\|^sasl' "$T/seen") - <<-E
+		ccert_fingerprint=$(openssl x509 -in "$T/c.pem" -noout -fingerprint -sha256 | sed 's/.*=//')
+		ccert_issuer=ca
+		ccert_pubkey_fingerprint=$(openssl pkey -in "$T/c.key" -pubout -outform DER | sha256sum | sed 's/ .*//' | pair)
+		ccert_subject=alice
+		sasl_method=PLAIN
+		sasl_sender=alice+x@here.example
+		sasl_username=alice@here.example
+	E
+}
+
 @test "refusals, with their codes and words" {
 	policyd 'RCPT r0@ REJECT' 'RCPT r1@ REJECT 5.1.1 not you' 'RCPT r2@ DEFER later' 'RCPT r3@ 553 5.7.9 own words' \
 		'RCPT r4@ OK' 'RCPT r5@ DEFER_IF_PERMIT 4.2.0 Greylisted' 'MAIL bad@ 550 no sender' 'EHLO . REJECT' 'RCPT r6@ 421 4.3.0 bye'

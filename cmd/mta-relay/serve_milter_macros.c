@@ -78,8 +78,10 @@ static void add_tls(struct list *l, const struct smtp_session *x)
 	add(l, "{cipher}", BIT_HELO, span_str(tls->cipher));
 	add(l, "{cipher_bits}", BIT_HELO, number(l->arena, (unsigned)tls->bits));
 	add(l, "{verify}", BIT_HELO, tls->verified ? SPAN("OK") : SPAN("NO"));
-	if (tls->verified && tls->peer_name)
-		add(l, "{cert_subject}", BIT_HELO, span_str(tls->peer_name));
+	if (!tls->verified)
+		return;
+	add(l, "{cert_subject}", BIT_HELO, span_str(tls->peer_name));
+	add(l, "{cert_issuer}", BIT_HELO, span_str(tls->peer_issuer));
 }
 
 static void add_sender(struct list *l, const struct relay_session *s, const struct smtp_session *x)
@@ -88,7 +90,7 @@ static void add_sender(struct list *l, const struct relay_session *s, const stru
 	if (x->user.n) {
 		add(l, "{auth_type}", BIT_MAIL, span_str(s->talk.mech));
 		add(l, "{auth_authen}", BIT_MAIL, x->user);
-		add(l, "{auth_author}", BIT_MAIL, x->env.from);
+		add(l, "{auth_author}", BIT_MAIL, x->env.auth);
 	}
 	add(l, "{mail_addr}", BIT_MAIL, x->env.from);
 	add(l, "{mail_host}", BIT_MAIL, x->env.from_addr.domain);

@@ -120,15 +120,29 @@ static void add_client(const struct round *k, struct buf *b)
 	policyd_attribute(b, "etrn_domain", SPAN(""));
 }
 
+/* As Postfix writes it: "AB:CD:...". */
+static void add_fingerprint(const char *name, const char *hex, struct buf *b)
+{
+	buf_addf(b, "%s=", name);
+	for (size_t i = 0; hex[i]; i++) {
+		if (i && i % 2 == 0)
+			buf_addc(b, ':');
+		buf_addc(b, ascii_isdigit(hex[i]) ? hex[i] : (char)(hex[i] - 'a' + 'A'));
+	}
+	buf_addc(b, '\n');
+}
+
 static void add_security(const struct round *k, struct buf *b)
 {
 	const struct tls_info *tls = stream_tls(k->x->s);
 	bool cert = tls && tls->verified;
 	policyd_attribute(b, "sasl_method", span_str(k->x->user.n ? k->s->talk.mech : ""));
 	policyd_attribute(b, "sasl_username", k->x->user);
-	policyd_attribute(b, "sasl_sender", SPAN(""));
+	policyd_attribute(b, "sasl_sender", k->x->env.auth);
 	policyd_attribute(b, "ccert_subject", span_str(tls && cert ? tls->peer_cn : ""));
-	policyd_attribute(b, "ccert_fingerprint", span_str(tls ? tls->peer_fingerprint : ""));
+	policyd_attribute(b, "ccert_issuer", span_str(tls && cert ? tls->peer_issuer : ""));
+	add_fingerprint("ccert_fingerprint", tls ? tls->peer_fingerprint : "", b);
+	add_fingerprint("ccert_pubkey_fingerprint", tls ? tls->peer_key : "", b);
 	policyd_attribute(b, "encryption_protocol", span_str(tls ? tls->version : ""));
 	policyd_attribute(b, "encryption_cipher", span_str(tls ? tls->cipher : ""));
 	number(b, "encryption_keysize", tls ? (uint64_t)tls->bits : 0);

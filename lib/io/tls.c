@@ -36,7 +36,7 @@ struct tls {
 	struct err io; /* why the last read or write below failed */
 	struct tls_info info;
 	char peer_name[NAME_SIZE], peer_cn[NAME_SIZE], peer_email[NAME_SIZE], sni[NAME_SIZE], alpn[NAME_SIZE];
-	char fingerprint[2 * TLS_PIN_LEN + 1];
+	char issuer[NAME_SIZE], fingerprint[2 * TLS_PIN_LEN + 1], key[2 * TLS_PIN_LEN + 1];
 	char session_key[TLS_SESSION_KEY]; /* "" for none */
 };
 
@@ -249,21 +249,32 @@ static void first_san(const X509 *cert, int type, int or_type, char *out)
 	GENERAL_NAMES_free(names);
 }
 
+static void common_name(const X509_NAME *name, char *out)
+{
+	int at = X509_NAME_get_index_by_NID(name, NID_commonName, -1);
+	if (at >= 0)
+		copy_name(out, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, at)));
+}
+
+static void hex(const unsigned char digest[TLS_PIN_LEN], char *out)
+{
+	for (size_t i = 0; i < TLS_PIN_LEN; i++)
+		snprintf(out + 2 * i, 3, "%02x", digest[i]);
+}
+
 static void learn_peer(struct tls *t, const X509 *cert)
 {
-	X509_NAME *subject = X509_get_subject_name(cert);
-	int at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
-	unsigned char digest[TLS_PIN_LEN];
-	if (at >= 0)
-		copy_name(t->peer_cn, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)));
+	unsigned char digest[EVP_MAX_MD_SIZE];
+	common_name(X509_get_subject_name(cert), t->peer_cn);
+	common_name(X509_get_issuer_name(cert), t->issuer);
 	memcpy(t->peer_name, t->peer_cn, sizeof t->peer_name);
 	if (!*t->peer_name)
 		first_san(cert, GEN_DNS, GEN_EMAIL, t->peer_name);
 	first_san(cert, GEN_EMAIL, GEN_EMAIL, t->peer_email);
-	if (X509_digest(cert, EVP_sha256(), digest, NULL) != 1)
-		return;
-	for (size_t i = 0; i < sizeof digest; i++)
-		snprintf(t->fingerprint + 2 * i, 3, "%02x", digest[i]);
+	if (X509_digest(cert, EVP_sha256(), digest, NULL) == 1)
+		hex(digest, t->fingerprint);
+	if (tls_key_digest(cert, digest))
+		hex(digest, t->key);
 }
 
 static void learn(struct tls *t)
@@ -289,6 +300,8 @@ static void learn(struct tls *t)
 	i->peer_cn = t->peer_cn;
 	i->peer_email = t->peer_email;
 	i->peer_fingerprint = t->fingerprint;
+	i->peer_issuer = t->issuer;
+	i->peer_key = t->key;
 	i->sni = t->sni;
 	i->alpn = t->alpn;
 }

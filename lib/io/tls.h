@@ -92,8 +92,9 @@ struct tls_info {
 	bool verified; /* the peer's certificate was verified as asked */
 	bool resumed;
 	const char *peer_name; /* subject CN or first SAN of the peer's certificate, "" if none */
-	/* The certificate's subject CN, its first rfc822Name, its SHA-256 in hexadecimal; "" if none. */
-	const char *peer_cn, *peer_email, *peer_fingerprint;
+	/* The certificate's subject CN and issuer CN, its first rfc822Name; its SHA-256 and that of its
+	 * SubjectPublicKeyInfo in hexadecimal; "" if none. */
+	const char *peer_cn, *peer_issuer, *peer_email, *peer_fingerprint, *peer_key;
 	const char *sni;
 	const char *alpn;
 };

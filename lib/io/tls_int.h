@@ -64,6 +64,8 @@ void ticket_ring_turn(struct ticket_ring *r, int64_t now);
 /* Makes a context use it; its app data is the struct tls_ctx. */
 void ticket_ring_use(SSL_CTX *c);
 
+/* The SHA-256 of SubjectPublicKeyInfo (RFC 5280 4.1.2.7), as `openssl pkey -pubin -outform DER | openssl dgst`. */
+bool tls_key_digest(const X509 *cert, unsigned char out[EVP_MAX_MD_SIZE]);
 /* "[SHA256:]HEX[,...]" into ctx->pin. */
 int tls_pin_parse(struct tls_ctx *ctx, const char *text, struct err *err);
 /* Does one match? hex: the certificate's own. */

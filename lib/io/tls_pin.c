@@ -56,8 +56,7 @@ static bool known(const struct tls_ctx *ctx, const unsigned char got[TLS_PIN_LEN
 	return false;
 }
 
-/* The SHA-256 of SubjectPublicKeyInfo (RFC 5280 4.1.2.7), as `openssl pkey -pubin -outform DER | openssl dgst`. */
-static bool key_digest(const X509 *cert, unsigned char out[EVP_MAX_MD_SIZE])
+bool tls_key_digest(const X509 *cert, unsigned char out[EVP_MAX_MD_SIZE])
 {
 	unsigned char *der = NULL;
 	unsigned n = 0;
@@ -77,5 +76,5 @@ bool tls_pin_match(const struct tls_ctx *ctx, const X509 *cert, char hex[3 * TLS
 	for (size_t i = 0; i < TLS_PIN_LEN; i++)
 		snprintf(hex + 3 * i, 4, "%02X:", got[i]);
 	hex[3 * TLS_PIN_LEN - 1] = '\0';
-	return known(ctx, got) || (key_digest(cert, got) && known(ctx, got));
+	return known(ctx, got) || (tls_key_digest(cert, got) && known(ctx, got));
 }
