@@ -12,8 +12,8 @@ enum {
 	LIMIT_SMTP_AUTH_LINE = 12288,   /* RFC 4954 4 */
 	LIMIT_SMTP_REPLY_LINE = 2048,   /* RFC 5321 4.5.3.1.5 asks 512 */
 	LIMIT_SMTP_REPLY_LINES = 100,   /* lines in one multi-line reply */
-	LIMIT_SMTP_LOCALPART = 64,      /* RFC 5321 4.5.3.1.1 */
-	LIMIT_SMTP_LOCALPART_SRS = 192, /* of a rewritten sender, which has another address in it */
+	LIMIT_SMTP_LOCALPART = 255,     /* RFC 5321 4.5.3.1.1 asks 64; addresses that hold another one are longer */
+	LIMIT_SMTP_LOCALPART_SRS = 192, /* of one that we make for a rewritten sender */
 	LIMIT_DOMAIN = 255,             /* RFC 5321 4.5.3.1.2 */
 	LIMIT_SMTP_PATH = 1024,         /* RFC 5321 4.5.3.1.3 asks 256; UTF-8 addresses are longer in bytes */
 	LIMIT_SMTP_RCPT = 1000,         /* RFC 5321 4.5.3.1.8 asks 100; default of an option */

@@ -80,14 +80,18 @@ static bool literal_ok(struct span s)
 	return span_istarts(s, "IPv6:") ? ipv6_ok(span_from(s, 5)) : ipv4_ok(s);
 }
 
+/* A host's name has no underscore (RFC 5321 2.3.5), but there are hosts with one, and mail from them; nothing reads it
+ * in two ways. */
 static bool label_ok(struct span label)
 {
 	bool ascii = !addr_needs_utf8(label);
 	if (!label.n || label.p[0] == '-' || label.p[label.n - 1] == '-')
 		return false;
-	for (size_t i = 0; i < label.n; i++)
-		if (!ascii_isalnum(label.p[i]) && label.p[i] != '-' && (unsigned char)label.p[i] < 128)
+	for (size_t i = 0; i < label.n; i++) {
+		char c = label.p[i];
+		if (!ascii_isalnum(c) && c != '-' && c != '_' && (unsigned char)c < 128)
 			return false;
+	}
 	return !ascii || label.n <= LABEL_MAX;
 }
 
@@ -143,8 +147,9 @@ static bool unquote(struct span s, struct arena *a, struct span *out)
 
 static bool local_ok(struct span local, struct arena *a, struct span *out)
 {
-	bool rewritten = span_istarts(local, "SRS0") || span_istarts(local, "SRS1");
-	if (local.n > (rewritten ? LIMIT_SMTP_LOCALPART_SRS : LIMIT_SMTP_LOCALPART))
+	/* RFC 5321 4.5.3.1: no limit would be best. The senders of lists that write to each member by himself have a
+	 * whole address in their local part, as have rewritten ones. */
+	if (local.n > LIMIT_SMTP_LOCALPART)
 		return false;
 	if (local.p[0] == '"')
 		return local.n >= 2 && unquote(local, a, out);

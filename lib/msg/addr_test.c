@@ -146,6 +146,7 @@ static const struct {
 	{ "a@[IPv6:2001:db8::1]", true, false },
 	{ "a@xn--exmple-cua.org", true, false },
 	{ "1@2.3", true, false },
+	{ "a@b_c.example", true, false },
 	{ "j\xc3\xb6@ex\xc3\xa4mple.org", true, true },
 	{ "\"j \xc3\xb6\"@example.org", true, true },
 	{ "j\xc3\xb6@example.org", false, false },
@@ -166,7 +167,6 @@ static const struct {
 	{ "a@.b", false, false },
 	{ "a@-b", false, false },
 	{ "a@b-", false, false },
-	{ "a@b_c", false, false },
 	{ "a@[300.0.0.1]", false, false },
 	{ "a@[2001:db8::1]", false, false },
 	{ "a@[IPv6:2001:db8::1%lo]", false, false },
@@ -207,10 +207,10 @@ static void sizes(void **state)
 	struct arena *a = arena_new();
 	struct addr addr;
 	(void)state;
-	for (int local = 63; local <= 66; local++)
+	for (int local = 254; local <= 257; local++)
 		assert_int_equal(
 		    addr_parse_mailbox(span_str(arena_printf(a, "%0*d@b", local, 1)), false, false, &addr, a),
-		    local <= 64);
+		    local <= 255);
 	for (int label = 62; label <= 65; label++)
 		assert_int_equal(
 		    addr_parse_mailbox(span_str(arena_printf(a, "a@%0*d.b", label, 1)), false, false, &addr, a),
