@@ -19,6 +19,7 @@ setup() {
 		far.example MX 10 mx.far.example
 		mx.far.example A 192.0.2.1
 		plain.example A 192.0.2.2
+		web_1.example A 192.0.2.2
 		six.example AAAA 2001:db8::1
 		null.example MX 0 .
 		nothing.example TXT x
@@ -151,7 +152,7 @@ asked() { grep -c "^$1 " "$T/dns.log" || true; }
 
 @test "a sender's domain takes mail" {
 	with_dns --check=sender-domain
-	for domain in far plain six here; do
+	for domain in far plain web_1 six here; do
 		has "$(try 127.1.1.9 "a@$domain.example" alice@here.example)" '250 2.0.0'
 	done
 	has "$(try 127.1.1.9 '' alice@here.example)" '250 2.0.0'

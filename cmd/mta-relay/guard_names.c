@@ -5,6 +5,7 @@
 #include <arpa/nameser.h>
 
 #include "base/limits.h"
+#include "msg/addr.h"
 #include "mta-relay/guard_look.h"
 
 static bool failed(const struct dns_answer *a)
@@ -41,6 +42,8 @@ static enum name_verdict verdict(struct look *k, struct span name, bool of_mail)
 	buf_init(&ascii, LIMIT_DOMAIN);
 	if (dns_to_ascii(name, &ascii))
 		v = ask(k, buf_span(&ascii), of_mail);
+	else if (addr_domain_ok(name, false))
+		v = ask(k, name, of_mail); /* with an underscore */
 	buf_free(&ascii);
 	return v;
 }

@@ -286,6 +286,8 @@ static void judge_rcpt(
 		unknown(answer, r);
 	else if (standing == FOREIGN && !j->who->may_relay)
 		denied(answer, r, "relaying denied");
+	else if (standing == FOREIGN && span_chr(to.domain, '_') >= 0)
+		refuse(answer, 550, "5.1.2", r, "no mail can go to such a domain");
 	else if (!j->who->may_relay && has_route(to.local) && !user_known)
 		denied(answer, r, "relaying denied: the local part is a route");
 	else if (standing != FOREIGN && aliases_is_action(to.local))

@@ -32,6 +32,7 @@ static const struct row {
 	/* open relay? */
 	{ STRANGER, "u@far.example", "!550 5.7.1" },
 	{ FRIEND, "u@far.example", "u@far.example*" },
+	{ FRIEND, "u@far_1.example", "!550 5.1.2" },
 	{ STRANGER, "u@next.example", "u@next.example*" },
 	{ STRANGER, "u@sub.next.example", "!550 5.7.1" },
 	{ STRANGER, "u%far.example@here.example", "!550 5.7.1" },
