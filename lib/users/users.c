@@ -10,6 +10,7 @@
 #include "base/xalloc.h"
 #include "io/confine.h"
 #include "msg/addr.h"
+#include "users/domains.h"
 #include "users/users_row.h"
 #include "users/users_secret.h"
 
@@ -40,11 +41,34 @@ static size_t hash_name(struct span name)
 	return (size_t)(h ^ h >> 32);
 }
 
-/* Where the name's row number stands, or where it would. */
-static uint32_t *find_slot(const struct users *u, struct span name)
+/* The name as it is looked up: with a domain of U-labels as A-labels, into b, or as it is. */
+static struct span to_key(struct span name, struct buf *b)
 {
-	size_t i = hash_name(name) & (u->n_slots - 1);
-	while (u->slot[i] && !span_ieq(u->row[u->slot[i] - 1].name, name))
+	ptrdiff_t at = span_rchr(name, '@');
+	struct span domain = at < 0 ? SPAN("") : span_from(name, (size_t)at + 1);
+	if (!addr_needs_utf8(domain))
+		return name;
+	buf_reset(b);
+	buf_addspan(b, span_slice(name, 0, (size_t)at + 1));
+	return domain_normalise(domain, b) ? buf_span(b) : name;
+}
+
+static bool is_named(const struct user *row, struct span key)
+{
+	struct buf b;
+	if (!addr_needs_utf8(row->name))
+		return span_ieq(row->name, key);
+	buf_init(&b, LIMIT_SMTP_PATH);
+	bool yes = span_ieq(to_key(row->name, &b), key);
+	buf_free(&b);
+	return yes;
+}
+
+/* Where the key's row number stands, or where it would. */
+static uint32_t *find_slot(const struct users *u, struct span key)
+{
+	size_t i = hash_name(key) & (u->n_slots - 1);
+	while (u->slot[i] && !is_named(&u->row[u->slot[i] - 1], key))
 		i = (i + 1) & (u->n_slots - 1);
 	return &u->slot[i];
 }
@@ -55,14 +79,19 @@ static int index_rows(struct users *u, const unsigned *lines, struct err *err)
 	while (u->n_slots < 2 * u->n)
 		u->n_slots *= 2;
 	u->slot = xcalloc(u->n_slots, sizeof *u->slot);
-	for (size_t i = 0; i < u->n; i++) {
-		uint32_t *at = find_slot(u, u->row[i].name);
+	struct buf b;
+	int rc = 0;
+	buf_init(&b, LIMIT_SMTP_PATH);
+	for (size_t i = 0; i < u->n && rc == 0; i++) {
+		uint32_t *at = find_slot(u, to_key(u->row[i].name, &b));
 		if (*at)
-			return err_set(
+			rc = err_set(
 			    err, ERR_CONFIG, "%s:%u: the user of line %u again", u->path, lines[i], lines[*at - 1]);
-		*at = (uint32_t)i + 1;
+		else
+			*at = (uint32_t)i + 1;
 	}
-	return 0;
+	buf_free(&b);
+	return rc;
 }
 
 static int read_rows(struct users *u, unsigned **lines, struct err *err)
@@ -195,9 +224,9 @@ void users_each(const struct users *u, void (*fn)(void *arg, const struct user *
 		fn(arg, &u->row[i]);
 }
 
-static const struct user *find_row(const struct users *u, struct span name)
+static const struct user *find_row(const struct users *u, struct span key)
 {
-	uint32_t at = *find_slot(u, name);
+	uint32_t at = *find_slot(u, key);
 	return at ? &u->row[at - 1] : NULL;
 }
 
@@ -208,7 +237,8 @@ static const struct user *find_address(const struct users *u, struct span local,
 	buf_addspan(key, local);
 	if (domain.n) {
 		buf_addc(key, '@');
-		buf_addspan(key, domain);
+		if (!addr_needs_utf8(domain) || !domain_normalise(domain, key))
+			buf_addspan(key, domain);
 	}
 	const struct user *row = key->bad ? NULL : find_row(u, buf_span(key));
 	/* A row with a domain is no local part, though one in quotes may look like it. */

@@ -174,8 +174,33 @@ static void lookup(void **state)
 		{ "\"a\\nn+a b\"@example.org", "+", "ann@example.org" },
 		{ "\"ann@example.org\"@example.com", "+", NULL },
 		{ "\"\"@example.org", "+", NULL },
+		/* U-labels and A-labels are the same; the local part is as it is. */
+		{ "eva@b\xc3\xbc"
+		  "cher.example",
+		    "+",
+		    "eva@b\xc3\xbc"
+		    "cher.example" },
+		{ "Eva+x@B\xc3\x9c"
+		  "CHER.example",
+		    "+",
+		    "eva@b\xc3\xbc"
+		    "cher.example" },
+		{ "eva@XN--bcher-kva.example", "+",
+		    "eva@b\xc3\xbc"
+		    "cher.example" },
+		{ "j\xc3\xbc@xn--bcher-kva.example", "+",
+		    "j\xc3\xbc@b\xc3\xbc"
+		    "cher.example" },
+		{ "gil@k\xc3\xa4se.example", "+", "gil@xn--kse-qla.example" },
+		{ "gil@b\xc3\xbc"
+		  "cher.example",
+		    "+", NULL },
+		{ "gil@\xff", "+", NULL },
 	};
-	put("# people\nann@example.org:{PLAIN}a::::/home/ann\n\nbob:{PLAIN}b\nbob+work@example.org:{PLAIN}c\n");
+	put("# people\nann@example.org:{PLAIN}a::::/home/ann\n\nbob:{PLAIN}b\nbob+work@example.org:{PLAIN}c\n"
+	    "eva@b\xc3\xbc"
+	    "cher.example:\nj\xc3\xbc@b\xc3\xbc"
+	    "cher.example:\ngil@xn--kse-qla.example:\n");
 	struct err err = { 0 };
 	struct users *u = users_open(path, &err);
 	assert_non_null(u);
