@@ -53,7 +53,7 @@ enum judge_row judge_row(struct judge *j, struct table *t, struct span local, st
 	if (look_address(j, t, local, domain, value))
 		return ROW_ADDRESS;
 	if (base.n < local.n && look_address(j, t, base, domain, value))
-		return ROW_ADDRESS;
+		return ROW_BASE;
 	return look_address(j, t, SPAN(""), domain, value) ? ROW_DOMAIN : ROW_NONE;
 }
 
@@ -103,9 +103,14 @@ static bool add(struct expansion *x, const struct alias_dest *d)
 
 static void expand(struct expansion *x, const struct alias_dest *d);
 
+static enum judge_row row_of(struct judge *j, struct span local, struct span domain, struct span *value)
+{
+	return j->p->tables ? judge_row(j, j->p->tables->virtual, local, domain, value) : ROW_NONE;
+}
+
 static bool virtual_row(struct judge *j, struct span local, struct span domain, struct span *value)
 {
-	return j->p->tables && judge_row(j, j->p->tables->virtual, local, domain, value) != ROW_NONE;
+	return row_of(j, local, domain, value) != ROW_NONE;
 }
 
 static bool same(const struct alias_dest *a, const struct alias_dest *b)
@@ -195,7 +200,17 @@ static bool read_dest(struct expansion *x, struct span text, const struct alias_
 	return true;
 }
 
-static void through_row(struct expansion *x, const struct alias_dest *d, struct span value)
+/* What was behind the delimiter goes on to an address of ours; whether others know of such things is not known. */
+static void keep_detail(struct expansion *x, struct span detail, struct alias_dest *to)
+{
+	struct judge *j = x->j;
+	bool has_one = without_detail(to->local, j->p->delimiters).n < to->local.n;
+	if (detail.n && !has_one &&
+	    (judge_domain(j, j->p->domains, to->domain) || judge_row_of_domain(j, j->p->tables->virtual, to->domain)))
+		to->local = span_str(arena_printf(j->arena, "%.*s%.*s", SPAN_FMT(to->local), SPAN_FMT(detail)));
+}
+
+static void through_row(struct expansion *x, const struct alias_dest *d, struct span value, struct span detail)
 {
 	struct span rest = value, text;
 	if (judge_error(value, x->answer))
@@ -208,6 +223,7 @@ static void through_row(struct expansion *x, const struct alias_dest *d, struct 
 				    table_spec(x->j->p->tables->virtual), (int)(text.n > 100 ? 100 : text.n), text.p);
 			return;
 		}
+		keep_detail(x, detail, &to);
 		if (same(&to, d))
 			settle(x, &to);
 		else
@@ -227,10 +243,12 @@ static void expand(struct expansion *x, const struct alias_dest *d)
 		return;
 	}
 	x->depth++;
-	if (!virtual_row(x->j, d->local, d->domain, &value))
+	enum judge_row how = row_of(x->j, d->local, d->domain, &value);
+	size_t base = how == ROW_BASE ? without_detail(d->local, x->j->p->delimiters).n : d->local.n;
+	if (how == ROW_NONE)
 		settle(x, d);
 	else if (note(x, 'v', d->local, d->domain))
-		through_row(x, d, value);
+		through_row(x, d, value, span_from(d->local, base));
 	x->depth--;
 }
 

@@ -25,6 +25,7 @@ enum alias_place judge_place(void *judge, struct span local, struct span domain)
 enum judge_row {
 	ROW_NONE,
 	ROW_ADDRESS,
+	ROW_BASE, /* of the address without its detail */
 	ROW_DOMAIN
 };
 enum judge_row judge_row(struct judge *j, struct table *t, struct span local, struct span domain, struct span *value);

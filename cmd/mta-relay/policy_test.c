@@ -178,7 +178,11 @@ static const struct {
 	const char *rcpt, *want;
 } table_rows[] = {
 	{ STRANGER, "info@virt.example", "alice@here.example far@far.example*<SRS0=>" },
-	{ STRANGER, "INFO+x@Virt.example", "alice@here.example far@far.example*<SRS0=>" },
+	{ STRANGER, "INFO+x@Virt.example", "alice+x@here.example far@far.example*<SRS0=>" },
+	{ STRANGER, "team+x@here.example", "alice+x@here.example team+x@here.example" },
+	{ STRANGER, "alice+x@old.example", "alice+x@here.example" },
+	{ STRANGER, "any+x@all.example", "alice@here.example" },
+	{ STRANGER, "a+x@virt.example", "!550 5.4.6" },
 	{ STRANGER, "other@virt.example", "!550 5.1.1" },
 	{ FRIEND, "other@virt.example", "!550 5.1.1" },
 	{ STRANGER, "me@virt.example", "!550 5.1.1" },

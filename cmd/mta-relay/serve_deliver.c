@@ -6,6 +6,7 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -67,7 +68,10 @@ void deliver_prepare(struct relay_session *s, struct smtp_session *x, struct smt
 int load_compare(const void *a, const void *b)
 {
 	const struct relay_target *x = *(struct relay_target *const *)a, *y = *(struct relay_target *const *)b;
-	int order = strcmp(x->addr, y->addr);
+	int order = strcasecmp(x->addr, y->addr);
+	/* Of ours upper and lower case are one mailbox; of others only they know (RFC 5321 2.4). */
+	if (!order && !x->local)
+		order = strcmp(x->addr, y->addr);
 	if (!order)
 		order = (int)x->report - (int)y->report;
 	return order ? order : span_cmp(x->owner, y->owner);
