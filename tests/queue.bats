@@ -66,6 +66,15 @@ teardown() { queue_teardown; }
 	[ "$(kept)" -eq 2 ]
 }
 
+@test "552 behind recipients that were taken is a limit of them (RFC 5321 4.5.3.1.10): the next transaction has the others" {
+	sink --rule='RCPT:two@:552 too many recipients' --rule='RCPT:full@:552 5.2.2 mailbox full'
+	message | inject a@example.org one@example.net two@example.net full@example.net
+	run_queue
+	[ "$(grep -c 'RCPT TO:<two@example.net>' "$SINK/log")" -eq 2 ]
+	[ "$(grep -c 'RCPT TO:<one@example.net>' "$SINK/log")" -eq 1 ]
+	[ "$(grep -c 'RCPT TO:<full@example.net>' "$SINK/log")" -eq 1 ]
+}
+
 @test "a bounce is never answered; the postmaster may have it" {
 	sink --rule='RCPT:nobody@:550 5.1.1 no such user'
 	message | inject '' nobody@example.net
