@@ -121,7 +121,8 @@ static void tell(const struct attempt *x, size_t rcpt, const struct spool_outcom
 		.orig_to = r->original,
 		.relay = o->relay,
 		.tls = x->tls && *x->tls ? log_quote(span_str(x->tls)) : "none",
-		.delay = spool_now() - x->m->file.env.arrived,
+		.delay =
+		    x->began < x->m->file.env.arrived ? spool_now() - x->began : spool_now() - x->m->file.env.arrived,
 		.tried = spool_now() - x->began,
 		.status = spool_state_name(o->state),
 		.code = o->code,
