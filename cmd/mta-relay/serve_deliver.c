@@ -11,6 +11,7 @@
 
 #include "base/limits.h"
 #include "base/log.h"
+#include "msg/addr.h"
 #include "mta-relay/received.h"
 #include "mta-relay/serve_load.h"
 
@@ -67,7 +68,7 @@ void deliver_prepare(struct relay_session *s, struct smtp_session *x, struct smt
 int load_compare(const void *a, const void *b)
 {
 	const struct relay_target *x = *(struct relay_target *const *)a, *y = *(struct relay_target *const *)b;
-	int order = strcmp(x->addr, y->addr);
+	int order = addr_order(span_str(x->addr), span_str(y->addr));
 	if (!order)
 		order = (int)x->report - (int)y->report;
 	return order ? order : span_cmp(x->owner, y->owner);
