@@ -215,6 +215,7 @@ queued() { find "$T/queue" -path '*/msg/*' -type f | wc -l; }
 	run -64 "$BIN/mua-send" --server=http://x b@x.example <"$T/message"
 	run -64 send <"$T/message"
 	run -64 send 'no address' <"$T/message"
+	run -64 send $'b@x.example\nRCPT TO:<evil@x.example>' <"$T/message"
 	run -64 send --no-such-option b@x.example <"$T/message"
 }
 
@@ -410,6 +411,22 @@ as() { # NAME: one of its other names
 	run -0 "$T/sendmail" -C "$T/conf" -bv joe@x.example
 	[[ $output == *joe@x.example*MX* ]]
 	run -0 "$T/sendmail" -C "$T/conf" -q
+}
+
+@test "sendmail -bs takes mail from its caller, whatever the configuration asks of clients on the network" {
+	[ -x "$BIN/mta-relay" ] || skip "needs mta-relay"
+	as sendmail
+	cp "$T/conf" "$T/strict"
+	printf '[mta-relay]\nlisten = 127.0.0.1:0\nrequire-tls = yes\ntls-cert = /nowhere\nusers = /nowhere\n' >>"$T/strict"
+	dialog() { printf 'EHLO x\r\nMAIL FROM:<a@s.example>\r\nRCPT TO:<b@x.example>\r\nDATA\r\nSubject: x\r\n\r\ny\r\n.\r\nQUIT\r\n'; }
+	run -0 --separate-stderr "$T/sendmail" -C "$T/strict" -bs < <(dialog)
+	[[ $output == *354*250*221* && $output != *STARTTLS* ]]
+	[ "$(queued)" -eq 1 ]
+	grep -rq '^From: a@s.example\|^From: <a@s.example>' "$T/queue"
+	# Who is not the caller is nobody: tcpserver names him.
+	TCPREMOTEIP=192.0.2.1 PROTO=TCP run --separate-stderr "$T/sendmail" -C "$T/strict" -bs < <(dialog)
+	[[ $output != *354* ]]
+	[ "$(queued)" -eq 1 ]
 }
 
 @test "postfix's smtp-sink takes a message" {

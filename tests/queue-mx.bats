@@ -31,6 +31,9 @@ setup() {
 		part.example MX 10 zero.example
 		part.example MX 20 mx.plain.example
 		broken.example servfail
+		two.example MX 10 mx.plain.example
+		two.example MX 20 mx.two.example
+		mx.two.example A 127.0.0.2
 	ZONE
 	"$TOP/dnsd" "$ZONE" "$BATS_TEST_TMPDIR/dns" >/dev/null 2>&1 3>&- &
 	PIDS+=($!)
@@ -49,6 +52,56 @@ run_mx() {
 	run_mx
 	[ "$(waiting)" -eq 0 ]
 	[ "$(kept)" -eq 4 ]
+}
+
+sink_two() { # OPTION...: one more, on 127.0.0.2 and the same port, that keeps what it gets in $SINK-two
+	mkdir -p "$SINK-two"
+	"$TOP/lib/smtp-sink" --dir="$SINK-two" --port-file="$SINK-two/port" --host=127.0.0.2 --port="$PORT" "$@" \
+		>/dev/null 2>"$SINK-two/err" 3>&- &
+	PIDS+=($!)
+	wait_for 60 test -s "$SINK-two/port"
+}
+
+@test "whom one MX host puts off the next may take, at whatever stage; once, and with its name" {
+	sink_two
+	local rule n=0
+	for rule in 'MAIL:.:451 4.3.0 not now' 'MAIL:.:drop' 'RCPT:.:450 4.2.0 not now' 'DATA:.:421 4.3.2 leaving' \
+		'DOT:.:452 4.3.1 no room'; do
+		echo "$rule" >"$SINK/rules"
+		message "$rule" | inject a@example.org b@two.example
+		run_mx
+		n=$((n + 1))
+		[ "$(find "$SINK-two" -name '0*' -type f | wc -l)" -eq "$n" ]
+		[ "$(waiting)" -eq 0 ]
+	done
+	run ! grep -qr '^Subject' --include='0*' "$SINK"
+	# One transaction for those that the first takes, one for the others; who is refused for good is not asked for again.
+	printf '%s\n' 'RCPT:later@:450 4.2.0 not now' 'RCPT:nobody@:550 5.1.1 no such user' >"$SINK/rules"
+	: >"$SINK-two/log"
+	message all | inject '' b@two.example later@two.example nobody@two.example
+	run_mx
+	grep -q '^X-Rcpt: <b@' "$(grep -lr '^Subject: all' --include='0*' "$SINK")"
+	[ "$(grep 'RCPT' "$SINK-two/log" | sed 's/.*TO://')" = '<later@two.example>' ]
+	grep -q 'to="b@two.example" relay="mx.plain.example\[.*status=relayed' "$BATS_TEST_TMPDIR/log"
+	grep -q 'to="later@two.example" relay="mx.two.example\[.*status=relayed' "$BATS_TEST_TMPDIR/log"
+	grep -q 'to="nobody@two.example" relay="mx.plain.example\[.*status=failed' "$BATS_TEST_TMPDIR/log"
+}
+
+@test "put off by one MX host, the next is not there: the first one's word counts, and the site is not down" {
+	echo 'RCPT:later@:450 4.2.0 not now' >"$SINK/rules"
+	for i in later b; do message | inject a@example.org "$i@two.example"; done
+	run_mx
+	[ "$(kept)" -eq 1 ]
+	queue list --json | jq -e '.[0].recipients[0] | .code == 450 and (.relay | test("mx.plain"))'
+}
+
+@test "when the end of the content was not answered no other host is asked: the first may have it" {
+	sink_two
+	echo 'DOT:.:drop' >"$SINK/rules"
+	message | inject a@example.org b@two.example
+	run_mx
+	[ "$(waiting)" -eq 1 ]
+	[ ! -e "$SINK-two/0001" ]
 }
 
 @test "hosts that can't be: addresses that are no host's, ourselves by another name" {

@@ -153,3 +153,35 @@ runner() { # OPTION...: a running queue runner: RUNNER
 	wait_for 60 drained
 	[ "$(kept)" -eq 1 ]
 }
+
+# Until told to stop, with what is given.
+run_on() {
+	"$RELAY" run --queue="$Q" --hostname=us.example --smarthost="smtp://127.0.0.1:$PORT" "$@" \
+		2>>"$BATS_TEST_TMPDIR/log" 3>&- &
+	PIDS+=($!)
+}
+
+@test "a time that is too far away, by a clock that was wrong, keeps no message; a sender's wish does" {
+	sink
+	message wrong | inject a@example.org b@x.example
+	message later | inject a@example.org b@x.example --hold-for=1h
+	find "$Q"/*/msg -type f -exec touch -d '400 days' {} +
+	run_on --retry-min=1s --retry-max=1s
+	wait_for 60 test -s "$SINK/0001"
+	grep -q 'Subject: wrong' "$SINK/0001"
+	sleep 2
+	[ "$(kept)" -eq 1 ]
+	[ "$(waiting)" -eq 1 ]
+}
+
+@test "without watches the directory is looked at from time to time" {
+	unshare -Ur sh -c 'echo 0 >/proc/sys/user/max_inotify_instances' 2>/dev/null || skip "needs a user namespace"
+	sink
+	unshare -Ur sh -c 'echo 0 >/proc/sys/user/max_inotify_instances; exec "$@"' sh \
+		"$RELAY" run --queue="$Q" --hostname=us.example --smarthost="smtp://127.0.0.1:$PORT" --confine=off \
+		2>>"$BATS_TEST_TMPDIR/log" 3>&- &
+	PIDS+=($!)
+	wait_for 60 grep -q '^mta-relay.*: watch reason=' "$BATS_TEST_TMPDIR/log"
+	message | inject a@example.org b@x.example
+	wait_for 60 test -s "$SINK/0001"
+}

@@ -190,3 +190,26 @@ conf() { printf '[mta-relay]\nqueue = %s\n' "$Q" >"$BATS_TEST_TMPDIR/conf"; }
 	[ "$(due)" -eq 4 ]
 	run -64 sendmail -qR
 }
+
+@test "what cannot be read or done is told with its name, and the others are done" {
+	message | inject a@example.org one@x.example
+	message | inject a@example.org two@x.example
+	local ids first dir
+	ids=$(queue list --json | jq -r '.[].id')
+	first=${ids%%$'\n'*}
+	dir=$(dirname "$(find "$Q"/*/msg -name "$first")")
+	printf 'not a message' >"$dir/$first"
+	run --separate-stderr queue list --json
+	[ "$(jq length <<<"$output")" -eq 1 ]
+	[[ $stderr == *"$first"* ]]
+	run -65 queue hold all
+	[[ $output == *"$first"*'1 message put on hold'* || $output == *'1 message put on hold'*"$first"* ]]
+	run -65 queue release 000000000000000A "${ids##*$'\n'}"
+	[[ $output == *'000000000000000A is not in the queue'* ]]
+	[ -z "$(find "$Q"/*/hold -type f)" ]
+	# run sets it aside, and it is not forgotten.
+	sink
+	run_queue
+	run -0 queue list
+	[[ $output == *'The queue is empty.'*'1 file that cannot be understood in '*/bad* ]]
+}

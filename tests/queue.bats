@@ -66,6 +66,15 @@ teardown() { queue_teardown; }
 	[ "$(kept)" -eq 2 ]
 }
 
+@test "552 behind recipients that were taken is a limit of them (RFC 5321 4.5.3.1.10): the next transaction has the others" {
+	sink --rule='RCPT:two@:552 too many recipients' --rule='RCPT:full@:552 5.2.2 mailbox full'
+	message | inject a@example.org one@example.net two@example.net full@example.net
+	run_queue
+	[ "$(grep -c 'RCPT TO:<two@example.net>' "$SINK/log")" -eq 2 ]
+	[ "$(grep -c 'RCPT TO:<one@example.net>' "$SINK/log")" -eq 1 ]
+	[ "$(grep -c 'RCPT TO:<full@example.net>' "$SINK/log")" -eq 1 ]
+}
+
 @test "a bounce is never answered; the postmaster may have it" {
 	sink --rule='RCPT:nobody@:550 5.1.1 no such user'
 	message | inject '' nobody@example.net
@@ -141,6 +150,16 @@ teardown() { queue_teardown; }
 	grep -q '^Action: delayed' "$SINK/0001"
 	grep -q '^Will-Retry-Until: ' "$SINK/0001"
 	grep -q '^Status: 4.3.0' "$SINK/0001"
+}
+
+@test "who is named twice gets it once: domains in any case, local parts to the byte" {
+	message | inject a@example.org b@x.example B@x.example b@X.Example b@x.example c@x.example
+	[ "$(queue list --json | jq -c '[.[0].recipients[].address]')" = '["b@x.example","B@x.example","c@x.example"]' ]
+	queue remove all
+	printf '%s\r\n' 'EHLO x' 'MAIL FROM:<a@x.example>' 'RCPT TO:<b@x.example>' 'RCPT TO:<b@X.Example>' \
+		'RCPT TO:<B@x.example>' DATA 'Subject: x' '' x . QUIT |
+		"$RELAY" serve --stdin --queue="$Q" --hostname=us.example 2>/dev/null
+	[ "$(queue list --json | jq '.[0].recipients | length')" -eq 2 ]
 }
 
 @test "hold, release, retry, remove" {
@@ -292,6 +311,21 @@ left_at() {
 	run_queue
 	[ ! -e "$dir/../tmp/0000000000000001" ]
 	[ -e "$dir/../tmp/0000000000000002" ]
+}
+
+@test "a full disk keeps nothing that is there from going out" {
+	unshare -Urm mount -t tmpfs none /mnt 2>/dev/null || skip "needs a user namespace"
+	mkdir -p "$Q"
+	sink
+	# In a namespace of its own, where a small file system can be mounted.
+	run -0 timeout 60 unshare -Urm sh -ec '
+		mount -t tmpfs -o size=64k none "$2"
+		printf "Subject: x\n\nx\n" | "$1" inject --queue="$2" --hostname=us.example -f "" b@x.example c@x.example
+		dd if=/dev/zero of="$2/filler" bs=4k 2>/dev/null || :
+		"$1" run --once --queue="$2" --hostname=us.example --smarthost="$3" --confine=off 2>&1
+		[ -z "$(find "$2"/*/msg -type f)" ]
+	' sh "$RELAY" "$Q" "smtp://127.0.0.1:$PORT"
+	[ "$(kept)" -eq 1 ]
 }
 
 @test "an outcome line that a crash cut does not count" {

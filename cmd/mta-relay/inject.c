@@ -230,6 +230,32 @@ static int rewrite(const struct address_tables *tables, struct arena *a, struct 
 	return inject_text_rewrite(t, rules, a, err);
 }
 
+static int by_address(const void *a, const void *b)
+{
+	const struct spool_rcpt *x = *(struct spool_rcpt *const *)a, *y = *(struct spool_rcpt *const *)b;
+	int order = addr_order(x->addr, y->addr);
+	return order ? order : (x > y) - (x < y);
+}
+
+/* Who is named twice, or is so as addresses are written, gets it once; those that are left stay in their order. */
+static void each_once(struct spool_envelope *env, struct arena *a)
+{
+	struct spool_rcpt **v = arena_alloc(a, env->n_rcpt * sizeof *v);
+	bool *again = arena_alloc(a, env->n_rcpt * sizeof *again);
+	size_t n = 0;
+	for (size_t i = 0; i < env->n_rcpt; i++) {
+		v[i] = &env->rcpt[i];
+		again[i] = false;
+	}
+	qsort(v, env->n_rcpt, sizeof(struct spool_rcpt *), by_address);
+	for (size_t i = 1; i < env->n_rcpt; i++)
+		again[v[i] - env->rcpt] = addr_order(v[i]->addr, v[i - 1]->addr) == 0;
+	for (size_t i = 0; i < env->n_rcpt; i++)
+		if (!again[i])
+			env->rcpt[n++] = env->rcpt[i];
+	env->n_rcpt = n;
+}
+
 static int prepare(
     const struct inject_options *o, struct arena *a, struct inject_text *t, struct spool_envelope *env, struct err *err)
 {
@@ -239,6 +265,7 @@ static int prepare(
 		return -1;
 	int rc = rewrite(&tables, a, t, env, err);
 	address_tables_close(&tables);
+	each_once(env, a);
 	look(o, t->head, env);
 	return rc;
 }

@@ -54,6 +54,14 @@ struct work {
 	struct err *err;
 };
 
+/* What goes wrong with one message keeps nobody from the others; what was said last is the caller's to tell. */
+static void failed(struct err *last, const struct err *why)
+{
+	if (last->class != ERR_NONE)
+		relay_complain("mta-relay queue", last);
+	*last = *why;
+}
+
 static int hold(struct work *w, struct spool_msg *m, struct err *err)
 {
 	(void)w;
@@ -119,11 +127,25 @@ static int act_on(struct work *w, const char *id, struct err *err)
 
 /* ---- Many at once ---- */
 
-static bool matches(const struct work *w, const char *id)
+/* One that goes away meanwhile needs nothing any more. */
+static int cannot_open(struct work *w, const char *id, struct err *why)
+{
+	if (why->sys == EWOULDBLOCK) {
+		w->busy++;
+	} else if (why->sys != ENOENT) {
+		if (!strstr(why->text, id))
+			err_prefix(why, "%s", id);
+		failed(w->err, why);
+	}
+	return 0;
+}
+
+static bool matches(struct work *w, const char *id)
 {
 	struct spool_msg *m;
-	if (spool_get(w->s, id, SPOOL_UNLOCKED, &m, NULL) < 0)
-		return false;
+	struct err err = { 0 };
+	if (spool_get(w->s, id, SPOOL_UNLOCKED, &m, &err) < 0)
+		return cannot_open(w, id, &err);
 	bool yes = queue_matches(&w->o->select, m, w->now);
 	spool_put(m);
 	return yes;
@@ -143,7 +165,6 @@ static int act_if(struct work *w, struct spool_msg *m, struct err *err)
 	return 0;
 }
 
-/* One that goes away meanwhile needs nothing any more. */
 static int act_on_one_of_many(void *arg, const char *id)
 {
 	struct work *w = arg;
@@ -152,13 +173,12 @@ static int act_on_one_of_many(void *arg, const char *id)
 	/* Only what is meant is locked, lest deliveries of others are disturbed. */
 	if (w->verb->lock == SPOOL_OWNED && !matches(w, id))
 		return 0;
-	if (spool_get(w->s, id, w->verb->lock, &m, &err) < 0) {
-		w->busy += err.sys == EWOULDBLOCK;
-		return 0;
-	}
-	int rc = act_if(w, m, w->err);
+	if (spool_get(w->s, id, w->verb->lock, &m, &err) < 0)
+		return cannot_open(w, id, &err);
+	if (act_if(w, m, &err) < 0)
+		failed(w->err, &err);
 	spool_put(m);
-	return rc;
+	return ferror(stdout) ? -1 : 0;
 }
 
 static int act_on_many(struct work *w, struct err *err)
@@ -167,6 +187,8 @@ static int act_on_many(struct work *w, struct err *err)
 	w->err = err;
 	int rc = queue_each(w->s, folders, act_on_one_of_many, w, err);
 	printf("%zu message%s %s\n", w->n, w->n == 1 ? "" : "s", w->verb->done);
+	if (err->class != ERR_NONE)
+		rc = -1;
 	if (rc == 0 && w->busy)
 		rc = err_set(err, ERR_TEMP, "%zu of those meant %s being delivered just now", w->busy,
 		    w->busy == 1 ? "is" : "are");
@@ -203,10 +225,12 @@ static int dispatch(struct work *w, int argc, char **argv, struct err *err)
 		    "expected list or mailq; show and ids of messages; or hold, release, retry or remove and ids, all, "
 		    "or "
 		    "a condition");
-	for (int i = 1; i < argc; i++)
-		if (act_on(w, argv[i], err) < 0)
-			return -1;
-	return 0;
+	for (int i = 1; i < argc; i++) {
+		struct err why = { 0 };
+		if (act_on(w, argv[i], &why) < 0)
+			failed(err, &why);
+	}
+	return err->class == ERR_NONE ? 0 : -1;
 }
 
 int relay_queue(int argc, char **argv)

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 #include "mta-relay/queue_list.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <jansson.h>
+#include <stdlib.h>
 #include <time.h>
 
+#include "base/xalloc.h"
 #include "msg/charset.h"
 
 enum {
@@ -227,8 +230,8 @@ static int list_one(void *arg, const char *id)
 	struct err err = { 0 };
 	if (spool_get(l->s, id, SPOOL_UNLOCKED, &m, &err) < 0) {
 		/* Gone between the directory and here: delivered. */
-		if (err.sys != ENOENT && l->style != QUEUE_JSON)
-			fprintf(l->out, "%s  (%s)\n", id, err.text);
+		if (err.sys != ENOENT)
+			fprintf(l->style == QUEUE_JSON ? stderr : l->out, "%s  (%s)\n", id, err.text);
 		l->broken += err.sys != ENOENT;
 		return 0;
 	}
@@ -257,6 +260,21 @@ static void put_total(const struct listing *l)
 		    (unsigned long long)l->bytes);
 }
 
+/* What cannot be understood waits in bad/ for somebody who looks at it. */
+static void put_aside(const struct spool *s, FILE *out)
+{
+	char *path = xasprintf("%s/bad", spool_dir(s));
+	DIR *dir = opendir(path);
+	size_t n = 0;
+	for (const struct dirent *e; dir && (e = readdir(dir));)
+		n += e->d_name[0] != '.';
+	if (n)
+		fprintf(out, "%zu file%s that cannot be understood in %s\n", n, n == 1 ? "" : "s", path);
+	if (dir)
+		closedir(dir);
+	free(path);
+}
+
 int queue_list(struct spool *s, enum queue_style style, const struct queue_select *select, FILE *out, struct err *err)
 {
 	struct listing l = { .s = s, .style = style, .select = select, .out = out, .now = spool_now() / 1000000 };
@@ -264,6 +282,7 @@ int queue_list(struct spool *s, enum queue_style style, const struct queue_selec
 	if (queue_each(s, select->held ? QUEUE_HELD : QUEUE_WAITING | QUEUE_HELD, list_one, &l, err) < 0)
 		return err->class ? -1 : err_sys(err, "stdout");
 	put_total(&l);
+	put_aside(s, style == QUEUE_PLAIN ? out : stderr);
 	return 0;
 }
 

@@ -22,23 +22,24 @@ void route_table_free(struct route_table *t)
 
 /* ---- What stands on the right ---- */
 
-/* "error:550 5.1.2 text": code and status may be left out. */
+/* "error:550 5.1.2 text": code and status may be left out. A status alone says by its class whether it is for good, as
+ * it does elsewhere; where the two are at odds the code counts. */
 static void parse_error(struct arena *a, struct span text, struct route *out)
 {
 	uint64_t code = 550;
 	struct span rest = text, word = span_word(&rest);
-	if (word.n == 3 && span_u64(word, 599, &code) && code >= 400)
+	bool coded = word.n == 3 && span_u64(word, 599, &code) && code >= 400;
+	if (coded)
 		text = span_trim(rest);
-	else
-		code = 550;
 	rest = text;
 	word = span_word(&rest);
 	bool status = word.n >= 5 && word.n < 12 && (word.p[0] == '4' || word.p[0] == '5') && word.p[1] == '.';
 	char enh[12] = "5.1.2";
 	if (status)
 		memcpy(enh, arena_str(a, word), word.n + 1);
-	else if (code < 500)
-		enh[0] = '4';
+	if (!coded)
+		code = enh[0] == '4' ? 450 : 550;
+	enh[0] = code < 500 ? '4' : '5';
 	err_reply(&out->error, (int)code, enh, "%s", arena_str(a, span_trim(status ? rest : text)));
 }
 

@@ -241,6 +241,8 @@ static void test_errors_of_routes(void **state)
 		{ "* error:554 5.7.1 spam", "5.7.1", "spam", 554, ERR_PERM },
 		{ "* error:99 bottles", "5.1.2", "99 bottles", 550, ERR_PERM },
 		{ "* error:5.4.4 unroutable", "5.4.4", "unroutable", 550, ERR_PERM },
+		{ "* error:4.7.0 come back", "4.7.0", "come back", 450, ERR_TEMP },
+		{ "* error:550 4.7.0 never", "5.7.0", "never", 550, ERR_PERM },
 	};
 	(void)state;
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

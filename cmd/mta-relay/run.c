@@ -181,8 +181,11 @@ static int lock_queue(const struct run *r, struct err *err)
 		err_sys(err, "%s", path);
 	int n = snprintf(pid, sizeof pid, "%ld\n", (long)getpid());
 	struct flock ours = runner_lock();
-	if (rc == 0 && (fcntl(fd, F_SETLK, &ours) < 0 || ftruncate(fd, 0) < 0 || pwrite(fd, pid, (size_t)n, 0) < 0))
+	if (rc == 0 && fcntl(fd, F_SETLK, &ours) < 0)
 		rc = err_sys(err, "%s", path);
+	/* On a full disk nobody can read who we are; only our work makes room there. */
+	if (rc == 0 && (ftruncate(fd, 0) < 0 || pwrite(fd, pid, (size_t)n, 0) < 0))
+		log_warn("lock reason=%s", log_quote(span_str(strerror(errno))));
 	free(path);
 	return rc < 0 ? -1 : fd;
 }

@@ -10,6 +10,7 @@
 #include "msg/addr.h"
 #include "msg/header.h"
 #include "mta-relay/events.h"
+#include "mta-relay/resend.h"
 #include "mta-relay/run_content.h"
 #include "mta-relay/run_generic.h"
 #include "mta-relay/run_wishes.h"
@@ -120,7 +121,8 @@ static void tell(const struct attempt *x, size_t rcpt, const struct spool_outcom
 		.orig_to = r->original,
 		.relay = o->relay,
 		.tls = x->tls && *x->tls ? log_quote(span_str(x->tls)) : "none",
-		.delay = spool_now() - x->m->file.env.arrived,
+		.delay =
+		    x->began < x->m->file.env.arrived ? spool_now() - x->began : spool_now() - x->m->file.env.arrived,
 		.tried = spool_now() - x->began,
 		.status = spool_state_name(o->state),
 		.code = o->code,
@@ -228,11 +230,6 @@ struct rcpt_batch {
 	size_t left; /* of them, at the end: for another transaction */
 };
 
-static bool too_many(const struct smtp_rcpt *to)
-{
-	return to->result.code == 452 && (!*to->result.enh || !strcmp(to->result.enh, "4.5.3"));
-}
-
 /* RFC 5321 4.5.3.1.10: those for whom there was no room in this transaction come to the end, for the next. How many;
  * none when there was room for nobody. */
 static size_t left_over(struct smtp_rcpt *to, size_t *rcpt, size_t n)
@@ -241,7 +238,7 @@ static size_t left_over(struct smtp_rcpt *to, size_t *rcpt, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		struct smtp_rcpt one = to[i];
 		size_t row = rcpt[i];
-		if (too_many(&one))
+		if (resend_too_many(&one))
 			continue;
 		to[i] = to[kept];
 		rcpt[i] = rcpt[kept];
@@ -268,13 +265,36 @@ static void take_reason(const char *why, struct err *err)
 	memcpy(err->enh, enh, sizeof enh);
 }
 
+/* Of n recipients the outcomes that one server told, or nobody could be reached to tell. */
+static void record_from(struct attempt *x, const struct hop_results *hops, unsigned mark, const struct smtp_rcpt *to,
+    const struct rcpt_batch *batch, const struct err *failed)
+{
+	const struct hop_result *hop = &hops->of[mark];
+	struct spool_outcome o[BATCH];
+	size_t row[BATCH], n = 0;
+	for (size_t i = 0; i < batch->n - batch->left; i++) {
+		if (to[i].mark != mark)
+			continue;
+		/* The conversation failed before this one was answered, or it never began. */
+		bool unanswered = failed && !*to[i].reply;
+		outcome(x, unanswered ? failed : &to[i].result, to[i].reply, hop, &o[n]);
+		row[n] = batch->v[i];
+		if (o[n].state == SPOOL_HANDED && !hop->dsn && bounce_wants_success(x->m->file.env.rcpt[row[n]].notify))
+			o[n].state = SPOOL_RELAYED;
+		n++;
+	}
+	x->tls = hop->tls;
+	if (n)
+		record(x, row, o, n);
+	x->tls = NULL;
+}
+
 /* At most BATCH recipients in one transaction. */
 static int send_batch(struct attempt *x, const struct route *r, struct hop_message *msg, struct rcpt_batch *batch)
 {
 	size_t *rcpt = batch->v, n = batch->n;
 	struct smtp_rcpt to[BATCH] = { 0 };
-	struct spool_outcome o[BATCH];
-	struct hop_result hop;
+	struct hop_results hops;
 	struct err err = { 0 };
 	struct arena *a = x->m->arena;
 	bool utf8 = msg->m.utf8;
@@ -291,26 +311,17 @@ static int send_batch(struct attempt *x, const struct route *r, struct hop_messa
 	msg->m.rcpt = to;
 	msg->m.n_rcpt = n;
 	run_content_rewind(&x->content);
-	int rc = hop_send(x->d->hop, r, msg, &hop, &err);
+	int rc = hop_send(x->d->hop, r, msg, &hops, &err);
 	msg->m.utf8 = utf8;
 	batch->left = rc < 0 ? 0 : left_over(to, rcpt, n);
-	n -= batch->left;
-	for (size_t i = 0; i < n; i++) {
-		/* The conversation failed before this one was answered, or it never began. */
-		bool unanswered = rc < 0 && !*to[i].reply;
-		outcome(x, unanswered ? &err : &to[i].result, to[i].reply, &hop, &o[i]);
-		if (o[i].state == SPOOL_HANDED && !hop.dsn && bounce_wants_success(x->m->file.env.rcpt[rcpt[i]].notify))
-			o[i].state = SPOOL_RELAYED;
-	}
-	x->tls = hop.tls;
-	record(x, rcpt, o, n);
-	x->tls = NULL;
-	x->out->unreachable |= hop.unreachable;
-	x->out->reached |= !hop.unreachable;
-	memcpy(x->out->site, hop.site, sizeof x->out->site);
+	for (unsigned i = 0; i < hops.n; i++)
+		record_from(x, &hops, i, to, batch, rc < 0 ? &err : NULL);
+	x->out->unreachable |= hops.of[0].unreachable;
+	x->out->reached |= !hops.of[0].unreachable;
+	memcpy(x->out->site, hops.of[hops.n - 1].site, sizeof x->out->site);
 	if (rc < 0)
 		put_reason(x->out, &err);
-	return hop.unreachable ? -1 : 0;
+	return hops.of[0].unreachable ? -1 : 0;
 }
 
 /* The same outcome for all, without a transaction. */

@@ -214,9 +214,9 @@ static void tell_hop(const struct hop *h, struct hop_result *out)
 	memcpy(out->site, h->site, sizeof out->site);
 }
 
-int hop_send(struct hop *h, const struct route *r, struct hop_message *m, struct hop_result *out, struct err *err)
+static int send_to(
+    struct hop *h, const struct route *r, struct hop_message *m, bool reused, struct hop_result *out, struct err *err)
 {
-	bool reused = connected(h, r);
 	*out = (struct hop_result){ 0 };
 	if (!reused && call_route(h, r, err) < 0) {
 		out->unreachable = err->class != ERR_PERM;
@@ -229,6 +229,69 @@ int hop_send(struct hop *h, const struct route *r, struct hop_message *m, struct
 	out->dsn = h->client && (smtp_client_exts(h->client) & SMTP_DSN);
 	out->deliver_by = h->client && (smtp_client_exts(h->client) & SMTP_DELIVERBY);
 	out->unreachable = rc < 0 && h->mda;
+	return rc;
+}
+
+/* Is there an MX host that was not called yet? What a row names is one server, whatever its addresses. */
+static bool has_others(struct hop *h, const struct route *r)
+{
+	struct hop_targets t;
+	struct err unused = { 0 };
+	if (r->kind != ROUTE_MX || !h->client)
+		return false;
+	h->elsewhere = true;
+	bool some = hop_targets(h, r, &t, &unused) == 0 && t.n;
+	h->elsewhere = false;
+	return some;
+}
+
+/* What the last server put off to another one; false when there is nothing, or nobody who would hear it: then all is as
+ * it was. */
+static bool send_elsewhere(
+    struct hop *h, const struct route *r, struct hop_message *m, struct hop_results *out, int *rc, struct err *err)
+{
+	struct hop_message some = *m;
+	struct hop_result *at = &out->of[out->n];
+	struct err why = { 0 };
+	struct resend_which which = { .mark = out->n - 1, .nothing_sent = *rc < 0 && !*m->begun };
+	bool reached = false;
+	struct smtp_rcpt *v = some.m.rcpt = xcalloc(m->m.n_rcpt, sizeof *v);
+	some.m.n_rcpt = resend_pick(&m->m, &which, v);
+	if (some.m.n_rcpt && has_others(h, r)) {
+		trace_why("route", "temp", "5321#5.1", "%s puts recipients off: another host is tried", h->relay);
+		m->rewind(m->m.arg);
+		h->elsewhere = true;
+		int again = send_to(h, r, &some, false, at, &why);
+		h->elsewhere = false;
+		reached = again == 0 || h->client;
+		for (size_t i = 0; i < some.m.n_rcpt; i++) {
+			v[i].mark = out->n;
+			if (again < 0 && !*v[i].reply)
+				v[i].result = why;
+		}
+		if (reached) {
+			resend_merge(&m->m, &which, v);
+			out->n++;
+			*rc = again;
+			*err = why;
+		}
+	}
+	free(v);
+	return reached;
+}
+
+int hop_send(struct hop *h, const struct route *r, struct hop_message *m, struct hop_results *out, struct err *err)
+{
+	bool reused = connected(h, r);
+	h->n_called = 0;
+	if (reused && h->client)
+		hop_note_called(h, &h->server.addr);
+	for (size_t i = 0; i < m->m.n_rcpt; i++)
+		m->m.rcpt[i].mark = 0;
+	out->n = 1;
+	int rc = send_to(h, r, m, reused, &out->of[0], err);
+	while (out->n < HOP_SERVERS && send_elsewhere(h, r, m, out, &rc, err))
+		continue;
 	if (rc < 0 || (h->client && !smtp_client_alive(h->client)))
 		hop_hang_up(h);
 	return rc;

@@ -28,6 +28,9 @@ void hop_free(struct hop *h);
 /* Ends the conversation, if there is one, politely. */
 void hop_hang_up(struct hop *h);
 
+enum {
+	HOP_SERVERS = 5 /* that put the same recipients off, in one attempt */
+};
 struct hop_result {
 	char relay[320];  /* "mx.example.net[192.0.2.1]:25", "lmtp:..."; "" when no host was reached */
 	bool dsn;         /* it reports success itself */
@@ -56,9 +59,16 @@ struct hop_targets {
 };
 /* For the route alone, not for those behind it. -1 with err: nobody can be called. */
 int hop_targets(struct hop *h, const struct route *r, struct hop_targets *out, struct err *err);
-/* One transaction: the recipients' results as smtp_client_send gives them. eightbit tells whether the content has bytes
- * above 127; it is asked only when the next hop can't take them. -1 with err when the conversation failed. rewind
- * makes m->read begin anew. */
+/* What each server said that was spoken with; at least one row, which may be of none. A recipient's mark is the row of
+ * the server that its result is from. */
+struct hop_results {
+	struct hop_result of[HOP_SERVERS];
+	unsigned n;
+};
+/* One transaction: the recipients' results as smtp_client_send gives them. Those that an MX host puts off are offered
+ * to the next one (RFC 5321 5.1), in a transaction of their own. eightbit tells whether the content has bytes above
+ * 127; it is asked only when the next hop can't take them. -1 with err when the conversation failed. rewind makes
+ * m->read begin anew. */
 struct hop_message {
 	struct smtp_message m;
 	void (*rewind)(void *arg); /* m.arg */
@@ -68,6 +78,6 @@ struct hop_message {
 	 * MDA gets it as it is. -1 with err: it can't be sent now. NULL: it is the same for all. */
 	int (*suit)(struct smtp_message *m, unsigned exts, struct err *err);
 };
-int hop_send(struct hop *h, const struct route *r, struct hop_message *m, struct hop_result *out, struct err *err);
+int hop_send(struct hop *h, const struct route *r, struct hop_message *m, struct hop_results *out, struct err *err);
 
 #endif

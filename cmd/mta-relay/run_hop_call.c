@@ -176,6 +176,7 @@ static int call_targets(struct hop *h, struct call *call, const struct hop_targe
 		struct err why = { 0 };
 		call->to = &t->v[i];
 		call->last = i + 1 == t->n;
+		hop_note_called(h, &call->to->addr);
 		if (call_address(h, call, &why) == 0)
 			return 0;
 		tried(&tries, &why);

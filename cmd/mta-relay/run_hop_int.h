@@ -53,6 +53,10 @@ struct hop {
 	struct mda *mda;
 	bool by_mx;               /* the server is an MX host */
 	struct hop_target server; /* of client */
+	/* The addresses that were called in this attempt. */
+	struct net_addr called[HOP_TRIES];
+	size_t n_called;
+	bool elsewhere; /* those are passed over */
 	char relay[320];
 	char tls[96];         /* struct hop_result's */
 	char site[SITE_SIZE]; /* of the destination last looked up */
@@ -73,5 +77,6 @@ void hop_tls_free(struct hop *h);
 /* A conversation with the route or the first of those behind it that can be reached: h->client, server, tls. -1 with
  * err. */
 int hop_call(struct hop *h, const struct route *r, struct err *err);
+void hop_note_called(struct hop *h, const struct net_addr *addr);
 
 #endif

@@ -46,6 +46,28 @@ static bool is_dead(const struct hop *h, const struct net_addr *addr)
 	return false;
 }
 
+static bool same_ip(const struct net_addr *a, const struct net_addr *b)
+{
+	char one[64], other[64];
+	net_addr_text(a, one, sizeof one);
+	net_addr_text(b, other, sizeof other);
+	return !strcmp(one, other);
+}
+
+static bool was_called(const struct hop *h, const struct net_addr *addr)
+{
+	for (size_t i = 0; i < h->n_called; i++)
+		if (same_ip(&h->called[i], addr))
+			return true;
+	return false;
+}
+
+void hop_note_called(struct hop *h, const struct net_addr *addr)
+{
+	if (h->n_called < HOP_TRIES && !was_called(h, addr))
+		h->called[h->n_called++] = *addr;
+}
+
 static void forget(struct hop_mx *m)
 {
 	free(m->domain);
@@ -216,6 +238,15 @@ static int url_targets(struct hop *h, const struct route *r, struct hop_targets 
 	return n < 0 ? -1 : 0;
 }
 
+static void not_again(const struct hop *h, struct hop_targets *t)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < t->n; i++)
+		if (!was_called(h, &t->v[i].addr))
+			t->v[kept++] = t->v[i];
+	t->n = kept;
+}
+
 /* Those that did not answer a moment ago come last, in their order. */
 static void dead_last(const struct hop *h, struct hop_targets *t)
 {
@@ -235,6 +266,8 @@ int hop_targets(struct hop *h, const struct route *r, struct hop_targets *out, s
 {
 	*out = (struct hop_targets){ 0 };
 	int rc = r->kind == ROUTE_MX ? mx_targets(h, r, out, err) : url_targets(h, r, out, err);
+	if (rc == 0 && h->elsewhere)
+		not_again(h, out);
 	if (rc == 0)
 		dead_last(h, out);
 	return rc;

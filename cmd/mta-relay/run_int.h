@@ -117,7 +117,7 @@ struct run_queue {
 	struct run *r;
 	struct sched *due;
 	struct plan *plan;
-	int watch, dir;          /* inotify; msg/ */
+	int watch, dir;          /* inotify, -1: none is to be had; msg/ */
 	int64_t now;             /* seconds */
 	struct spool_walk *scan; /* under way */
 	bool first_scan;
@@ -125,11 +125,16 @@ struct run_queue {
 	struct timespec started;
 	size_t found;          /* by the scan */
 	int64_t put_off_until; /* the last that was due but put off */
+	int64_t scanned;       /* when the last scan ended */
 };
 int run_queue_open(struct run_queue *q, struct run *r, struct err *err);
 void run_queue_close(struct run_queue *q);
 /* Reads on in the directory, a piece. True when there is more to read. */
 bool run_queue_scan(struct run_queue *q);
+/* When the directory, which cannot be watched, is to be read again; INT64_MAX: it is watched. */
+int64_t run_queue_look(const struct run_queue *q);
+/* Looks at the clock, which may have been set back. */
+void run_queue_time(struct run_queue *q);
 /* Hears what has changed. */
 void run_queue_changes(struct run_queue *q);
 /* Takes in hand what is due, a piece: true when there may be more. */

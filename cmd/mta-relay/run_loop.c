@@ -255,7 +255,8 @@ static int patience(const struct loop *l, bool more)
 	/* No worker could be started, and none will answer. */
 	if (!busy(l) && plan_waiting(l->q.plan))
 		return START_AGAIN;
-	int64_t next = plan_full(l->q.plan) ? INT64_MAX : sched_next(l->q.due);
+	int64_t next = plan_full(l->q.plan) ? INT64_MAX : sched_next(l->q.due), blind = run_queue_look(&l->q);
+	next = blind < next ? blind : next;
 	if (more || next <= l->q.now)
 		return 0;
 	return next - l->q.now > POLL_MAX / 1000 ? POLL_MAX : (int)(next - l->q.now) * 1000;
@@ -265,7 +266,7 @@ static void wait_for_news(struct loop *l, bool more, const sigset_t *unblocked)
 {
 	struct epoll_event e[EVENTS];
 	int n = epoll_pwait(l->ep, e, EVENTS, run_status_wait(l->r, patience(l, more)), unblocked);
-	l->q.now = spool_now() / 1000000;
+	run_queue_time(&l->q);
 	for (int i = 0; i < n; i++) {
 		struct run_worker *w = e[i].data.ptr;
 		if (!w)
@@ -341,6 +342,8 @@ static int open_loop(struct loop *l, struct err *err)
 		return err_sys(err, "epoll");
 	if (run_queue_open(&l->q, l->r, err) < 0)
 		return -1;
+	if (l->q.watch < 0)
+		return 0;
 	return epoll_ctl(l->ep, EPOLL_CTL_ADD, l->q.watch, &e) < 0 ? err_sys(err, "epoll") : 0;
 }
 

@@ -21,6 +21,8 @@ enum {
 	LOOK_PER_TURN = 200,
 	IN_MEMORY = 5, /* seconds that a message is put off without its file being touched */
 	MASS = 50,     /* recipients at a destination that make mass mail */
+	BLIND = 10,    /* seconds between two looks at a directory that cannot be watched */
+	SKEW = 60,     /* seconds that the clock may go back without notice */
 };
 
 /* ---- The directory ---- */
@@ -43,15 +45,30 @@ static void end_scan(struct run_queue *q)
 {
 	spool_walk_close(q->scan);
 	q->scan = NULL;
-	log_info("scan messages=%zu known=%zu", q->found, sched_count(q->due) + plan_count(q->plan));
+	if (q->watch >= 0 || q->first_scan)
+		log_info("scan messages=%zu known=%zu", q->found, sched_count(q->due) + plan_count(q->plan));
 	q->first_scan = false;
+	q->scanned = q->now;
+}
+
+int64_t run_queue_look(const struct run_queue *q)
+{
+	return q->watch < 0 ? q->scanned + BLIND : INT64_MAX;
+}
+
+/* Nothing waits longer than --retry-max, but what is kept for its sender (keep_until): a later time is one by a clock
+ * that was wrong. */
+static int64_t at_most(const struct run_queue *q, int64_t due)
+{
+	int64_t latest = q->now + q->r->deliver.retry_max;
+	return due < latest ? due : latest;
 }
 
 bool run_queue_scan(struct run_queue *q)
 {
 	struct spool_entry e;
 	struct err err = { 0 };
-	if (!q->scan && !sched_runs_low(q->due, q->now))
+	if (!q->scan && q->now < run_queue_look(q) && !sched_runs_low(q->due, q->now))
 		return false;
 	if (!q->scan && begin_scan(q, &err) < 0) {
 		log_err("scan reason=%s", log_quote(span_str(err.text)));
@@ -66,9 +83,22 @@ bool run_queue_scan(struct run_queue *q)
 		if (plan_has(q->plan, e.id))
 			continue;
 		bool now = q->forced && (q->first_scan || earlier(&e.changed, &q->started));
-		sched_put(q->due, e.id, now ? 0 : e.due, 0);
+		sched_put(q->due, e.id, now ? 0 : at_most(q, e.due), 0);
 	}
 	return true;
+}
+
+/* Watches of the user, or of the system, may be used up: mail goes out all the same, somewhat later. */
+static void watch(struct run_queue *q, const char *dir)
+{
+	struct err err = { 0 };
+	if (q->watch >= 0 && inotify_add_watch(q->watch, dir, IN_MOVED_TO | IN_ATTRIB | IN_ONLYDIR) >= 0)
+		return;
+	err_sys(&err, "watching %s", dir);
+	log_warn("watch reason=%s looks=\"every %d seconds\"", log_quote(span_str(err.text)), BLIND);
+	if (q->watch >= 0)
+		close(q->watch);
+	q->watch = -1;
 }
 
 int run_queue_open(struct run_queue *q, struct run *r, struct err *err)
@@ -86,10 +116,8 @@ int run_queue_open(struct run_queue *q, struct run *r, struct err *err)
 		.dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) };
 	clock_gettime(CLOCK_REALTIME_COARSE, &q->started);
 	/* Watched before it is read: what comes meanwhile is not missed. */
-	int rc =
-	    q->watch < 0 || q->dir < 0 || inotify_add_watch(q->watch, dir, IN_MOVED_TO | IN_ATTRIB | IN_ONLYDIR) < 0
-		? err_sys(err, "watching %s", dir)
-		: begin_scan(q, err);
+	watch(q, dir);
+	int rc = q->dir < 0 ? err_sys(err, "%s", dir) : begin_scan(q, err);
 	free(dir);
 	return rc;
 }
@@ -112,7 +140,7 @@ static void noticed(struct run_queue *q, const struct inotify_event *e)
 	if (!e->len || !spool_id_ok(e->name) || plan_has(q->plan, e->name) ||
 	    fstatat(q->dir, e->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return;
-	sched_put(q->due, e->name, st.st_mtime, 0);
+	sched_put(q->due, e->name, at_most(q, st.st_mtime), 0);
 	if ((e->mask & IN_ATTRIB) && st.st_mtime <= q->now)
 		plan_forget_down(q->plan);
 }
@@ -126,8 +154,22 @@ static void missed_some(struct run_queue *q)
 		log_err("scan reason=%s", log_quote(span_str(err.text)));
 }
 
+void run_queue_time(struct run_queue *q)
+{
+	int64_t now = spool_now() / 1000000;
+	bool back = now < q->now - SKEW;
+	q->now = now;
+	if (!back)
+		return;
+	log_warn("clock reason=\"it was set back\"");
+	q->scanned = now;
+	missed_some(q);
+}
+
 void run_queue_changes(struct run_queue *q)
 {
+	if (q->watch < 0)
+		return;
 	_Alignas(struct inotify_event) char events[16384];
 	ssize_t n;
 	do {

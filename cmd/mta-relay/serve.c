@@ -20,6 +20,8 @@
 const struct opt relay_serve_options[] = {
 	{ "role", 0, OPT_CHOICE, AT(role), NULL, "server for other servers, or for users", "mta|msa", 0 },
 	{ "listen", 0, OPT_LIST, AT(listen), "ADDR:PORT[,tls]", "listen here; also unix:PATH; repeatable", NULL, 0 },
+	{ "stdin", 0, OPT_FLAG, AT(caller), NULL, "serve who started it, on stdin and stdout, and trust him", NULL,
+	    OPT_NO_CONFIG },
 	{ "tls-cert", 0, OPT_STR, AT(tls_cert), "FILE", "certificate and chain, PEM", NULL, 0 },
 	{ "tls-key", 0, OPT_STR, AT(tls_key), "FILE", "its key, when not in the same file", NULL, 0 },
 	{ "require-tls", 0, OPT_FLAG, AT(require_tls), NULL, "no mail before STARTTLS", NULL, 0 },
@@ -368,6 +370,16 @@ static struct relay_server server = { .o = { .early_input = EARLY_LOCAL,
 					  .mda_budget = SERVE_MDA_BUDGET,
 					  .mda_pause = SERVE_MDA_PAUSE } };
 
+/* He speaks for himself and with his own rights: whatever the configuration says, nobody is listened for, there is
+ * nothing to encrypt and nobody to log in, whose files he may not read anyway. */
+static void for_caller(struct serve_settings *o)
+{
+	o->listen.n = 0;
+	o->tls_cert = o->tls_key = o->users = NULL;
+	o->tls.sni.n = 0;
+	o->require_tls = false;
+}
+
 int relay_serve(int argc, char **argv)
 {
 	const struct opts opts = { .prog = argv[0],
@@ -385,6 +397,8 @@ int relay_serve(int argc, char **argv)
 	server.o.patience = patience_defaults;
 	if (relay_options(argc, argv, &opts, &first, &status) != OPTS_OK)
 		return status;
+	if (server.o.caller)
+		for_caller(&server.o);
 	if (first < argc)
 		err_set(&err, ERR_USAGE, "unexpected argument '%s'", argv[first]);
 	else if (server.o.ready)

@@ -48,7 +48,7 @@ struct serve_settings {
 	const char *mda, *queue, *resolver, *trace, *ready_file, *log_file, *metrics;
 	uint64_t max_size;
 	unsigned max_recipients, workers, max_clients, max_per_client;
-	bool require_tls, auth_without_tls, rdns, explain, own_sender, hide_client, ready;
+	bool require_tls, auth_without_tls, rdns, explain, own_sender, hide_client, ready, caller;
 	int64_t timeout, mda_timeout, mda_budget, mda_pause;
 	struct esmtp_settings esmtp;
 	struct sasl_settings sasl;
@@ -99,7 +99,7 @@ struct relay_session {
 	const struct conn *conn;
 	struct net_addr client; /* the conn's peer, or whom XCLIENT named; len 0: unknown, or no address */
 	const char *peer_ip;
-	bool trusted; /* its address is in --trust */
+	bool trusted; /* its address is in --trust, or it is who started us (--stdin) */
 	bool renamed; /* XCLIENT has named it */
 	struct serve_talk talk;
 	struct guard_session *guard;

@@ -12,6 +12,7 @@
 
 #include "base/limits.h"
 #include "base/log.h"
+#include "msg/addr.h"
 #include "mta-relay/received.h"
 #include "mta-relay/serve_load.h"
 
@@ -68,10 +69,10 @@ void deliver_prepare(struct relay_session *s, struct smtp_session *x, struct smt
 int load_compare(const void *a, const void *b)
 {
 	const struct relay_target *x = *(struct relay_target *const *)a, *y = *(struct relay_target *const *)b;
-	int order = strcasecmp(x->addr, y->addr);
-	/* Of ours upper and lower case are one mailbox; of others only they know (RFC 5321 2.4). */
-	if (!order && !x->local)
-		order = strcmp(x->addr, y->addr);
+	int order = (int)x->local - (int)y->local;
+	/* Of ours upper and lower case are one mailbox; of others only in the domain (RFC 5321 2.4). */
+	if (!order)
+		order = x->local ? strcasecmp(x->addr, y->addr) : addr_order(span_str(x->addr), span_str(y->addr));
 	if (!order)
 		order = (int)x->report - (int)y->report;
 	return order ? order : span_cmp(x->owner, y->owner);

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "io/trace.h"
@@ -210,6 +211,13 @@ static void refresh_tables(struct relay_server *rs)
 		log_err("table error=%s why=\"the old rows stay\"", log_quote(span_str(err.text)));
 }
 
+/* No host's address is to be seen, not even in tcpserver's variables: a terminal, a pipe, or a pair of sockets. */
+static bool is_caller(const struct relay_server *rs, const struct conn *c)
+{
+	bool here = !c->peer.len || c->peer.sa.ss_family == AF_UNIX;
+	return rs->o.caller && here && stream_fd(c->s) == STDIN_FILENO;
+}
+
 int serve_conversation(struct conn *c, void *relay_server)
 {
 	static const struct smtp_server_ops without_auth = { .connect = on_connect,
@@ -239,7 +247,7 @@ int serve_conversation(struct conn *c, void *relay_server)
 	struct err err = { 0 };
 	char peer[80];
 	snprintf(peer, sizeof peer, c->peer_port ? "%s:%u" : "%s", c->peer_ip, c->peer_port);
-	s.trusted = rs->trust && c->peer.len && net_list_match(rs->trust, &c->peer);
+	s.trusted = is_caller(rs, c) || (rs->trust && c->peer.len && net_list_match(rs->trust, &c->peer));
 	refresh_tables(rs);
 	struct smtp_session x = { .s = c->s, .peer_ip = c->peer_ip, .peer = peer, .arg = &s };
 	x.peer_name = guard_turns_away(&s, &x) ? "" : serve_reverse_name(&s);

@@ -84,10 +84,20 @@ static int find_sender(struct mail *m, struct span text, bool has_header, const 
 	return 0;
 }
 
+/* A list may be folded, as in a header. Any other line end is somebody's attempt at a line of his own. */
+static int one_line(const char *text, const char *what, struct err *err)
+{
+	struct span s = span_trim(span_str(text));
+	for (size_t i = 0; i < s.n; i++)
+		if ((s.p[i] == '\n' || s.p[i] == '\r') && !ascii_isblank(s.p[i + 1]) && s.p[i + 1] != '\n')
+			return err_set(err, ERR_USAGE, "%s: a line end in %s", what, log_quote(s));
+	return 0;
+}
+
 static int add_list(struct mail *m, const struct opt_list *list, const char *what, struct err *err)
 {
 	for (size_t i = 0; i < list->n; i++)
-		if (recipients_add(&m->rcpt, span_str(list->v[i]), what, err))
+		if (one_line(list->v[i], what, err) || recipients_add(&m->rcpt, span_str(list->v[i]), what, err))
 			return -1;
 	return 0;
 }

@@ -212,7 +212,7 @@ const char *relay_path(struct arena *a)
 int sendmail_become_relay(const struct sendmail *s, struct err *err)
 {
 	static const char *const words[][4] = {
-		[SENDMAIL_STDIN] = { "serve", "--role=msa" },
+		[SENDMAIL_STDIN] = { "serve", "--role=msa", "--stdin" },
 		[SENDMAIL_LIST] = { "queue", "mailq" },
 		[SENDMAIL_RUN] = { "run", "--once" },
 		[SENDMAIL_RETRY] = { "queue", "retry" },

@@ -38,6 +38,8 @@ bool addr_parse_mailbox(struct span s, bool utf8, bool allow_bare, struct addr *
 struct span addr_unquoted(struct span address, struct arena *a);
 /* Is it a domain of letters, digits, hyphens and dots (or U-labels when utf8), or an address literal? */
 bool addr_domain_ok(struct span domain, bool utf8);
+/* An order of mailboxes; 0 when two are the same: local parts to the byte, domains in any case (RFC 5321 2.4). */
+int addr_order(struct span a, struct span b);
 /* Any byte above 127? (the address then needs SMTPUTF8) */
 bool addr_needs_utf8(struct span s);
 

@@ -13,6 +13,14 @@ enum {
 	LABEL_MAX = 63 /* RFC 1035 2.3.4, in octets of the ASCII form */
 };
 
+int addr_order(struct span a, struct span b)
+{
+	ptrdiff_t i = span_rchr(a, '@'), k = span_rchr(b, '@');
+	size_t na = i < 0 ? a.n : (size_t)i, nb = k < 0 ? b.n : (size_t)k;
+	int order = span_cmp(span_slice(a, 0, na), span_slice(b, 0, nb));
+	return order ? order : span_icmp(span_from(a, na), span_from(b, nb));
+}
+
 bool addr_needs_utf8(struct span s)
 {
 	return span_eightbit(s);

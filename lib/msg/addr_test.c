@@ -268,6 +268,17 @@ static int expected(const char *category, const char *diagnosis)
 	return 0;
 }
 
+static void order_of_mailboxes(void **state)
+{
+	(void)state;
+	assert_int_equal(addr_order(SPAN("b@x.example"), SPAN("b@X.Example")), 0);
+	assert_int_equal(addr_order(SPAN("postmaster"), SPAN("postmaster")), 0);
+	assert_int_not_equal(addr_order(SPAN("B@x.example"), SPAN("b@x.example")), 0);
+	assert_int_not_equal(addr_order(SPAN("b"), SPAN("b@x.example")), 0);
+	assert_int_not_equal(addr_order(SPAN("a@b@x"), SPAN("a@B@x")), 0);
+	assert_true(addr_order(SPAN("a@z"), SPAN("b@a")) < 0 && addr_order(SPAN("b@a"), SPAN("a@z")) > 0);
+}
+
 static void isemail(void **state)
 {
 	json_t *all = json_load_file("../shared/corpus/addr-isemail/tests.json", JSON_ALLOW_NUL, NULL), *test;
@@ -305,6 +316,7 @@ int main(void)
 		cmocka_unit_test(strict_mailboxes),
 		cmocka_unit_test(sizes),
 		cmocka_unit_test(unquoted_and_back),
+		cmocka_unit_test(order_of_mailboxes),
 		cmocka_unit_test(isemail),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

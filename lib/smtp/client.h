@@ -96,6 +96,7 @@ struct smtp_rcpt {
 	const char *orcpt;   /* DSN ORCPT= value, xtext encoded, NULL: none */
 	struct err result;   /* out: class NONE accepted and delivered; otherwise why not, with code and enh */
 	char reply[256];     /* out: the deciding reply, one line */
+	unsigned mark;       /* the caller's */
 };
 struct smtp_message {
 	const char *from;        /* reverse-path without <>, "" for the null one */

@@ -6,6 +6,7 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/limits.h"
 #include "base/xalloc.h"
@@ -210,6 +211,17 @@ static void take_mail(struct txn *t)
 		decide_all(t, PENDING);
 }
 
+/* RFC 5321 4.5.3.1.10: behind others that were taken 552 is what servers by RFC 821 say when they have enough of them.
+ * One that says what it means by it means that, a full mailbox (5.2.2) for example. */
+static void read_552(const struct txn *t, struct err *result)
+{
+	if (result->code != 552 || !t->accepted || (*result->enh && strcmp(result->enh, "5.5.3") != 0))
+		return;
+	result->class = ERR_TEMP;
+	result->code = 452;
+	snprintf(result->enh, sizeof result->enh, "4.5.3");
+}
+
 static void take_rcpt(struct txn *t, size_t i)
 {
 	trace_reply(t, "smtp.rcpt", t->m->rcpt[i].address);
@@ -218,6 +230,7 @@ static void take_rcpt(struct txn *t, size_t i)
 		return;
 	if (!client_positive(t->c)) {
 		decide_by_reply(t, i);
+		read_552(t, &t->m->rcpt[i].result);
 		return;
 	}
 	t->state[i] = ACCEPTED;
