@@ -269,7 +269,7 @@ hurry() { # COMMAND...: its minutes are seconds
 	while read -r name port; do
 		rm -rf "$Q"
 		printf 'EHLO x\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<u@here.example>\r\nDATA\r\nSubject: x\r\n\r\nhello\r\n.\r\n' |
-			timeout 30 "$RELAY" serve --role=mta --domains=here.example --hostname=us.example --queue="$Q" \
+			timeout 120 "$RELAY" serve --role=mta --domains=here.example --hostname=us.example --queue="$Q" \
 				--mda="lmtp:127.0.0.1:$port" --mda-timeout=2s >"$LIAR/replies" 2>>"$BATS_TEST_TMPDIR/log"
 		code=$(tail -n 1 "$LIAR/replies" | cut -c1-3)
 		kept=$(find "$LIAR" -name "$name.[0-9]*" | wc -l)

@@ -33,7 +33,7 @@ sink() { # OPTION...: starts the sink; PORT is its port
 message() { printf 'Subject: %s\n\n%s\n' "${1:-test}" "${2:-body}"; }
 inject() { "$RELAY" inject --queue="$Q" --hostname=us.example -f "$@" 2>>"$BATS_TEST_TMPDIR/log"; }
 run_queue() {
-	timeout 60 "$RELAY" run --once --queue="$Q" --hostname=us.example --smarthost="smtp://127.0.0.1:$PORT" "$@" \
+	timeout 120 "$RELAY" run --once --queue="$Q" --hostname=us.example --smarthost="smtp://127.0.0.1:$PORT" "$@" \
 		2>>"$BATS_TEST_TMPDIR/log"
 }
 queue() { "$RELAY" queue --queue="$Q" "$@"; }

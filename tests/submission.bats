@@ -75,7 +75,7 @@ send() { # MECHANISM PASSWORD
 	msa
 	message | inject joe@sender.example b@example.net
 	smart() {
-		timeout 60 "$RELAY" run --once --now --queue="$Q" --hostname=us.example --tls-ca="$CERT" --trace="$T/trace" \
+		timeout 120 "$RELAY" run --once --now --queue="$Q" --hostname=us.example --tls-ca="$CERT" --trace="$T/trace" \
 			--smarthost="smtp://joe%40sender.example@localhost:$MSA" "$@" 2>>"$T/log"
 	}
 	smart --password-command='echo wrong'

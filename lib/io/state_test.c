@@ -24,7 +24,7 @@ static struct state *s;
 static int set_up(void **state)
 {
 	struct err err = { 0 };
-	struct state_config c = { .dir = dir };
+	struct state_config c = { .dir = dir, .wait_ms = 120000 };
 	(void)state;
 	snprintf(dir, sizeof dir, "/tmp/state_test.XXXXXX");
 	s = mkdtemp(dir) ? state_open(&c, &err) : NULL;

@@ -123,7 +123,7 @@ static void excludes(void **state)
 		for (int i = 0; i < 30; i++) {
 			struct dotlock l;
 			struct err err;
-			if (dotlock_take(&l, file, 20000, &err) < 0)
+			if (dotlock_take(&l, file, 120000, &err) < 0)
 				_exit(1);
 			int had = *count;
 			usleep(100);
