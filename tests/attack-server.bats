@@ -451,7 +451,7 @@ sequences() {
 	done
 	# Three of four: nobody is sent away.
 	wait_for 60 eval '[ "$(grep -c " connect " "$T/log")" -eq 3 ]'
-	sleep 3
+	sleep 3 # nobody goes in that time
 	run ! grep -q disconnect "$T/log"
 	# A fourth that is silent, and one more that has to wait for a process.
 	"$TOP/lib/smtp-talk" --port="$PORT" --limit=120 "$T/held" >>"$T/held.out" 3>&- &

@@ -202,7 +202,7 @@ again() { # AGENT
 		chain_agent_"$1"
 		wait_for 60 started_or_gone "$1" "$before"
 		if started "$1" "$before"; then return 0; fi
-		sleep 0.5
+		sleep 0.5 # until it is tried again
 	done
 	cat "$CHAIN/log/$1" >&2
 	return 1

@@ -282,7 +282,7 @@ queued_at() { find "$1" -path '*/msg/*' -type f 2>/dev/null; }
 	message | inject a@client.example '--by=1;N' slow@far.example
 	run_queue
 	message | inject b@client.example '--by=1;R' u@far.example
-	sleep 2.5
+	sleep 2.5 # the times of both are over
 	run_queue --now
 	run_queue
 	reported a@client.example 'recipient 1 Action delayed' 'recipient 1 Status 4.4.7'

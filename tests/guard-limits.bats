@@ -54,7 +54,7 @@ teardown() { guard_teardown; }
 	has "$(session </dev/null | from 127.1.1.3)" '421 4.7.0 Too many failures from 127.1.1.0/24: try again in'
 	grep -q 'lockout client=127.1.1.2 net=127.1.1.0/24 seconds=30 why="auth-failures"' "$T/log"
 	has "$(session </dev/null | from 127.9.9.9)" '220 '
-	sleep 30.5
+	sleep 30.5 # longer than --lockout
 	has "$(session </dev/null | from 127.1.1.3)" '220 '
 }
 
@@ -204,7 +204,7 @@ teardown() { guard_teardown; }
 		second=$PORT
 		if counted "$net"; then break; fi
 		grep -q 'state kept-in=files' "$T/log" && [ "$net" != 127.1.60 ]
-		sleep 11
+		sleep 11 # until it is asked again
 		: >"$T/log"
 		PORT=$second
 	done
@@ -250,7 +250,7 @@ teardown() { guard_teardown; }
 	for net in 127.1.{3..60}; do
 		if counted "$net"; then break; fi
 		[ "$net" != 127.1.60 ]
-		sleep 11
+		sleep 11 # until it is asked again
 		: >"$T/log"
 	done
 	# One that does not know us, one that we don't know, and one by another name.

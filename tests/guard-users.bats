@@ -62,7 +62,7 @@ many() { # COUNT
 	"$RELAY" queue --queue="$T/queue" release "$id"
 	[ "$(held)" -eq 0 ]
 	[ "$(find "$T/queue"/*/msg -name "$id" | wc -l)" -eq 1 ]
-	sleep 30.5
+	sleep 30.5 # longer than --user-brake
 	has "$(mail alice@here.example r4@far.example | as alice)" '250 2.0.0'
 	[ "$(held)" -eq 0 ]
 }

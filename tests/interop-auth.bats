@@ -153,7 +153,7 @@ oauth() {
 		port, trusted = int(sys.argv[1]), sys.argv[2]
 		for mech in "PLAIN", "LOGIN", "CRAM-MD5":
 		    for password, good in ("secret", True), ("wrong", False):
-		        s = smtplib.SMTP("127.0.0.1", port, timeout=30)
+		        s = smtplib.SMTP("127.0.0.1", port, timeout=120)
 		        s.starttls(context=ssl.create_default_context(cafile=trusted))
 		        s.ehlo()
 		        s.esmtp_features["auth"] = mech

@@ -237,7 +237,7 @@ we_hold() { [ "$(ours "$1" | wc -l)" -ge "$2" ]; }
 	needs smtp-source
 	smtp-source -s 5 -m 60 -l 3000 -f sender@sender.example -t user@dest.example "127.0.0.1:$PEER_PORT"
 	wait_for 120 we_hold user 60
-	sleep 1
+	sleep 1 # one more would come now
 	[ "$(ours user | wc -l)" -eq 60 ]
 	[ "$(ours user | xargs grep -hi '^Message-ID: ' | sort -u | wc -l)" -eq 60 ]
 }

@@ -107,7 +107,7 @@ exchange_many() { # PEER
 	wait $load
 	wait_for 120 peer_has 30
 	wait_for 120 we_have 30
-	sleep 1
+	sleep 1 # one more would come now
 	[ "$(peer_messages | wc -l)" -eq 30 ]
 	[ "$(our_messages | wc -l)" -eq 30 ]
 	[ "$(peer_messages | xargs grep -h '^Subject: out ' | sort -u | wc -l)" -eq 30 ]

@@ -352,7 +352,7 @@ verdict() {
 		touch "$T/up"
 		for _ in $(seq 60); do
 			mail a@b.example bob@here.example
-			sleep 1
+			sleep 1 # as long as --mda-pause
 			if grep -q '^250 2.0.0 Ok: delivered' "$T/answers"; then break; fi
 		done
 		echo QUIT

@@ -353,7 +353,7 @@ said() { grep -qE "$1" "$T/notices"; }
 		"$NOTIFY_SOCKET"
 	wait_for 60 said '^HEARD=1$'
 	before=$(grep -c '^WATCHDOG=1$' "$T/notices")
-	sleep 2
+	sleep 2 # twice as long as the watchdog has
 	[ "$(grep -c '^WATCHDOG=1$' "$T/notices")" -eq "$before" ]
 	kill -CONT "$SERVER"
 	kill "$SERVER"

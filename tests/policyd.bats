@@ -198,7 +198,7 @@ try() { # FROM RCPT...
 	run "${RELAY%/*}/mua-send" --server="$url" --starttls=never -f a@b.example -s hi c@here.example </dev/null
 	[ "$status" -eq 75 ]
 	[[ $output == *4.2.0*reylist* ]]
-	sleep 3
+	sleep 3 # longer than --delay
 	"${RELAY%/*}/mua-send" --server="$url" --starttls=never -f a@b.example -s hi c@here.example </dev/null
 	only | header_of | head -n 1 | grep '^X-Greylist: delayed [0-9]* seconds by postgrey'
 }

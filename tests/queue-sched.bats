@@ -42,8 +42,7 @@ runner() { # OPTION...: a running queue runner: RUNNER
 	message | inject a@example.org b@example.net
 	copies 250
 	find "$Q"/*/msg -type f -exec touch -d '1 hour' {} +
-	# What was made a moment ago must not look as if it had been tried in this run.
-	sleep 0.1
+	sleep 0.1 # what was made a moment ago must not look as if it had been tried in this run
 	run_queue --window=100 --now
 	[ "$(grep -c 'status=deferred' "$BATS_TEST_TMPDIR/log")" -eq 250 ]
 	[ "$(find "$Q"/*/msg -type f -newermt '+1 minute' ! -newermt '+30 minutes' | wc -l)" -eq 250 ]

@@ -125,7 +125,7 @@ teardown() { queue_teardown; }
 	run_queue
 	[ "$(waiting)" -eq 1 ]
 	run ! grep -q MAIL "$SINK/log"
-	sleep 1.1
+	sleep 1.1 # longer than --expire
 	printf 'RCPT:b@:451 4.3.0 no\n' >"$SINK/rules"
 	run_queue --now --expire=1s
 	[ "$(waiting)" -eq 0 ]
@@ -136,7 +136,7 @@ teardown() { queue_teardown; }
 @test "a delay is told once, and does not end the message" {
 	sink --rule='RCPT:later@:451 4.3.0 come later'
 	message | inject a@example.org later@example.net
-	sleep 1.1
+	sleep 1.1 # longer than --warn-after
 	run_queue --warn-after=1s
 	run_queue --warn-after=1s --now
 	[ "$(waiting)" -eq 1 ]

@@ -62,7 +62,7 @@ is() { [ "$(subject "$1" "$2")" = "CN = $3" ]; }
 	is STARTTLS mail.here.example renewed
 	is STARTTLS mx.here.example mx.here.example
 	kill -HUP "$SERVER"
-	wait_for 60 sh -c "[ \"\$(grep -c 'reload result=ok' '$T/log')\" -ge 3 ]"
+	wait_for 60 eval '[ "$(grep -c "reload result=ok" "$T/log")" -ge 3 ]'
 	[ "$(grep -c 'reload error=' "$T/log")" -eq 1 ]
 }
 

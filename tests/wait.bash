@@ -5,7 +5,7 @@ wait_for() { # SECONDS COMMAND...: until it is true; fails when it was not in th
 	until "$@"; do
 		((tries-- > 0)) || return 1
 		((++n < 10)) || nap=0.05
-		sleep $nap
+		sleep $nap # until the next try
 	done
 }
 

@@ -44,7 +44,7 @@ taken_at_last() {
 		say "$1"
 		if grep -q '^550' "$T/said"; then break; fi
 		if grep -q 'Ok, id ' "$T/said"; then return; fi
-		sleep 0.2
+		sleep 0.2 # until it is tried again
 	done
 	cat "$T/said"
 	return 1

@@ -190,7 +190,7 @@ becomes() {
 			echo "$said"
 			return 1
 		}
-		sleep 0.1
+		sleep 0.1 # until it is asked again
 	done
 	return 1
 }
@@ -239,7 +239,7 @@ replace() { # FILE, the new one on stdin
 	[[ $said == '550 5.1.1'* ]]
 	sleep 1.1 # so often at most aliases are looked at
 	echo 'more: alice' | replace "$T/aliases"
-	sleep 1
+	sleep 1 # as above
 	becomes 250 '451 4.3.0' rcpt more@here.example
 	printf '%s\n' virt.example 'y@virt.example alice@here.example' | replace "$T/virtual"
 	becomes 250 '451 4.3.0' rcpt y@virt.example
