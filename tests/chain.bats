@@ -179,9 +179,8 @@ send_malformed() {
 # An agent with its workers and children, all at once.
 kill_tree() {
 	top=$(cat "$CHAIN/run/$1.pid")
-	echo "$top" $(descendants "$top") >"$CHAIN/killed"
-	# shellcheck disable=SC2046
-	kill -9 $(cat "$CHAIN/killed") 2>/dev/null || true
+	{ echo "$top" && descendants "$top"; } >"$CHAIN/killed"
+	xargs kill -9 <"$CHAIN/killed" 2>/dev/null || true
 }
 started() { # AGENT BEFORE
 	case $1 in
