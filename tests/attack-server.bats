@@ -380,7 +380,7 @@ sequences() {
 	pass_on
 	arrived "$SINK"
 	kill "$SERVER"
-	server --relay-to=relay.example --data-rate=1000 --data-grace=5s --transaction-time=12s --session-time=20s
+	server --relay-to=relay.example --data-rate=1000 --data-grace=5s --transaction-time=30s --session-time=15s
 	cat >"$T/script" <<-'S'
 		case too-slow
 		hello
@@ -400,22 +400,22 @@ sequences() {
 		hello
 		> MAIL FROM:<sender@far.example>\r\n
 		< 250
-		drip 60 RCPT TO:<user@relay.example>\r\n
+		drip 20 RCPT TO:<user@relay.example>\r\n
 		until 421 4\.4\.2
 		eof
 		case session
 		hello
-		drip 100 NOOP\r\n
+		drip 10 NOOP\r\n
 		until 421 4\.4\.2
 		eof
 		case session-with-a-message-in-hand keeps 1
 		hello
 		envelope
-		pause 6000
+		pause 4000
 		data
 		subject
 		* 100 \{10000:x}\r\n
-		pause 18000
+		pause 15000
 		> .\r\n
 		< 250
 		until 421 4\.4\.2

@@ -129,7 +129,7 @@ runner() { # OPTION...: a running queue runner: RUNNER
 	perl -MIO::Socket::UNIX -e '
 		my $s = IO::Socket::UNIX->new(Type => SOCK_DGRAM, Local => $ARGV[0]) or die;
 		open(my $out, ">>", $ARGV[1]) or die;
-		syswrite($out, "$_\n") while $s->recv($_, 4096) // 1' "$NOTIFY_SOCKET" "$BATS_TEST_TMPDIR/notices" 3>&- &
+		syswrite($out, "$_\n") while defined $s->recv($_, 4096)' "$NOTIFY_SOCKET" "$BATS_TEST_TMPDIR/notices" 3>&- &
 	PIDS+=($!)
 	wait_for 60 test -S "$NOTIFY_SOCKET"
 	runner --smarthost="smtp://127.0.0.1:$PORT" --concurrency=1

@@ -17,6 +17,9 @@ queue_teardown() {
 	local pid
 	for pid in "${PIDS[@]}"; do
 		kill "$pid" 2>/dev/null
+		# Who was stopped can't end.
+		pkill -CONT -P "$pid" 2>/dev/null
+		kill -CONT "$pid" 2>/dev/null
 	done
 	wait 2>/dev/null
 	return 0
