@@ -69,7 +69,7 @@ static void stale_or_not(void **state)
 		{ elsewhere, 10, false, true },
 	};
 	for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
-		struct dotlock l;
+		struct dotlock l = { 0 };
 		struct err err = { 0 };
 		put_lock(t[i].text, t[i].age_s);
 		int rc = (t[i].named ? dotlock_take_named : dotlock_take)(&l, file, 20, &err);
