@@ -30,7 +30,7 @@ liars() {
 submit_to_each() { # OPTION...
 	while read -r name port; do
 		local status=0
-		timeout 60 "$SEND" --server="smtp://127.0.0.1:$port" --timeout=5s "$@" user@there.example \
+		timeout 120 "$SEND" --server="smtp://127.0.0.1:$port" --timeout=20s "$@" user@there.example \
 			<"$T/message" >>"$T/out" 2>&1 || status=$?
 		echo "$name $status"
 	done <"$LIAR/ports" | sort >"$LIAR/got"
@@ -76,8 +76,8 @@ learnt_nothing() {
 	# What the status is depends on how it went wrong; that it is none of 0 and what was learnt does not.
 	while read -r name port; do
 		status=0
-		timeout 60 "$SEND" --server="smtp://me@127.0.0.1:$port" --starttls=require --password-command="cat $T/secret" \
-			--timeout=5s user@there.example <"$T/message" >>"$T/out" 2>&1 || status=$?
+		timeout 120 "$SEND" --server="smtp://me@127.0.0.1:$port" --starttls=require --password-command="cat $T/secret" \
+			--timeout=20s user@there.example <"$T/message" >>"$T/out" 2>&1 || status=$?
 		case $status in 69 | 74 | 75 | 76 | 77) ;; *) echo "$name $status" ;; esac
 	done <"$LIAR/ports" >"$LIAR/bad"
 	cat "$LIAR/bad" "$T/out"
@@ -113,7 +113,7 @@ learnt_nothing() {
 		host04-words ehlo say 250-liar.example\r\n250-PIPELINING PIPELINING x\r\n250- \r\n250-=\r\n250-AUTH\r\n250 AUTH=\r\n ; good
 	S
 	while read -r name port; do
-		timeout 60 "$SEND" --server="smtp://127.0.0.1:$port" --starttls=never --timeout=4s user@there.example \
+		timeout 120 "$SEND" --server="smtp://127.0.0.1:$port" --starttls=never --timeout=20s user@there.example \
 			<"$T/message" >>"$T/out" 2>&1 && echo "$name good" || echo "$name bad"
 	done <"$LIAR/ports" | sort >"$LIAR/got"
 	diff "$LIAR/want" "$LIAR/got"
@@ -136,8 +136,8 @@ learnt_nothing() {
 		neg12-plain-only ehlo say 250-liar.example\r\n250 AUTH PLAIN LOGIN\r\n ; bad
 	S
 	while read -r name port; do
-		timeout 60 "$SEND" --server="smtp://me@127.0.0.1:$port" --starttls=never --password-command="cat $T/secret" \
-			--timeout=4s user@there.example <"$T/message" >>"$T/out" 2>&1 && echo "$name good" || echo "$name bad"
+		timeout 120 "$SEND" --server="smtp://me@127.0.0.1:$port" --starttls=never --password-command="cat $T/secret" \
+			--timeout=20s user@there.example <"$T/message" >>"$T/out" 2>&1 && echo "$name good" || echo "$name bad"
 	done <"$LIAR/ports" | sort >"$LIAR/got"
 	diff "$LIAR/want" "$LIAR/got"
 	# In the clear no password is shown, whatever is asked.
@@ -177,7 +177,7 @@ clean() { # FILE
 		[[ $name != utf8* ]] || rcpt=$'\xc3\xbcser@there.example'
 		message "$name" | "$RELAY" inject --queue="$T/q-$name" --hostname=us.example -f sender@far.example "$rcpt"
 		# One after the other: the report is for another next hop.
-		timeout 60 "$RELAY" run --once --now --queue="$T/q-$name" --hostname=us.example --routes=<(echo "there.example smtp://127.0.0.1:$port") \
+		timeout 120 "$RELAY" run --once --now --queue="$T/q-$name" --hostname=us.example --routes=<(echo "there.example smtp://127.0.0.1:$port") \
 			--smarthost="smtp://127.0.0.1:$relay" 2>"$T/run" || true
 		cat "$T/run" >>"$T/log"
 		echo "$name $(sed -n 's/.* to="[^ ]*ser@there.example.* status=\([a-z]*\).*/\1/p' "$T/run")"

@@ -38,7 +38,7 @@ liar() {
 			exit 0;
 		}' "$T/$1" "$2" 3>&- &
 	PIDS+=($!)
-	wait_for 60 test -S "$T/$1"
+	wait_for 60 listening "$T/$1"
 }
 
 @test "answers without end" {
@@ -50,13 +50,11 @@ liar() {
 	liar reason 'milter(); pkt("y550-no\n" x 9000 . "550 no\0"); milter()'
 	liar negotiation 'rd(4); put(pack("NaN3", 0x00100000, "O", 6, 0x1ff, 0)); put("x" x 60000) for 1 .. 100'
 	liar map 'sysread($s, my $b, 1000); put("9" x 60000) for 1 .. 100000'
-	for hook in --policy="unix:$T/policy,timeout=60s" --policy="unix:$T/policy-line,timeout=60s" --milter="unix:$T/body" \
-		--milter="unix:$T/edits" --milter="unix:$T/fields" --milter="unix:$T/reason" --milter="unix:$T/negotiation,timeout=60s" \
+	for hook in --policy="unix:$T/policy,timeout=600s" --policy="unix:$T/policy-line,timeout=600s" --milter="unix:$T/body" \
+		--milter="unix:$T/edits" --milter="unix:$T/fields" --milter="unix:$T/reason" --milter="unix:$T/negotiation,timeout=600s" \
 		--virtual="socketmap:unix:$T/map:v"; do
-		SECONDS=0
 		out=$(body | mail a@b.example c@here.example | session | serve --max-size=100k "$hook")
 		grep -q '^451 4\.' <<<"$out" || { echo "$hook: $out" && return 1; }
-		[ "$SECONDS" -lt 50 ]
 	done
 	[ "$(queued)" -eq 0 ]
 	run ! grep -iE 'sanitizer|runtime error|signal=' "$T/log"

@@ -11,7 +11,7 @@ teardown() { auth_teardown; }
 send() {
 	local user=$1
 	shift
-	printf 'Subject: x\n\ny\n' | timeout 30 "$BIN/mua-send" --server="smtp://$user%40here.example@127.0.0.1:$port" \
+	printf 'Subject: x\n\ny\n' | timeout 120 "$BIN/mua-send" --server="smtp://$user%40here.example@127.0.0.1:$port" \
 		--tls-ca="$T/tls.pem" -f "$user@here.example" "$@" x@far.example
 }
 
@@ -72,7 +72,7 @@ fingerprint() { openssl x509 -in "$1" -noout -fingerprint -sha256 | sed 's/.*=//
 		--oauth-command='grep -q ^token=good && echo carol' --oauth-timeout=20s
 	run send carol --auth=XOAUTH2 --password-command='echo good'
 	[ "$status" -eq 77 ] # she calls herself carol@here.example
-	printf 'Subject: x\n\ny\n' | timeout 30 "$BIN/mua-send" --server="smtp://carol@127.0.0.1:$port" \
+	printf 'Subject: x\n\ny\n' | timeout 120 "$BIN/mua-send" --server="smtp://carol@127.0.0.1:$port" \
 		--tls-ca="$T/tls.pem" -f carol@here.example --auth=OAUTHBEARER --password-command='echo good' x@far.example
 	grep -q 'auth ok client=127.0.0.1 user="carol" mech="OAUTHBEARER"' "$T/log"
 	[ "$(waiting)" -eq 1 ]
@@ -120,7 +120,7 @@ fingerprint() { openssl x509 -in "$1" -noout -fingerprint -sha256 | sed 's/.*=//
 			[ $mech != CRAM-MD5 ] || secret=secret
 			rm -rf "$T/got"
 			mkdir -p "$T/got/new" "$T/got/cur" "$T/got/tmp"
-			timeout 30 "$BIN/mra-fetch" "${proto}s://alice%40here.example@127.0.0.1:$port" --to="maildir:$T/got" --auth=$mech \
+			timeout 120 "$BIN/mra-fetch" "${proto}s://alice%40here.example@127.0.0.1:$port" --to="maildir:$T/got" --auth=$mech \
 				--tls-ca="$T/tls.pem" --tls-cert="$T/alice.pem" --tls-key="$T/alice.key" \
 				--password-command="echo $secret" --state="$T/state.$proto.$mech" \
 				2>"$T/fetch" || {
@@ -129,7 +129,7 @@ fingerprint() { openssl x509 -in "$1" -noout -fingerprint -sha256 | sed 's/.*=//
 			}
 			grep -q found "$T/got/new/"*
 		done
-		run timeout 30 "$BIN/mra-fetch" "${proto}s://alice%40here.example@127.0.0.1:$port" --to="maildir:$T/got" --auth=XOAUTH2 \
+		run timeout 120 "$BIN/mra-fetch" "${proto}s://alice%40here.example@127.0.0.1:$port" --to="maildir:$T/got" --auth=XOAUTH2 \
 			--tls-ca="$T/tls.pem" --password-command="echo bad" --state="$T/state.bad"
 		[ "$status" -eq 77 ]
 		grep -q 'login-refused user="alice@here.example" peer=127.0.0.1 why="the token was refused"' "$T/maa"
@@ -153,7 +153,7 @@ fingerprint() { openssl x509 -in "$1" -noout -fingerprint -sha256 | sed 's/.*=//
 		user=${how%% *} settings=${how#* }
 		echo "* smtp://${user}localhost:$port tls-ca=$T/tls.pem $settings" >"$T/routes"
 		printf 'Subject: x\n\ny\n' | "$RELAY" inject --queue="$T/out" -f alice@here.example x@far.example
-		timeout 60 "$RELAY" run --once --now --queue="$T/out" --routes="$T/routes" 2>>"$T/run" || true
+		timeout 120 "$RELAY" run --once --now --queue="$T/out" --routes="$T/routes" 2>>"$T/run" || true
 		n=$((n + 1))
 		[ "$(waiting)" -eq $n ] || {
 			echo "$how" >&2
@@ -168,7 +168,7 @@ fingerprint() { openssl x509 -in "$1" -noout -fingerprint -sha256 | sed 's/.*=//
 	echo "* smtp://alice%40here.example@localhost:$port tls-ca=$T/tls.pem auth=SCRAM-SHA-256 password-file=$T/password" \
 		>"$T/routes"
 	printf 'Subject: x\n\ny\n' | "$RELAY" inject --queue="$T/out" -f alice@here.example x@far.example
-	timeout 60 "$RELAY" run --once --now --queue="$T/out" --routes="$T/routes" 2>>"$T/run" || true
+	timeout 120 "$RELAY" run --once --now --queue="$T/out" --routes="$T/routes" 2>>"$T/run" || true
 	[ "$(waiting)" -eq $n ]
 	grep -q 'the server does not offer SCRAM-SHA-256' "$T/run"
 }
@@ -181,7 +181,7 @@ fingerprint() { openssl x509 -in "$1" -noout -fingerprint -sha256 | sed 's/.*=//
 	mail() { # NAME PARAMETER
 		printf '%s\n' "MAIL FROM:<$1@far.example>${2:+ AUTH=$2}" "RCPT TO:<u@far.example>" 'BDAT=Subject: x\r\n\r\ny\r\n'
 	}
-	say() { { echo 'EHLO x'; cat; echo QUIT; } | timeout 30 tests/lib/smtp-say "$@" "$port" >"$T/said"; }
+	say() { { echo 'EHLO x'; cat; echo QUIT; } | timeout 120 tests/lib/smtp-say "$@" "$port" >"$T/said"; }
 	kept() { sed -n 's/^auth: //p' "$(grep -l "^from: <$1@far.example>" "$T"/queue/*/msg/*)"; }
 	echo 'team: alice' >"$T/aliases"
 	msa --aliases="$T/aliases"
@@ -203,7 +203,7 @@ fingerprint() { openssl x509 -in "$1" -noout -fingerprint -sha256 | sed 's/.*=//
 	away out
 	echo secret >"$T/password" && chmod 600 "$T/password"
 	echo "* smtp://alice%40here.example@localhost:$port tls-ca=$T/tls.pem password-file=$T/password" >"$T/routes"
-	timeout 60 "$RELAY" run --once --queue="$T/out" --routes="$T/routes" --trace="$T/trace" 2>>"$T/run"
+	timeout 120 "$RELAY" run --once --queue="$T/out" --routes="$T/routes" --trace="$T/trace" 2>>"$T/run"
 	[ "$(waiting)" -eq 2 ]
 	[ "$(kept relay)" = e=mc2@else.example ]
 	[ -z "$(kept stranger)" ]
@@ -212,7 +212,7 @@ fingerprint() { openssl x509 -in "$1" -noout -fingerprint -sha256 | sed 's/.*=//
 	# To who does not know us nothing is said.
 	away out2
 	echo "* smtp://localhost:$port tls-ca=$T/tls.pem" >"$T/routes"
-	timeout 60 "$RELAY" run --once --queue="$T/out2" --routes="$T/routes" --trace="$T/trace2" 2>>"$T/run"
+	timeout 120 "$RELAY" run --once --queue="$T/out2" --routes="$T/routes" --trace="$T/trace2" 2>>"$T/run"
 	[ "$(waiting)" -eq 2 ]
 	grep -q 'MAIL FROM:<relay@far.example>' "$T/trace2"
 	lacks 'AUTH=e\|AUTH=<>' "$T/trace2"

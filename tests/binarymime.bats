@@ -28,7 +28,7 @@ listen() {
 # CONTENT [PARAMETERS]: sent to $port, what the server says.
 send() {
 	printf '%s\n' 'EHLO client.example' "MAIL FROM:<a@client.example> BODY=BINARYMIME ${2-}" 'RCPT TO:<u@here.example>' \
-		"BDAT=$1" QUIT | timeout 20 "$TOP/lib/smtp-say" "$port"
+		"BDAT=$1" QUIT | timeout 120 "$TOP/lib/smtp-say" "$port"
 }
 
 # The content of a queue file, without the trace field that was put before it.

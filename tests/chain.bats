@@ -1,6 +1,8 @@
 #!/usr/bin/env bats
 # The whole chain, MUA to MUA, as quickstart runs it; and the same with processes killed at any moment.
 
+load wait
+
 setup() {
 	TOP=$BATS_TEST_DIRNAME/..
 	BIN=${BUILD:-$TOP/build}/bin
@@ -156,12 +158,11 @@ send_malformed() {
 				echo "$n" >>"$CHAIN/accepted"
 			fi
 			wait "$killer" || true
-			chain_agent_"$agent"
-			case $agent in mta_in | mta_out | msa | imap | pop3) chain_port "$agent" >/dev/null ;; esac
+			again "$agent"
 		done
 	done
 	[ "$(wc -l <"$CHAIN/accepted")" -ge 5 ]
-	chain_wait 60 all_accepted_arrived || {
+	chain_wait 120 all_accepted_arrived || {
 		missing
 		return 1
 	}
@@ -178,8 +179,32 @@ send_malformed() {
 # An agent with its workers and children, all at once.
 kill_tree() {
 	top=$(cat "$CHAIN/run/$1.pid")
-	# shellcheck disable=SC2046
-	kill -9 "$top" $(descendants "$top") 2>/dev/null || true
+	{ echo "$top" && descendants "$top"; } >"$CHAIN/killed"
+	xargs kill -9 <"$CHAIN/killed" 2>/dev/null || true
+}
+started() { # AGENT BEFORE
+	case $1 in
+	*_run) [ "$(grep -c 'start queue=' "$CHAIN/log/$1")" -gt "$2" ] ;;
+	*) [ -s "$CHAIN/run/$1.ready" ] ;;
+	esac
+}
+started_or_gone() { started "$@" || gone "$(cat "$CHAIN/run/$1.pid")"; }
+# Starts who was killed again, at the same port. That may have been lent to somebody's connection for a moment, and the
+# dead one's lock be his until all of him is gone.
+again() { # AGENT
+	local pid old before
+	for pid in $(cat "$CHAIN/killed"); do wait_for 60 gone "$pid"; done
+	old=$(cat "$CHAIN/run/$1.ready" 2>/dev/null || true)
+	for _ in $(seq 100); do
+		before=$(grep -c 'start queue=' "$CHAIN/log/$1" || true)
+		[ -z "$old" ] || echo "$old" >"$CHAIN/run/$1.ready"
+		chain_agent_"$1"
+		wait_for 60 started_or_gone "$1" "$before"
+		if started "$1" "$before"; then return 0; fi
+		sleep 0.5 # until it is tried again
+	done
+	cat "$CHAIN/log/$1" >&2
+	return 1
 }
 descendants() {
 	for child in $(pgrep -P "$1"); do

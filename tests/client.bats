@@ -9,7 +9,7 @@ teardown() { auth_teardown; }
 
 # Waits for each reply: lines of stdin are commands. FIRST is sent before the greeting, with \r \n \0 and so on.
 converse() { # FIRST
-	timeout 30 perl -MIO::Socket::INET -e '
+	timeout 120 perl -MIO::Socket::INET -e '
 		my $s = IO::Socket::INET->new(PeerAddr => "127.0.0.1:$ARGV[0]") or die "connect: $!";
 		$s->autoflush(1);
 		my $first = $ARGV[1];
@@ -61,8 +61,8 @@ queued() { find "$T"/queue/*/msg -type f -exec cat {} +; }
 	certificate tls /CN=mx.here.example DNS:mx.here.example
 	listen tls --proxy=127.0.0.1 --tls-cert="$T/tls.pem" --tls-key="$T/tls.key"
 	# Header and handshake come in one segment, perhaps.
-	timeout 30 perl -MIO::Socket::SSL -e 1 2>/dev/null || skip "needs IO::Socket::SSL"
-	timeout 30 perl -MIO::Socket::INET -MIO::Socket::SSL -e '
+	timeout 120 perl -MIO::Socket::SSL -e 1 2>/dev/null || skip "needs IO::Socket::SSL"
+	timeout 120 perl -MIO::Socket::INET -MIO::Socket::SSL -e '
 		my $s = IO::Socket::INET->new(PeerAddr => "127.0.0.1:$ARGV[0]") or die;
 		print $s "PROXY TCP6 2001:db8::7 2001:db8::25 40000 465\r\n";
 		IO::Socket::SSL->start_SSL($s, SSL_verify_mode => 0) or die "TLS: $SSL_ERROR";
@@ -78,7 +78,7 @@ queued() { find "$T"/queue/*/msg -type f -exec cat {} +; }
 	PIDS+=($!)
 	wait_for 60 test -s "$T/ready"
 	port=$(sed -n 's/.*://p' "$T/ready" | head -n 1)
-	timeout 30 perl -MIO::Socket::INET -e '
+	timeout 120 perl -MIO::Socket::INET -e '
 		my $s = IO::Socket::INET->new(PeerAddr => "127.0.0.1:$ARGV[0]") or die;
 		print $s "PROXY TCP4 192.0.2.7 192.0.2.25 40000 143\r\n"; print scalar <$s>;
 		print $s "a LOGIN alice\@here.example secret\r\n"; print scalar <$s>;' "$port" >"$T/out"
@@ -183,12 +183,12 @@ queued() { find "$T"/queue/*/msg -type f -exec cat {} +; }
 	needs swaks openssl
 	certificate tls /CN=mx.here.example DNS:mx.here.example
 	listen --xclient=127.0.0.1 --trust=192.0.2.7 --tls-cert="$T/tls.pem" --tls-key="$T/tls.key"
-	timeout 30 swaks --server 127.0.0.1 --port "$port" --xclient-addr 192.0.2.7 --xclient-name c.example \
+	timeout 120 swaks --server 127.0.0.1 --port "$port" --xclient-addr 192.0.2.7 --xclient-name c.example \
 		--from a@b.example --to x@far.example >"$T/swaks" 2>&1 || { cat "$T/swaks" >&2 && return 1; }
 	# Its own TLS comes after, as the client's would.
-	timeout 30 swaks --server 127.0.0.1 --port "$port" --tls --xclient-addr 192.0.2.7 --xclient-before-starttls \
+	timeout 120 swaks --server 127.0.0.1 --port "$port" --tls --xclient-addr 192.0.2.7 --xclient-before-starttls \
 		--from a@b.example --to x@far.example >"$T/swaks" 2>&1 || { cat "$T/swaks" >&2 && return 1; }
-	timeout 30 swaks --server 127.0.0.1 --port "$port" --tls --xclient-addr 192.0.2.7 \
+	timeout 120 swaks --server 127.0.0.1 --port "$port" --tls --xclient-addr 192.0.2.7 \
 		--from a@b.example --to x@far.example >"$T/swaks" 2>&1 || { cat "$T/swaks" >&2 && return 1; }
 	[ "$(waiting)" -eq 3 ]
 	[ "$(grep -c 'accept .*client=192.0.2.7' "$T/log")" -eq 3 ]

@@ -28,7 +28,7 @@ listen() {
 }
 
 # Lines of stdin as commands to $port; what it says.
-say() { timeout 30 "$TOP/lib/smtp-say" "$port"; }
+say() { timeout 120 "$TOP/lib/smtp-say" "$port"; }
 
 @test "a queue without space takes nothing: 452 before the content is sent" {
 	listen one --domains=here.example --queue="$T/not/yet/there" --min-free=1000000G
@@ -51,7 +51,7 @@ say() { timeout 30 "$TOP/lib/smtp-say" "$port"; }
 	grep -q '5.3.4' "$T/log"
 	sink --lmtp --ext='SIZE 1000'
 	message 'larger' "$(printf 'x%.0s' {1..1000})" | inject me@us.example u@here.example
-	timeout 60 "$RELAY" run --once --queue="$Q" --hostname=us.example --domains=here.example --mda="lmtp:127.0.0.1:$PORT" \
+	timeout 120 "$RELAY" run --once --queue="$Q" --hostname=us.example --domains=here.example --mda="lmtp:127.0.0.1:$PORT" \
 		--smarthost="smtp://127.0.0.1:$PORT" 2>>"$T/log"
 	lacks 'MAIL FROM:<me@us' "$SINK/log"
 	grep -q 'to="u@here.example".*dsn=5.3.4' "$T/log"
@@ -135,7 +135,7 @@ certificate() {
 run_to() {
 	local to=$1
 	shift
-	timeout 60 "$RELAY" run --once --queue="$Q" --hostname=us.example --smarthost="smtp://localhost:$to" "$@" 2>>"$T/log"
+	timeout 120 "$RELAY" run --once --queue="$Q" --hostname=us.example --smarthost="smtp://localhost:$to" "$@" 2>>"$T/log"
 }
 queued_at() { find "$1" -path '*/msg/*' -type f 2>/dev/null; }
 
@@ -147,7 +147,7 @@ queued_at() { find "$1" -path '*/msg/*' -type f 2>/dev/null; }
 	printf '%s\n' 'EHLO x' 'MAIL FROM:<a@client.example> REQUIRETLS' QUIT | say >"$T/said"
 	lacks '^250-REQUIRETLS' "$T/said"
 	grep -q '^555 5.5.4 REQUIRETLS is not offered' "$T/said"
-	say_tls() { timeout 30 "$TOP/lib/smtp-say" --tls "$port"; }
+	say_tls() { timeout 120 "$TOP/lib/smtp-say" --tls "$port"; }
 	printf '%s\n' 'EHLO x' 'MAIL FROM:<a@client.example> REQUIRETLS' 'RCPT TO:<u@far.example>' 'BDAT=Subject: x\r\n\r\n' QUIT |
 		say_tls >"$T/said"
 	grep -q '^250-REQUIRETLS$' "$T/said"
@@ -282,7 +282,7 @@ queued_at() { find "$1" -path '*/msg/*' -type f 2>/dev/null; }
 	message | inject a@client.example '--by=1;N' slow@far.example
 	run_queue
 	message | inject b@client.example '--by=1;R' u@far.example
-	sleep 2.5
+	sleep 2.5 # the times of both are over
 	run_queue --now
 	run_queue
 	reported a@client.example 'recipient 1 Action delayed' 'recipient 1 Status 4.4.7'

@@ -68,7 +68,7 @@ body_large() { sed '1,/^$/d' "$T/large"; }
 	/usr/bin/python3 -c 'import Milter' 2>/dev/null || skip "needs python3-milter"
 	/usr/bin/python3 "$TOP/lib/test-milter" "$T/m" "$T/told" >/dev/null 2>&1 3>&- &
 	PIDS+=($!)
-	wait_for 60 test -S "$T/m"
+	wait_for 60 listening "$T/m"
 	send --filter='echo X-Filter: yes; cat' --milter="unix:$T/m" | grep 'queued as'
 	told | grep -q '^header X-Filter: yes'
 }

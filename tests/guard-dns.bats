@@ -48,8 +48,8 @@ try() { # ADDRESS FROM RCPT...
 asked() { grep -c "^$1 " "$T/dns.log" || true; }
 
 @test "who speaks before the greeting is refused; who waits is greeted, and the next time at once" {
-	listen --greet-delay=1s --early-input=accept
-	out=$(timeout 30 perl -MIO::Socket::INET -e '
+	listen --greet-delay=5s --early-input=accept
+	out=$(timeout 120 perl -MIO::Socket::INET -e '
 		my $s = IO::Socket::INET->new(PeerAddr => "127.0.0.1:$ARGV[0]", LocalAddr => "127.1.1.1") or die;
 		print $s "EHLO x\r\nQUIT\r\n";
 		print <$s>;' "$PORT" | tr -d '\r')
@@ -58,8 +58,8 @@ asked() { grep -c "^$1 " "$T/dns.log" || true; }
 	grep -q 'refuse client=127.1.1.1 stage=CONNECT code=554 dsn=5.5.0 .* check=greet ' "$T/log"
 	begin=$(date +%s%N)
 	has "$(session </dev/null | from 127.1.1.1)" '220 '
-	[ $((($(date +%s%N) - begin) / 1000000)) -ge 1000 ]
-	has "$(timeout 20 perl -MIO::Socket::INET -e '
+	[ $((($(date +%s%N) - begin) / 1000000)) -ge 5000 ]
+	has "$(timeout 120 perl -MIO::Socket::INET -e '
 		my $s = IO::Socket::INET->new(PeerAddr => "127.0.0.1:$ARGV[0]", LocalAddr => "127.1.1.1") or die;
 		print $s "QUIT\r\n";
 		print <$s>;' "$PORT")" '220 '
@@ -91,10 +91,11 @@ asked() { grep -c "^$1 " "$T/dns.log" || true; }
 }
 
 @test "a list that does not answer has nothing to say, and costs no more than --dns-time" {
-	with_dns --dnsbl=dead.example --dnsbl=bl.example --dns-time=1s
+	with_dns --dnsbl=dead.example --dnsbl=bl.example --dns-time=7s
 	begin=$(date +%s)
 	has "$(try 127.1.1.1 a@far.example alice@here.example)" '550 5.7.1'
-	[ $(($(date +%s) - begin)) -le 8 ]
+	took=$(($(date +%s) - begin))
+	[ $took -ge 7 ] && [ $took -lt 60 ]
 	[ "$(grep -c 'dns-list zone=dead.example error=' "$T/log")" -eq 1 ]
 	has "$(try 127.1.1.1 a@far.example alice@here.example)" '550 5.7.1'
 	[ "$(asked 1.1.1.127.bl.example)" -ge 2 ]

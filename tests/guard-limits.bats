@@ -43,7 +43,7 @@ teardown() { guard_teardown; }
 }
 
 @test "a network that guesses passwords is locked out, and let in again later" {
-	listen --auth-failures=3/1h --lockout=15s --auth-without-tls
+	listen --auth-failures=3/1h --lockout=30s --auth-without-tls
 	out=$({
 		login alice@here.example wrong
 		login alice@here.example wrong2
@@ -52,9 +52,9 @@ teardown() { guard_teardown; }
 	has "$(session </dev/null | from 127.1.1.2)" '220 '
 	has "$(login bob@here.example no | session | from 127.1.1.2)" '535 '
 	has "$(session </dev/null | from 127.1.1.3)" '421 4.7.0 Too many failures from 127.1.1.0/24: try again in'
-	grep -q 'lockout client=127.1.1.2 net=127.1.1.0/24 seconds=15 why="auth-failures"' "$T/log"
+	grep -q 'lockout client=127.1.1.2 net=127.1.1.0/24 seconds=30 why="auth-failures"' "$T/log"
 	has "$(session </dev/null | from 127.9.9.9)" '220 '
-	sleep 15.5
+	sleep 30.5 # longer than --lockout
 	has "$(session </dev/null | from 127.1.1.3)" '220 '
 }
 
@@ -105,14 +105,15 @@ teardown() { guard_teardown; }
 @test "conversations at once of one network are limited" {
 	listen --max-per-network=2 --exempt=127.2.0.0/16
 	for a in 127.1.1.1 127.1.1.2 127.2.1.1 127.2.1.2; do
-		printf '= 30\n' | from $a >"$T/out.$a" 3>&- &
+		echo "= $T/enough" | from $a >"$T/out.$a" 3>&- &
 		PIDS+=($!)
 		wait_for 60 grep -q 220 "$T/out.$a"
 	done
 	has "$(session </dev/null | from 127.1.1.3)" '421 4.7.0 Too many connections'
 	has "$(session </dev/null | from 127.1.2.3)" '220 '
 	has "$(session </dev/null | from 127.2.1.3)" '220 '
-	grep -q 'too-many client=127.1.1.3 limit=2' "$T/log"
+	touch "$T/enough"
+	wait_for 60 grep -q 'too-many client=127.1.1.3 limit=2' "$T/log"
 }
 
 @test "each refusal makes the next reply slower" {
@@ -185,17 +186,28 @@ teardown() { guard_teardown; }
 		>/dev/null 2>&1 3>&- &
 	redis=$!
 	PIDS+=("$redis")
-	wait_for 60 test -S "$T/redis.sock"
+	wait_for 60 listening "$T/redis.sock"
 	echo 'top secret' >"$T/password"
 	shared=(--shared-state="redis+unix:$T/redis.sock" --shared-state-password="$T/password" --connections=2/1h)
 	listen "${shared[@]}"
 	first=$PORT
 	listen "${shared[@]}" --state="$T/state2"
-	has "$(session </dev/null | from 127.1.1.1)" '220 '
-	PORT=$first
-	"$RELAY" state "${shared[@]:0:2}" --state="$T/state" | grep -q "^connections 127.1.1.0/24	1	"
-	has "$(session </dev/null | from 127.1.1.1)" '220 '
-	has "$(session </dev/null | from 127.1.1.1)" '421 4.7.0'
+	counted() { # NETWORK: by both together
+		has "$(session </dev/null | from "$1.1")" '220 ' || return 1
+		PORT=$first
+		"$RELAY" state "${shared[@]:0:2}" --state="$T/state" | grep -q "^connections $1.0/24	1	" || return 1
+		has "$(session </dev/null | from "$1.1")" '220 ' || return 1
+		has "$(session </dev/null | from "$1.1")" '421 4.7.0'
+	}
+	# Redis has a second for each answer; on a machine where it needs more, another network a little later.
+	for net in 127.1.{2..60}; do
+		second=$PORT
+		if counted "$net"; then break; fi
+		grep -q 'state kept-in=files' "$T/log" && [ "$net" != 127.1.60 ]
+		sleep 11 # until it is asked again
+		: >"$T/log"
+		PORT=$second
+	done
 	kill -KILL "$redis"
 	wait "$redis" || true
 	has "$(session </dev/null | from 127.1.1.1)" '220 '
@@ -216,22 +228,31 @@ teardown() { guard_teardown; }
 	done
 	cat "$T"/*.pem >"$T/all.pem"
 	cat "$T/other.pem" "$T/other.key" >"$T/ours.pem"
-	# A port that is free.
+	up_or_gone() { grep -q 'Ready to accept' "$T/redis.log" || ! kill -0 "$redis" 2>/dev/null; }
 	while [ $((++tries)) -le 20 ]; do
-		tls=$((20000 + RANDOM))
+		tls=$(free_port)
 		redis-server "${options[@]}" --tls-port $tls >"$T/redis.log" 2>&1 3>&- &
 		redis=$!
 		PIDS+=("$redis")
-		wait_for 5 grep -q 'Ready to accept\|Failed\|FATAL\|rror' "$T/redis.log" || true
-		kill -0 "$redis" 2>/dev/null && grep -q 'Ready to accept' "$T/redis.log" && break
+		wait_for 60 up_or_gone || true
+		grep -q 'Ready to accept' "$T/redis.log" && break
 	done
 	grep -q 'Ready to accept' "$T/redis.log" || skip "needs redis-server with TLS"
 	url=rediss://:secret@localhost:$tls/1
 	state() { "$RELAY" state --state="$T/state" --shared-state="$url" "$@" list; }
 	listen --connections=1/1h --shared-state="$url" --shared-state-ca="$T/localhost.pem" --shared-state-cert="$T/ours.pem"
-	has "$(session </dev/null | from 127.1.1.1)" '220 '
-	state --shared-state-ca="$T/localhost.pem" --shared-state-cert="$T/ours.pem" | grep -q "^connections 127.1.1.0/24	1	"
-	if grep -q 'state kept-in=files' "$T/log"; then false; fi
+	counted() { # NETWORK
+		has "$(session </dev/null | from "$1.1")" '220 ' || return 1
+		state --shared-state-ca="$T/localhost.pem" --shared-state-cert="$T/ours.pem" | grep -q "^connections $1.0/24	1	" || return 1
+		if grep -q 'state kept-in=files' "$T/log"; then return 1; fi
+	}
+	# As above: one that is too slow is asked again later.
+	for net in 127.1.{3..60}; do
+		if counted "$net"; then break; fi
+		[ "$net" != 127.1.60 ]
+		sleep 11 # until it is asked again
+		: >"$T/log"
+	done
 	# One that does not know us, one that we don't know, and one by another name.
 	run ! state --shared-state-ca="$T/localhost.pem"
 	run ! state --shared-state-ca="$T/other.pem" --shared-state-cert="$T/ours.pem"

@@ -48,7 +48,7 @@ many() { # COUNT
 }
 
 @test "beyond a limit mail is taken and held until somebody lets it go; then the brake's time is over" {
-	msa --user-refusals=2/1h --user-beyond=hold --user-brake=20s
+	msa --user-refusals=2/1h --user-beyond=hold --user-brake=30s
 	has "$(mail alice@here.example r1@far.example | as alice)" '250 2.0.0'
 	[ "$(waiting) $(held)" = '1 0' ]
 	out=$(mail alice@here.example no1@here.example no2@here.example no3@here.example r2@far.example | as alice)
@@ -57,12 +57,12 @@ many() { # COUNT
 	has "$out" '250 2.0.0 Ok: queued as'
 	[ "$(held)" -eq 1 ]
 	id=$(basename "$(find "$T/queue"/*/hold -type f)")
-	grep -q 'brake client=127.1.1.1 .*user="alice@here.example" seconds=20 why="more than 2 refusals in 3600 seconds"' "$T/log"
+	grep -q 'brake client=127.1.1.1 .*user="alice@here.example" seconds=30 why="more than 2 refusals in 3600 seconds"' "$T/log"
 	"$RELAY" queue --queue="$T/queue" --held | grep -q "$id"
 	"$RELAY" queue --queue="$T/queue" release "$id"
 	[ "$(held)" -eq 0 ]
 	[ "$(find "$T/queue"/*/msg -name "$id" | wc -l)" -eq 1 ]
-	sleep 20.5
+	sleep 30.5 # longer than --user-brake
 	has "$(mail alice@here.example r4@far.example | as alice)" '250 2.0.0'
 	[ "$(held)" -eq 0 ]
 }

@@ -34,9 +34,9 @@ listen() { # OPTION...: a server that spares nobody; its port in $PORT
 }
 
 # A conversation from an address: each line of stdin is a command whose reply is awaited, after the greeting. A line
-# "= SECONDS" waits. Replies come out, "(closed)" when the server hung up.
+# "= FILE" waits until that is there. Replies come out, "(closed)" when the server hung up.
 from() { # ADDRESS
-	timeout 60 perl -MIO::Socket::INET -MTime::HiRes=sleep -e '
+	timeout 120 perl -MIO::Socket::INET -e '
 		my $s = IO::Socket::INET->new(PeerAddr => "127.0.0.1:$ARGV[1]", LocalAddr => $ARGV[0]) or die "connect: $!";
 		$s->autoflush(1);
 		$| = 1;
@@ -55,7 +55,7 @@ from() { # ADDRESS
 		reply();
 		while (my $l = <STDIN>) {
 			$l =~ s/\r?\n//;
-			if ($l =~ /^= (\S+)/) { sleep $1; next }
+			if ($l =~ /^= (\S+)/) { select(undef, undef, undef, 0.05) until -e $1; next }
 			print $s "$l\r\n";
 			reply() unless $content && $l ne ".";
 		}' "$1" "$PORT"

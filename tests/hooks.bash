@@ -22,7 +22,7 @@ hooks_teardown() {
 }
 
 serve() {
-	timeout 100 "$RELAY" serve --hostname=mx.here.example --domains=here.example --queue="$T/queue" "$@" \
+	timeout 120 "$RELAY" serve --hostname=mx.here.example --domains=here.example --queue="$T/queue" "$@" \
 		2>>"$T/log" 3>&- | sed -u "s/\r$//"
 }
 

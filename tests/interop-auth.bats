@@ -31,7 +31,7 @@ oauth() {
 	msa --auth-mechs=$ALL
 	n=0
 	for mech in PLAIN LOGIN CRAM-MD5; do
-		timeout 30 swaks --server 127.0.0.1 --port "$port" --tls --auth $mech --auth-user bob@here.example \
+		timeout 120 swaks --server 127.0.0.1 --port "$port" --tls --auth $mech --auth-user bob@here.example \
 			--auth-password other --from bob@here.example --to x@far.example >"$T/swaks" 2>&1 || {
 			cat "$T/swaks" "$T/log" >&2
 			return 1
@@ -39,7 +39,7 @@ oauth() {
 		n=$((n + 1))
 		[ "$(waiting)" -eq $n ]
 		grep -q "auth ok client=127.0.0.1 user=\"bob@here.example\" mech=\"$mech\"" "$T/log"
-		run timeout 30 swaks --server 127.0.0.1 --port "$port" --tls --auth $mech --auth-user bob@here.example \
+		run timeout 120 swaks --server 127.0.0.1 --port "$port" --tls --auth $mech --auth-user bob@here.example \
 			--auth-password wrong --from bob@here.example --to x@far.example
 		[ "$status" -eq 28 ]
 		grep -q "auth failed client=127.0.0.1 user=\"bob@here.example\" mech=\"$mech\" why=\"wrong password\"" "$T/log"
@@ -50,12 +50,12 @@ oauth() {
 @test "swaks: without being asked for CRAM-MD5 is not there, and nothing without TLS" {
 	needs swaks openssl
 	msa
-	run timeout 30 swaks --server 127.0.0.1 --port "$port" --tls --quit-after EHLO
+	run timeout 120 swaks --server 127.0.0.1 --port "$port" --tls --quit-after EHLO
 	[[ $output == *"AUTH PLAIN LOGIN SCRAM-SHA-256 SCRAM-SHA-256-PLUS"* ]]
 	[[ $output != *" CRAM-MD5"* && $output != *OAUTH* && $output != *EXTERNAL* ]]
-	run timeout 30 swaks --server 127.0.0.1 --port "$port" --quit-after EHLO
+	run timeout 120 swaks --server 127.0.0.1 --port "$port" --quit-after EHLO
 	[[ $output != *AUTH* ]]
-	run timeout 30 swaks --server 127.0.0.1 --port "$port" --tls --auth CRAM-MD5 --auth-user bob@here.example \
+	run timeout 120 swaks --server 127.0.0.1 --port "$port" --tls --auth CRAM-MD5 --auth-user bob@here.example \
 		--auth-password other --to x@far.example
 	[ "$status" -eq 28 ]
 }
@@ -74,7 +74,7 @@ oauth() {
 		esac
 		cert=()
 		[ $mech != external ] || cert=(--tls-key-file="$T/client.key" --tls-cert-file="$T/client.pem")
-		printf 'Subject: x\n\ny\n' | timeout 30 msmtp --host=127.0.0.1 --port="$port" --tls=on --tls-starttls=on \
+		printf 'Subject: x\n\ny\n' | timeout 120 msmtp --host=127.0.0.1 --port="$port" --tls=on --tls-starttls=on \
 			--tls-trust-file="$T/tls.pem" --auth=$mech --user=alice@here.example \
 			--passwordeval="echo $password" "${cert[@]}" --from=alice@here.example x@far.example \
 			>"$T/msmtp" 2>&1 || {
@@ -96,7 +96,7 @@ oauth() {
 	for mech in oauthbearer xoauth2; do
 		msmtp --version | grep -qw $mech || continue
 		for token in wrong bob-token later; do
-			run timeout 30 msmtp --host=127.0.0.1 --port="$port" --tls=on --tls-trust-file="$T/tls.pem" \
+			run timeout 120 msmtp --host=127.0.0.1 --port="$port" --tls=on --tls-trust-file="$T/tls.pem" \
 				--auth=$mech --user=alice@here.example --passwordeval="echo $token" \
 				--from=alice@here.example x@far.example <<<$'Subject: x\n\ny'
 			echo "$output" >&2
@@ -125,7 +125,7 @@ oauth() {
 		EXTERNAL) more=(--user alice@here.example: --cert "$T/client.pem" --key "$T/client.key") ;;
 		*) more=(--user alice@here.example:secret) ;;
 		esac
-		timeout 30 curl -sv --url "smtp://127.0.0.1:$port/client.example" --ssl-reqd --cacert "$T/tls.pem" \
+		timeout 120 curl -sv --url "smtp://127.0.0.1:$port/client.example" --ssl-reqd --cacert "$T/tls.pem" \
 			--login-options "AUTH=$mech" "${more[@]}" --mail-from alice@here.example \
 			--mail-rcpt x@far.example -T "$T/mail" 2>"$T/curl" || {
 			echo "$mech" >&2
@@ -138,7 +138,7 @@ oauth() {
 	done
 	grep -q "token=alice-token user=alice@here.example host=127.0.0.1 port=$first mech=OAUTHBEARER client=127.0.0.1" \
 		"$T/oauth.log"
-	run timeout 30 curl -s --url "smtp://127.0.0.1:$first/client.example" --ssl-reqd --cacert "$T/tls.pem" \
+	run timeout 120 curl -s --url "smtp://127.0.0.1:$first/client.example" --ssl-reqd --cacert "$T/tls.pem" \
 		--login-options AUTH=OAUTHBEARER --user alice@here.example --oauth2-bearer wrong \
 		--mail-from alice@here.example --mail-rcpt x@far.example -T "$T/mail"
 	[ "$status" -eq 67 ]
@@ -148,12 +148,12 @@ oauth() {
 @test "Python: smtplib's mechanisms" {
 	needs python3 openssl
 	msa --auth-mechs=$ALL
-	timeout 60 python3 - "$port" "$T/tls.pem" >"$T/python" 2>&1 <<-'E' || { cat "$T/python" "$T/log" >&2 && return 1; }
+	timeout 120 python3 - "$port" "$T/tls.pem" >"$T/python" 2>&1 <<-'E' || { cat "$T/python" "$T/log" >&2 && return 1; }
 		import smtplib, ssl, sys
 		port, trusted = int(sys.argv[1]), sys.argv[2]
 		for mech in "PLAIN", "LOGIN", "CRAM-MD5":
 		    for password, good in ("secret", True), ("wrong", False):
-		        s = smtplib.SMTP("127.0.0.1", port, timeout=30)
+		        s = smtplib.SMTP("127.0.0.1", port, timeout=120)
 		        s.starttls(context=ssl.create_default_context(cafile=trusted))
 		        s.ehlo()
 		        s.esmtp_features["auth"] = mech
@@ -179,7 +179,7 @@ oauth() {
 		*OAUTH*) secret='echo alice-token' ;;
 		*) secret='echo secret' ;;
 		esac
-		printf 'Subject: x\n\ny\n' | timeout 30 "$BIN/mua-send" --server="smtp://alice%40here.example@127.0.0.1:$port" \
+		printf 'Subject: x\n\ny\n' | timeout 120 "$BIN/mua-send" --server="smtp://alice%40here.example@127.0.0.1:$port" \
 			--tls-ca="$T/tls.pem" --tls-cert="$T/client.pem" --tls-key="$T/client.key" --auth=$mech \
 			--password-command="$secret" -f alice@here.example x@far.example 2>"$T/send" || {
 			echo "$mech" >&2
@@ -190,7 +190,7 @@ oauth() {
 		[ "$(waiting)" -eq $n ]
 		grep -q "auth ok client=127.0.0.1 user=\"alice@here.example\" mech=\"$mech\"" "$T/log"
 	done
-	run timeout 30 "$BIN/mua-send" --server="smtp://alice%40here.example@127.0.0.1:$port" --tls-ca="$T/tls.pem" \
+	run timeout 120 "$BIN/mua-send" --server="smtp://alice%40here.example@127.0.0.1:$port" --tls-ca="$T/tls.pem" \
 		--auth=XOAUTH2 --password-command='echo wrong' -f alice@here.example x@far.example <<<'x'
 	[ "$status" -eq 77 ]
 	[ "$(waiting)" -eq $n ]

@@ -62,7 +62,7 @@ dovecot_up() {
 		}
 	C
 	dovecot -c "$DOVECOT/dovecot.conf"
-	wait_for 60 test -S "$DOVECOT/run/lmtp"
+	wait_for 60 listening "$DOVECOT/run/lmtp"
 	chmod 755 "$DOVECOT/run"
 	hard_message
 }
@@ -158,7 +158,11 @@ smtp() {
 
 @test "dovecot is down: serve queues, run delivers when it is up again" {
 	dovecot_up
+	master=$(cat "$DOVECOT/run/master.pid")
 	doveadm -c "$DOVECOT/dovecot.conf" stop
+	wait_for 60 gone "$master"
+	silent() { ! listening "$DOVECOT/run/lmtp"; }
+	wait_for 60 silent
 	serve_dovecot
 	smtp sender@sender.example ann@here.example
 	tail -n 1 "$W/replies" | grep -q '^250 '
@@ -166,7 +170,7 @@ smtp() {
 	run_queue --domains=here.example --mda="lmtp:unix:$DOVECOT/run/lmtp"
 	[ "$(waiting)" -eq 1 ]
 	dovecot -c "$DOVECOT/dovecot.conf"
-	wait_for 60 test -S "$DOVECOT/run/lmtp"
+	wait_for 60 listening "$DOVECOT/run/lmtp"
 	chmod 755 "$DOVECOT/run"
 	run_queue --now --domains=here.example --mda="lmtp:unix:$DOVECOT/run/lmtp"
 	[ "$(waiting)" -eq 0 ]
@@ -233,7 +237,7 @@ we_hold() { [ "$(ours "$1" | wc -l)" -ge "$2" ]; }
 	needs smtp-source
 	smtp-source -s 5 -m 60 -l 3000 -f sender@sender.example -t user@dest.example "127.0.0.1:$PEER_PORT"
 	wait_for 120 we_hold user 60
-	sleep 1
+	sleep 1 # one more would come now
 	[ "$(ours user | wc -l)" -eq 60 ]
 	[ "$(ours user | xargs grep -hi '^Message-ID: ' | sort -u | wc -l)" -eq 60 ]
 }

@@ -71,10 +71,12 @@ whole() { # NAME...
 	done
 }
 
-hurry() { # COMMAND...: its minutes are seconds
+hurry() { # [FACTOR] COMMAND...: its minutes are seconds
+	local by=60
+	if [[ $1 == [0-9]* ]]; then by=$1 && shift; fi
 	HURRY=$BATS_TEST_TMPDIR/hurry.so
 	[ -e "$HURRY" ] || "${CC:-cc}" -O1 -shared -fPIC -o "$HURRY" "$TOP/lib/hurry.c" -ldl || skip "needs a C compiler"
-	WAYPOST_HURRY=60 LD_PRELOAD=$HURRY ASAN_OPTIONS=verify_asan_link_order=0 "$@"
+	WAYPOST_HURRY=$by LD_PRELOAD=$HURRY ASAN_OPTIONS=verify_asan_link_order=0 "$@"
 }
 
 @test "a next hop that goes away in the middle: the message is kept" {
@@ -223,7 +225,7 @@ hurry() { # COMMAND...: its minutes are seconds
 		good any none ; delivered
 		quit quit silent ; delivered
 	S
-	hurry deliver &
+	hurry 25 deliver &
 	run=$!
 	wait_for 60 test -e "$LIAR/good.1"
 	wait $run
@@ -269,8 +271,8 @@ hurry() { # COMMAND...: its minutes are seconds
 	while read -r name port; do
 		rm -rf "$Q"
 		printf 'EHLO x\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<u@here.example>\r\nDATA\r\nSubject: x\r\n\r\nhello\r\n.\r\n' |
-			timeout 30 "$RELAY" serve --role=mta --domains=here.example --hostname=us.example --queue="$Q" \
-				--mda="lmtp:127.0.0.1:$port" --mda-timeout=2s >"$LIAR/replies" 2>>"$BATS_TEST_TMPDIR/log"
+			timeout 120 "$RELAY" serve --role=mta --domains=here.example --hostname=us.example --queue="$Q" \
+				--mda="lmtp:127.0.0.1:$port" --mda-timeout=10s >"$LIAR/replies" 2>>"$BATS_TEST_TMPDIR/log"
 		code=$(tail -n 1 "$LIAR/replies" | cut -c1-3)
 		kept=$(find "$LIAR" -name "$name.[0-9]*" | wc -l)
 		case $(waiting),$kept in

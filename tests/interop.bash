@@ -31,8 +31,6 @@ interop_teardown() {
 	return 0
 }
 
-gone() { ! kill -0 "$1" 2>/dev/null; }
-
 needs() {
 	for program in "$@"; do
 		command -v "$program" >/dev/null || skip "needs $program"

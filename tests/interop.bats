@@ -95,7 +95,7 @@ files_in() { find "$1" -path '*/tmp' -prune -o -type f \( -path '*/new/*' -o -pa
 	chain_wait 60 bash -c "exec 3<>/dev/tcp/127.0.0.1/$port"
 	"$BIN/mua-send" --server=smtp://127.0.0.1:$port --starttls=never -f a@sender.example -i b@recipient.example c@recipient.example \
 		<"$TOP/share/quickstart/message.eml"
-	wait_for 60 eval '[ -n "$(ls "$CHAIN/sink")" ]'
+	wait_for 60 eval 'grep -q "X-Rcpt-Args: <c@" "$CHAIN"/sink/*'
 	run cat "$CHAIN"/sink/*
 	[[ $output == *'X-Rcpt-Args: <b@recipient.example>'* ]]
 	[[ $output == *'X-Rcpt-Args: <c@recipient.example>'* ]]
@@ -184,7 +184,7 @@ start_dovecot() {
 	needs systemd-socket-activate curl
 	mkdir -p "$CHAIN/run" "$CHAIN/log"
 	port=$(free_port)
-	ask() { printf 'QUIT\r\n' | timeout 60 bash -c "exec 3<>/dev/tcp/127.0.0.1/$1; cat >&3; cat <&3"; }
+	ask() { printf 'QUIT\r\n' | timeout 120 bash -c "exec 3<>/dev/tcp/127.0.0.1/$1; cat >&3; cat <&3"; }
 	answers() { ask "$1" | grep -q '^220 .*' && ask "$1" | grep -q '^221 '; }
 	chain_spawn accept-no systemd-socket-activate -l 127.0.0.1:$port --fdname=smtp \
 		"$BIN/mta-relay" serve --role=mta --domains=here.example --queue="$CHAIN/queue"
@@ -207,7 +207,7 @@ start_dovecot() {
 		127.0.0.1:$((port + 1)) stream tcp nowait root $BIN/maa-serve maa-serve --pop3 --users=$CHAIN/users --mail=maildir:$CHAIN/mail/%u --auth-without-tls
 	C
 	chain_spawn inetd inetd -d "$CHAIN/inetd.conf"
-	talk() { timeout 60 bash -c "exec 3<>/dev/tcp/127.0.0.1/$1; cat >&3; cat <&3"; }
+	talk() { timeout 120 bash -c "exec 3<>/dev/tcp/127.0.0.1/$1; cat >&3; cat <&3"; }
 	chain_wait 60 bash -c "exec 3<>/dev/tcp/127.0.0.1/$port"
 	printf 'EHLO x\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<u@elsewhere.example>\r\nQUIT\r\n' | talk $port >"$CHAIN/smtp"
 	grep -q '^550 5.7.1 ' "$CHAIN/smtp"

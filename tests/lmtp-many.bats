@@ -25,13 +25,13 @@ commands() {
 @test "kept conversations make room for those who wait, and are begun anew: nothing is queued" {
 	start mda "${RELAY%/*}/mda-deliver" --lmtp --listen="unix:$T/lmtp" --workers=1 --mail="maildir:$T/mail/%n" --users="$T/users"
 	start relay "$RELAY" serve --listen=127.0.0.1:0 --workers=3 --hostname=mx.here.example --domains=here.example --queue="$Q" \
-		--mda="lmtp:unix:$T/lmtp" --mda-budget=60s
+		--mda="lmtp:unix:$T/lmtp" --mda-budget=100s
 	port=$(sed -n 's/.*://p' "$T/relay")
 	# Three at once, so that each relay process has a conversation; each one's next message finds it ended.
 	for round in 1 2 3; do
 		waits=()
 		for i in 1 2 3; do
-			commands | timeout 100 "$TOP/lib/smtp-say" "$port" >"$T/said.$round.$i" 3>&- &
+			commands | timeout 120 "$TOP/lib/smtp-say" "$port" >"$T/said.$round.$i" 3>&- &
 			waits+=($!)
 		done
 		wait "${waits[@]}"

@@ -10,7 +10,7 @@ setup() {
 
 teardown() { maa_teardown; }
 
-imap() { curl -sS --max-time 60 -u bob:sesame "$@"; }
+imap() { curl -sS --max-time 120 -u bob:sesame "$@"; }
 
 @test "curl reads, searches, uploads and files" {
 	maa_message one $'Subject: one\n\nhello\n'
@@ -43,7 +43,7 @@ imap() { curl -sS --max-time 60 -u bob:sesame "$@"; }
 	! grep -q '^b' "$DIR/out" || false
 	# LOGIN after the OK, before the handshake: it is no ClientHello.
 	perl -MIO::Socket::INET -e '
-		my $s = IO::Socket::INET->new(PeerAddr => $ARGV[0]) or die; alarm 5; $s->autoflush(1);
+		my $s = IO::Socket::INET->new(PeerAddr => $ARGV[0]) or die; alarm 120; $s->autoflush(1);
 		<$s>; print $s "a STARTTLS\r\n"; print scalar <$s>; print $s "b LOGIN bob sesame\r\n"; print while <$s>' \
 		"$ADDR" >"$DIR/out"
 	head -n 1 "$DIR/out" | grep -q '^a OK'
@@ -191,7 +191,7 @@ imap() { curl -sS --max-time 60 -u bob:sesame "$@"; }
 		set imap_user=bob imap_pass=sesame ssl_starttls=no ssl_force_tls=no folder=imap://$ADDR/
 		set move=no delete=yes quit=yes confirmappend=no confirmcreate=no spoolfile=imap://$ADDR/INBOX header_cache='' wait_key=no pager_index_lines=0
 	END
-	TERM=xterm HOME=$DIR timeout 60 script -qec \
+	TERM=xterm HOME=$DIR timeout 120 script -qec \
 		"mutt -n -F $DIR/muttrc -e 'push \"<save-message>=Box<enter><sync-mailbox><exit>\"'" "$DIR/screen" \
 		</dev/null >/dev/null || true
 	grep -q 'hello mutt' "$MAIL"/.Box/cur/* "$MAIL"/.Box/new/* 2>/dev/null
@@ -235,7 +235,7 @@ imap() { curl -sS --max-time 60 -u bob:sesame "$@"; }
 		print "f SEARCH ", "NOT " x 5000, "ALL\r\n";
 		print "g NOOP\r\n";
 		print "h LIST \"\" ", ("{4096+}\r\n" . "x" x 4096 . " ") x 10000, "\r\n"' >"$DIR/in"
-	timeout 60 "$MAA" --imap --preauth=bob --mail="maildir:$MAIL" <"$DIR/in" >"$DIR/out"
+	timeout 120 "$MAA" --imap --preauth=bob --mail="maildir:$MAIL" <"$DIR/in" >"$DIR/out"
 	[ "$(grep -c '^\* . FETCH (UID .)' "$DIR/out")" -eq 3 ]
 	grep -q '^b OK' "$DIR/out"
 	grep -q '^c OK' "$DIR/out"
@@ -260,7 +260,7 @@ imap() { curl -sS --max-time 60 -u bob:sesame "$@"; }
 		for o in $(seq 0 65536 "$size"); do printf 'b UID FETCH 1 BODY.PEEK[]<%d.65536>\r\n' "$o"; done
 		printf 'c LOGOUT\r\n'
 	} >"$DIR/in"
-	timeout 60 "$MAA" --imap --preauth=bob --mail="maildir:$MAIL" <"$DIR/in" >"$DIR/out"
+	timeout 120 "$MAA" --imap --preauth=bob --mail="maildir:$MAIL" <"$DIR/in" >"$DIR/out"
 	perl -e 'local $/; $_ = <STDIN>; while (/BODY\[\]<\d+> \{(\d+)\}\r\n/g) { print substr $_, pos, $1 }' \
 		<"$DIR/out" | cmp - "$DIR/large"
 }
@@ -282,10 +282,10 @@ imap() { curl -sS --max-time 60 -u bob:sesame "$@"; }
 	maa_start --auth-without-tls
 	exec 4<>"/dev/tcp/127.0.0.1/${ADDR##*:}"
 	printf 'a LOGIN bob sesame\r\n' >&4
-	while read -r -t 5 line <&4; do [[ $line != a\ OK* ]] || break; done
+	while read -r -t 60 line <&4; do [[ $line != a\ OK* ]] || break; done
 	[[ $line == a\ OK* ]]
 	kill -TERM "${PIDS[0]}"
-	read -r -t 5 line <&4
+	read -r -t 60 line <&4
 	[[ $line == "* BYE"* ]]
 	exec 4>&-
 }
@@ -317,7 +317,7 @@ imap() { curl -sS --max-time 60 -u bob:sesame "$@"; }
 	maa_start --auth-without-tls --mail=maildir:%h/Maildir
 	exec 4<>"/dev/tcp/127.0.0.1/${ADDR##*:}"
 	printf 'a LOGIN bob sesame\r\nb APPEND INBOX {1+}\r\nx\r\n' >&4
-	while read -r -t 5 line <&4; do [[ $line != b\ OK* ]] || break; done
+	while read -r -t 60 line <&4; do [[ $line != b\ OK* ]] || break; done
 	owner=$(stat -c %u "$home"/Maildir/*/*,S=* | sort -u)
 	as_bob=$(pgrep -u 65534 -f -- "--ready-file=$DIR/ready" | wc -l)
 	printf 'c LOGOUT\r\n' >&4

@@ -10,7 +10,7 @@ setup() {
 
 teardown() { maa_teardown; }
 
-pop3() { curl -sS --max-time 60 -u bob:sesame "$@"; }
+pop3() { curl -sS --max-time 120 -u bob:sesame "$@"; }
 
 @test "curl lists, retrieves byte for byte, and deletes" {
 	maa_message one $'Subject: one\n\n.dot\n..\nend\n'
@@ -170,7 +170,7 @@ pop3() { curl -sS --max-time 60 -u bob:sesame "$@"; }
 	{
 		for i in $(seq 1000); do printf 'RETR %d\r\n' "$i"; done
 		printf 'QUIT\r\n'
-	} | timeout 60 "$MAA" --pop3 --preauth=bob --mail="maildir:$MAIL" --durability=none >"$DIR/out"
+	} | timeout 120 "$MAA" --pop3 --preauth=bob --mail="maildir:$MAIL" --durability=none >"$DIR/out"
 	[ "$(grep -c '^+OK .* octets' "$DIR/out")" -eq 1000 ]
 	[ "$(grep -c $'^\.\.\r$' "$DIR/out")" -eq 1000 ]
 	[ "$(grep -c $'^\.\r$' "$DIR/out")" -eq 1000 ]

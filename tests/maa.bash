@@ -50,7 +50,7 @@ maa_cert() {
 maa_raw() {
 	perl -MIO::Socket::INET -e '
 		local $/; my $in = <STDIN>;
-		my $s = IO::Socket::INET->new(PeerAddr => $ARGV[0]) or die; alarm 60;
+		my $s = IO::Socket::INET->new(PeerAddr => $ARGV[0]) or die; alarm 120;
 		syswrite $s, $in; shutdown $s, 1 if $ARGV[1]; print while defined($_ = <$s>)' "$ADDR" "${1-1}"
 }
 

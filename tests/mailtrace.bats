@@ -243,7 +243,7 @@ harmless() {
 	perl -e 'for my $i (1 .. 40000) {
 		printf qq({"t":"2026-11-22T03:%02d:%02d.%06dZ","prog":"r","role":"mta","pid":%d,"conv":"%d","mid":"<%d\@x>","ev":"accept"}\n),
 			$i / 1000, $i % 60, $i, $i % 7, $i / 50, $i / 4 }' >t
-	run timeout 20 "$bin/mailtrace" --no-lines --mid=77@x t
+	run timeout 120 "$bin/mailtrace" --no-lines --mid=77@x t
 	[ "$status" -eq 0 ]
 	[ "${lines[0]}" = 'Message <77@x>' ]
 }

@@ -302,7 +302,8 @@ subjects() { find "$1/new" "$1/cur" -type f -exec grep -h '^Subject:' {} + | sor
 		timeout -s KILL $delay "$BIN/mra-fetch" --password-command="cat '$T/secret'" --tls-ca="$CERT" --delete \
 			--to="maildir:$T/got" "imaps://joe@localhost:$PORT" 2>/dev/null || true
 	done
-	fetch --delete --to="maildir:$T/got" "imaps://joe@localhost:$PORT"
+	# The last one that was killed has its lock until it is gone.
+	wait_for 60 fetch --delete --to="maildir:$T/got" "imaps://joe@localhost:$PORT"
 	[ "$(subjects "$T/got" | uniq | wc -l)" -eq 60 ]
 	has "$T/mail/joe" 0
 }

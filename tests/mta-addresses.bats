@@ -3,6 +3,7 @@
 # shellcheck disable=SC2154,SC2016,SC2034
 
 bats_require_minimum_version 1.5.0
+load wait
 
 setup() {
 	BIN=${BUILD:-build}/bin
@@ -113,11 +114,7 @@ socketmap_server() {
 			exit 0;
 		}' "$T/map" "$1" 3>&- &
 	PIDS+=($!)
-	for _ in $(seq 100); do
-		[ -S "$T/map" ] && return 0
-		read -rt 0.05 <> <(:) || true
-	done
-	return 1
+	wait_for 60 listening "$T/map"
 }
 
 @test "socketmap: found, not found, in trouble, out of reach" {
@@ -404,10 +401,7 @@ submit() {
 		'broken.example servfail' >"$T/zone"
 	tests/dnsd "$T/zone" "$T/dns" >/dev/null 2>&1 3>&- &
 	PIDS+=($!)
-	for _ in $(seq 100); do
-		[ -s "$T/dns" ] && break
-		read -rt 0.05 <> <(:) || true
-	done
+	wait_for 60 test -s "$T/dns"
 	run rcpts --refuse-null-mx --resolver="127.0.0.1:$(cat "$T/dns")" --relay-to=null.example,plain.example,broken.example -- \
 		x@null.example x@plain.example x@broken.example alice@here.example
 	echo "$output"

@@ -37,7 +37,7 @@ runner() { # OPTION...: a runner whose log is $T/log; RUNNER is its process
 # Commands of stdin, one at a time, each after the reply to the one before; a line ">FILE" makes FILE and waits until it
 # is gone.
 talk() {
-	timeout 60 perl -MIO::Socket::INET -e '
+	timeout 120 perl -MIO::Socket::INET -e '
 		my $s = IO::Socket::INET->new(PeerAddr => "127.0.0.1:$ARGV[0]") or die "connect: $!";
 		$s->autoflush(1);
 		my $data = 0;
@@ -131,7 +131,7 @@ traffic() { # OPTION...: of serve and run
 	grep -q ' accept qid=[0-9A-Z]* client=local .*from="a@here.example" rcpts=1 size=[0-9]* how=injected' "$T/log"
 	id=$(only_id)
 	expired() {
-		timeout 60 "$RELAY" run --once --now --queue="$Q" --hostname=us.example --expire=1s --smarthost="smtp://127.0.0.1:$PORT" 2>>"$T/log"
+		timeout 120 "$RELAY" run --once --now --queue="$Q" --hostname=us.example --expire=1s --smarthost="smtp://127.0.0.1:$PORT" 2>>"$T/log"
 		grep -q " expire qid=$id from=\"a@here.example\" to=\"b@far.example\"" "$T/log"
 	}
 	wait_for 60 expired
@@ -301,10 +301,9 @@ value() { sed -n "s/^$1 //p" "$T/values"; }
 	exposition "$T/run.prom" >"$T/values"
 	[ "$(value 'mail_queue_messages{service="run"}')" -eq 0 ]
 	[ "$(value 'mail_queue_oldest_seconds{service="run"}')" -eq 0 ]
-	# Nobody listens there any more.
-	kill "${PIDS[0]}"
+	# Nobody listens there.
 	message | inject a@far.example friend@far.example
-	runner --smarthost="smtp://127.0.0.1:$PORT" --metrics="$T/run.prom"
+	runner --smarthost="smtp://127.0.0.1:1" --metrics="$T/run.prom"
 	down() { exposition "$T/run.prom" >"$T/values" && [ "$(value 'mail_destinations_down{service="run"}')" -eq 1 ]; }
 	wait_for 60 down
 	kill "$RUNNER"
@@ -346,11 +345,16 @@ said() { grep -qE "$1" "$T/notices"; }
 	wait_for 60 said '^RELOADING=1\|MONOTONIC_USEC=[0-9]+$'
 	again() { [ "$(sed -n '/^RELOADING/,$p' "$T/notices" | grep -c '^READY=1$')" -eq 1 ]; }
 	wait_for 60 again
-	# A stopped process feeds no watchdog.
+	# A stopped process feeds no watchdog. What it said before has been heard when our own word has.
 	kill -STOP "$SERVER"
+	stopped() { grep -q '^State:.T' "/proc/$SERVER/status"; }
+	wait_for 60 stopped
+	perl -MSocket -e 'socket(my $s, AF_UNIX, SOCK_DGRAM, 0); send($s, "HEARD=1", 0, sockaddr_un("\0" . substr $ARGV[0], 1)) or die "$!"' \
+		"$NOTIFY_SOCKET"
+	wait_for 60 said '^HEARD=1$'
 	before=$(grep -c '^WATCHDOG=1$' "$T/notices")
-	sleep 2
-	[ "$(grep -c '^WATCHDOG=1$' "$T/notices")" -le $((before + 1)) ]
+	sleep 2 # twice as long as the watchdog has
+	[ "$(grep -c '^WATCHDOG=1$' "$T/notices")" -eq "$before" ]
 	kill -CONT "$SERVER"
 	kill "$SERVER"
 	wait "$SERVER"
@@ -392,7 +396,7 @@ ready() { run "$RELAY" "$1" --ready --ready-file="$2" --queue="$Q" && [ "$status
 	ready serve "$T/ready" 75
 	[[ $output == *'the server that made it is gone' ]]
 	server
-	ready serve "$T/ready" 0
+	wait_for 60 ready serve "$T/ready" 0
 	kill "$SERVER"
 	wait "$SERVER"
 	ready serve "$T/ready" 75
@@ -443,7 +447,7 @@ ready() { run "$RELAY" "$1" --ready --ready-file="$2" --queue="$Q" && [ "$status
 	wait_for 60 test -e "$T/wait"
 	kill -USR1 "$SERVER"
 	wait_for 60 grep -qE ' conversation client=127.0.0.1 worker=[0-9]+ seconds=[0-9]+' "$T/log"
-	grep -q ' status conversations=1 ' "$T/log"
+	wait_for 60 grep -q ' status conversations=1 ' "$T/log"
 	# A worker has no use for it.
 	kill -USR1 $(pgrep -P "$SERVER")
 	rm "$T/wait"
@@ -472,7 +476,7 @@ ready() { run "$RELAY" "$1" --ready --ready-file="$2" --queue="$Q" && [ "$status
 	grep -qE '^250 2.0.0 Ok: (delivered|queued) as' "$T/said"
 	grep -q '^421 4.3.2 ' "$T/said"
 	# An MDA that would have to be started now is the queue's business.
-	timeout 60 "$RELAY" run --once --now --queue="$Q" --domains=here.example --mda="lmtp:|$LMTP $T/out" 2>>"$T/log"
+	timeout 120 "$RELAY" run --once --now --queue="$Q" --domains=here.example --mda="lmtp:|$LMTP $T/out" 2>>"$T/log"
 	[ "$(grep -c '^[0-9]* <a@b.example> alice@here.example' "$T/out")" -eq 1 ]
 	grep -q '^rest' "$T/out"
 }
@@ -513,6 +517,6 @@ ready() { run "$RELAY" "$1" --ready --ready-file="$2" --queue="$Q" && [ "$status
 	wait "$RUNNER"
 	[ "$(waiting)" -eq 0 ]
 	[ "$(kept)" -eq 1 ]
-	timeout 60 "$RELAY" run --once --now --queue="$Q" --smarthost="smtp://127.0.0.1:$PORT" 2>>"$T/log"
+	timeout 120 "$RELAY" run --once --now --queue="$Q" --smarthost="smtp://127.0.0.1:$PORT" 2>>"$T/log"
 	[ "$(kept)" -eq 1 ]
 }

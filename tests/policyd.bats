@@ -12,7 +12,7 @@ policyd() { # RULE...
 	rm -f "$T/p"
 	"$TOP/lib/test-policyd" "$T/p" "$T/told" "$T/rules" >/dev/null 2>>"$T/policyd.err" 3>&- &
 	PIDS+=($!)
-	wait_for 60 test -S "$T/p"
+	wait_for 60 listening "$T/p"
 }
 
 # Commands of a transaction up to RCPT.
@@ -120,7 +120,7 @@ try() { # FROM RCPT...
 	E
 	"$TOP/lib/test-policyd" "$T/one" "$T/told1" "$T/rules1" 3>&- &
 	PIDS+=($!)
-	wait_for 60 test -S "$T/one"
+	wait_for 60 listening "$T/one"
 	out=$(try a@b.example r{1,2,3,4,5}@here.example | session | serve --policy="unix:$T/one" --policy="unix:$T/p")
 	[ "$(sed -n 's/^\(...\) .*second.*/\1/p' <<<"$out" | tr '\n' ' ')" = '554 450 554 ' ]
 	[ "$(grep -c '^250 2.1.5' <<<"$out")" -eq 2 ]
@@ -151,7 +151,7 @@ try() { # FROM RCPT...
 
 @test "FILTER: the message goes through the queue to that next hop, for all recipients, and to no other" {
 	mkdir -p "$T/sink"
-	run_queue() { timeout 60 "$RELAY" run --once --now --queue="$T/queue" --domains=here.example --mda="lmtp:127.0.0.1:1" \
+	run_queue() { timeout 120 "$RELAY" run --once --now --queue="$T/queue" --domains=here.example --mda="lmtp:127.0.0.1:1" \
 		--smarthost=smtp://127.0.0.1:1 "$@" 2>>"$T/log"; }
 	"$TOP/lib/smtp-sink" --dir="$T/sink" --port-file="$T/sink/port" >/dev/null 2>&1 3>&- &
 	PIDS+=($!)
@@ -197,8 +197,8 @@ try() { # FROM RCPT...
 	exec 9>"$T/in"
 	{ echo 'EHLO x'; try a@b.example c@here.example; } >&9
 	wait_for 60 grep -q '^250 2.0.0' "$T/out"
-	kill -9 "${PIDS[0]}"
 	pkill -9 -P "${PIDS[0]}" || true
+	kill -9 "${PIDS[0]}"
 	policyd
 	{ try a@b.example d@here.example; echo QUIT; } >&9
 	exec 9>&-
@@ -220,7 +220,7 @@ try() { # FROM RCPT...
 	postgrey --unix="$T/grey" --dbdir="$T/db" --delay=2 --user="$(id -un)" --group="$(id -gn)" --whitelist-clients=/dev/null \
 		--whitelist-recipients=/dev/null >"$T/postgrey.log" 2>&1 3>&- &
 	PIDS+=($!)
-	wait_for 60 test -S "$T/grey" || skip "postgrey does not start: $(cat "$T/postgrey.log")"
+	wait_for 60 listening "$T/grey" || skip "postgrey does not start: $(cat "$T/postgrey.log")"
 	"$RELAY" serve --listen=127.0.0.1:0 --ready-file="$T/ready" --hostname=mx.here.example \
 		--domains=here.example --queue="$T/queue" --policy="unix:$T/grey" 2>>"$T/log" 3>&- &
 	PIDS+=($!)
@@ -229,14 +229,14 @@ try() { # FROM RCPT...
 	run "${RELAY%/*}/mua-send" --server="$url" --starttls=never -f a@b.example -s hi c@here.example </dev/null
 	[ "$status" -eq 75 ]
 	[[ $output == *4.2.0*reylist* ]]
-	sleep 3
+	sleep 3 # longer than --delay
 	"${RELAY%/*}/mua-send" --server="$url" --starttls=never -f a@b.example -s hi c@here.example </dev/null
 	only | header_of | head -n 1 | grep '^X-Greylist: delayed [0-9]* seconds by postgrey'
 }
 
 @test "what is wrong with the option is told at the start" {
 	for spec in "" "unix:/x,stage=vrfy" "unix:/x,default=hold" 10023; do
-		run timeout 20 "$RELAY" serve --policy="$spec" </dev/null
+		run timeout 120 "$RELAY" serve --policy="$spec" </dev/null
 		[ "$status" -eq 64 ]
 		[[ $output == *policy* ]]
 	done

@@ -72,7 +72,7 @@ kept() { find "$T/sink" -name '0*' -type f | wc -l; }
 	perl -MIO::Socket::UNIX -e 'my $l = IO::Socket::UNIX->new(Local => $ARGV[0], Listen => 5); my $s = $l->accept; sleep 600' \
 		"$T/mute" 3>&- &
 	PIDS+=($!)
-	wait_for 60 test -S "$T/mute"
+	wait_for 60 listening "$T/mute"
 	body | mail a@b.example c@here.example | session | serve --proxy-filter="smtp:unix:$T/mute" --proxy-timeout=1s | grep '^451 4.3.0'
 	[ "$(queued)" -eq 0 ]
 }
@@ -85,7 +85,7 @@ kept() { find "$T/sink" -name '0*' -type f | wc -l; }
 	printf 'RCPT hold@ HOLD look\n' >"$T/rules"
 	"$TOP/lib/test-policyd" "$T/p" "$T/told" "$T/rules" 3>&- &
 	PIDS+=($!)
-	wait_for 60 test -S "$T/p"
+	wait_for 60 listening "$T/p"
 	out=$({
 		body | mail a@b.example c@here.example
 		body | mail a@b.example far@elsewhere.example c@here.example
@@ -100,7 +100,7 @@ kept() { find "$T/sink" -name '0*' -type f | wc -l; }
 
 @test "what is wrong with the option is told at the start" {
 	for spec in "" smtp: smtp:host '|cat' 'lmtp:|cat' inet:host:1; do
-		run timeout 20 "$RELAY" serve --proxy-filter="$spec" </dev/null
+		run timeout 120 "$RELAY" serve --proxy-filter="$spec" </dev/null
 		[ "$status" -eq 64 ]
 		[[ $output == *proxy-filter* ]]
 	done

@@ -84,7 +84,7 @@ hasnt() { run ! grep -qE "$1" <<<"$output"; }
 	hasnt nobody
 	queue remove all
 	message | inject a@example.org --notify=DELAY later@example.net nobody@example.net
-	sleep 1.1
+	sleep 1.1 # longer than --warn-after
 	run_queue --warn-after=1s
 	run_queue --warn-after=1s --now
 	[ "$(reports | wc -l)" -eq 2 ]

@@ -43,7 +43,7 @@ setup() {
 teardown() { queue_teardown; }
 
 run_mx() {
-	timeout 60 "$RELAY" run --once --queue="$Q" --hostname=us.example --resolver="$DNS" --port="$PORT" "$@" \
+	timeout 120 "$RELAY" run --once --queue="$Q" --hostname=us.example --resolver="$DNS" --port="$PORT" "$@" \
 		2>>"$BATS_TEST_TMPDIR/log"
 }
 
@@ -197,8 +197,8 @@ sink_two() { # OPTION...: one more, on 127.0.0.2 and the same port, that keeps w
 	wait_for 60 deferred 2
 	message | inject a@example.org c@gone.example
 	wait_for 60 deferred 3
-	kill -USR1 "$RUNNER"
-	wait_for 60 grep -q ' site name="gone.mx.example" destinations=2 .* down=[1-9]' "$LOG"
+	site_is_down() { kill -USR1 "$RUNNER" && wait_for 1 grep -q ' site name="gone.mx.example" destinations=2 .* down=[1-9]' "$LOG"; }
+	wait_for 60 site_is_down
 	# The third was not tried.
 	[ "$(grep -c 'to="c@gone.example" tls=none .* dsn=4.4.1' "$LOG")" -eq 1 ]
 	kill "$RUNNER"

@@ -88,7 +88,7 @@ age() {
 
 @test "what is being delivered is passed over, and said" {
 	four
-	flock -s "$Q"/*/msg/"$THREE" sleep 30 3>&- &
+	flock --no-fork -s "$Q"/*/msg/"$THREE" sleep 600 3>&- &
 	PIDS+=($!)
 	locked() { run ! flock -n "$Q"/*/msg/"$THREE" true; }
 	wait_for 60 locked

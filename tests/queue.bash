@@ -17,6 +17,9 @@ queue_teardown() {
 	local pid
 	for pid in "${PIDS[@]}"; do
 		kill "$pid" 2>/dev/null
+		# Who was stopped can't end.
+		pkill -CONT -P "$pid" 2>/dev/null
+		kill -CONT "$pid" 2>/dev/null
 	done
 	wait 2>/dev/null
 	return 0
@@ -33,7 +36,7 @@ sink() { # OPTION...: starts the sink; PORT is its port
 message() { printf 'Subject: %s\n\n%s\n' "${1:-test}" "${2:-body}"; }
 inject() { "$RELAY" inject --queue="$Q" --hostname=us.example -f "$@" 2>>"$BATS_TEST_TMPDIR/log"; }
 run_queue() {
-	timeout 60 "$RELAY" run --once --queue="$Q" --hostname=us.example --smarthost="smtp://127.0.0.1:$PORT" "$@" \
+	timeout 120 "$RELAY" run --once --queue="$Q" --hostname=us.example --smarthost="smtp://127.0.0.1:$PORT" "$@" \
 		2>>"$BATS_TEST_TMPDIR/log"
 }
 queue() { "$RELAY" queue --queue="$Q" "$@"; }

@@ -75,7 +75,7 @@ send() { # MECHANISM PASSWORD
 	msa
 	message | inject joe@sender.example b@example.net
 	smart() {
-		timeout 60 "$RELAY" run --once --now --queue="$Q" --hostname=us.example --tls-ca="$CERT" --trace="$T/trace" \
+		timeout 120 "$RELAY" run --once --now --queue="$Q" --hostname=us.example --tls-ca="$CERT" --trace="$T/trace" \
 			--smarthost="smtp://joe%40sender.example@localhost:$MSA" "$@" 2>>"$T/log"
 	}
 	smart --password-command='echo wrong'
@@ -112,7 +112,7 @@ runner() { # OPTION...: a running queue runner: RUNNER
 	wait_for 60 grep -q 'to="c@example.net".*status=failed' "$T/runlog"
 	echo "* smtp://127.0.0.1:$PORT" >"$T/routes"
 	kill -HUP "$RUNNER"
-	reached() { message | inject a@example.org d@example.net && wait_for 1 grep -ql '^X-Rcpt: <d@' "$SINK"/0*; }
+	reached() { message | inject a@example.org d@example.net && wait_for 1 grep -rq '^X-Rcpt: <d@' "$SINK"; }
 	wait_for 60 reached
 	kill -0 "$RUNNER"
 }

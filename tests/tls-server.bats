@@ -17,7 +17,7 @@ teardown() { auth_teardown; }
 subject() { # STARTTLS|TLS NAME
 	local how=()
 	[ "$1" = TLS ] || how=(-starttls smtp)
-	timeout 20 openssl s_client -connect "127.0.0.1:$port" "${how[@]}" \
+	timeout 120 openssl s_client -connect "127.0.0.1:$port" "${how[@]}" \
 		-servername "$2" </dev/null 2>/dev/null | sed -n 's/^subject=//p'
 }
 
@@ -56,25 +56,26 @@ is() { [ "$(subject "$1" "$2")" = "CN = $3" ]; }
 	wait_for 60 grep -q '^221 ' "$T/heard"
 	exec 5>&-
 	lacks error= "$T/log"
-	echo garbage >"$T/mail.pem"
+	echo garbage >"$T/garbage"
+	mv "$T/garbage" "$T/mail.pem"
 	wait_for 60 grep -q 'reload error=.*mail.pem.* why="the old certificate stays"' "$T/log"
 	is STARTTLS mail.here.example renewed
 	is STARTTLS mx.here.example mx.here.example
 	kill -HUP "$SERVER"
-	wait_for 60 sh -c "[ \"\$(grep -c 'reload result=ok' '$T/log')\" -ge 3 ]"
+	wait_for 60 eval '[ "$(grep -c "reload result=ok" "$T/log")" -ge 3 ]'
 	[ "$(grep -c 'reload error=' "$T/log")" -eq 1 ]
 }
 
 @test "the oldest version; other protocols by ALPN" {
 	listen tls --tls-cert="$T/tls.pem" --tls-key="$T/tls.key" --tls-min=1.3
-	run timeout 20 openssl s_client -connect "127.0.0.1:$port" -tls1_2 </dev/null
+	run timeout 120 openssl s_client -connect "127.0.0.1:$port" -tls1_2 </dev/null
 	[ "$status" -ne 0 ]
 	is TLS mx.here.example mx.here.example
 	listen tls --tls-cert="$T/tls.pem" --tls-key="$T/tls.key"
-	timeout 20 openssl s_client -connect "127.0.0.1:$port" -tls1_2 </dev/null >/dev/null 2>&1
-	timeout 20 openssl s_client -connect "127.0.0.1:$port" -alpn smtp </dev/null 2>&1 | grep -q 'ALPN protocol: smtp'
+	timeout 120 openssl s_client -connect "127.0.0.1:$port" -tls1_2 </dev/null >/dev/null 2>&1
+	timeout 120 openssl s_client -connect "127.0.0.1:$port" -alpn smtp </dev/null 2>&1 | grep -q 'ALPN protocol: smtp'
 	# A browser that was led here.
-	run timeout 20 openssl s_client -connect "127.0.0.1:$port" -alpn h2,http/1.1 </dev/null
+	run timeout 120 openssl s_client -connect "127.0.0.1:$port" -alpn h2,http/1.1 </dev/null
 	[ "$status" -ne 0 ]
 	[[ $output == *"no application protocol"* ]]
 }

@@ -43,7 +43,7 @@ static int tear_down(void **state)
 static int run(struct fixture *x, const char *command, uint64_t max)
 {
 	static const char *const env[] = { "SENDER=a b;'$(x)", NULL };
-	const struct filter f = { .command = command, .env = env, .timeout = 60000, .max_size = max };
+	const struct filter f = { .command = command, .env = env, .timeout = 600000, .max_size = max };
 	return filter_run(&f, &x->in, &x->out, &x->said, &x->err);
 }
 

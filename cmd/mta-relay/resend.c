@@ -81,6 +81,11 @@ int resend_rest(struct smtp_message *m, int (*send)(void *arg, struct smtp_messa
 		*r = m->rcpt[i];
 		clean(r);
 	}
+	/* What failed before anybody was asked has failed for all; a conversation about nobody would be a success. */
+	if (!rest.n_rcpt) {
+		free(v);
+		return err->class == ERR_NONE ? 0 : -1;
+	}
 	int rc = send(arg, &rest, err);
 	for (size_t i = 0, k = 0; i < m->n_rcpt; i++)
 		if (resend_unanswered(&m->rcpt[i]))

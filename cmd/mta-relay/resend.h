@@ -16,7 +16,8 @@ bool resend_unanswered(const struct smtp_rcpt *r);
 /* 421 is no verdict but its leaving (RFC 5321 3.8): makes who got it from a conversation that had rested count as
  * unanswered. Was there any? */
 bool resend_left(struct smtp_message *m);
-/* Calls send with those that are unanswered; their results become m's. */
+/* Calls send with those that are unanswered; their results become m's. Where nobody was asked at all, what *err says
+ * stands. */
 int resend_rest(struct smtp_message *m, int (*send)(void *arg, struct smtp_message *rest, struct err *err), void *arg,
     struct err *err);
 

@@ -127,7 +127,7 @@ static bool connected(struct hop *h, const struct route *r)
 static int send_reencoded(struct hop *h, struct hop_message *m, struct err *err)
 {
 	struct reencoded x;
-	struct err why;
+	struct err why = { 0 };
 	bool eight = smtp_client_exts(h->client) & SMTP_8BITMIME;
 	unsigned how = (eight ? MSG_KEEP_8BIT : 0u) | (m->m.binary ? MSG_FROM_BINARY : 0u);
 	struct smtp_message plain = m->m;
@@ -136,6 +136,10 @@ static int send_reencoded(struct hop *h, struct hop_message *m, struct err *err)
 		plain = x.m;
 		trace_why("route", "ok", m->m.binary ? "3030#3" : "6152#3",
 		    "the next hop has no %s: the content was re-encoded", m->m.binary ? "BINARYMIME" : "8BITMIME");
+	} else if (why.class == ERR_TEMP) { /* not read: that says nothing about the content */
+		*err = why;
+		reencode_free(&x);
+		return -1;
 	}
 	int rc = smtp_client_send(h->client, &plain, err);
 	reencode_free(&x);

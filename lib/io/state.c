@@ -69,6 +69,7 @@ struct state *state_open(const struct state_config *c, struct err *err)
 	s->c = *c;
 	if (!s->c.retry_ms)
 		s->c.retry_ms = STATE_RETRY_MS;
+	s->files.wait_ms = s->redis.wait_ms = c->wait_ms ? c->wait_ms : STATE_WAIT_MS;
 	s->files.dir = -1;
 	if (c->url && state_url_parse(c->url, &s->redis.url, err) < 0)
 		goto fail;

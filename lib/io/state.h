@@ -21,7 +21,7 @@
 enum {
 	STATE_KEY_MAX = 94, /* longer ones have a hash as their end */
 	STATE_RETRY_MS = 10 * 1000,
-	STATE_WAIT_MS = 1000, /* for a lock, a connection, the replies */
+	STATE_WAIT_MS = 1000,
 };
 
 struct state;
@@ -34,6 +34,7 @@ struct state_config {
 	const char *cert_file;     /* our certificate and its key, for a server that asks; NULL: none */
 	const char *password_file; /* its first line is the password; NULL: the URL's, if any */
 	int64_t retry_ms;          /* until a server that failed is asked again; 0: STATE_RETRY_MS */
+	int64_t wait_ms;           /* for a lock, a connection, the replies; 0: STATE_WAIT_MS */
 	/* A change of state, once for all processes: what is used now, and why not the other. May be NULL. */
 	void (*told)(const char *what, const char *why);
 };

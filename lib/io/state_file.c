@@ -75,9 +75,9 @@ void state_files_close(struct state_files *f)
 }
 
 /* Another node may have died, or hang, with the lock: we wait for as long as somebody can be expected to. */
-static int lock(int fd, short type)
+static int lock(int fd, short type, int64_t wait_ms)
 {
-	int64_t until = clock_coarse_ms() + STATE_WAIT_MS;
+	int64_t until = clock_coarse_ms() + wait_ms;
 	struct flock whole = { .l_type = type, .l_whence = SEEK_SET };
 	while (fcntl(fd, F_OFD_SETLK, &whole) < 0) {
 		if (errno != EAGAIN && errno != EACCES && errno != EINTR)
@@ -125,7 +125,7 @@ static int open_shard(struct state_files *f, unsigned which, enum state_op op, s
 	if (fd < 0)
 		return err_sys(err, "state file %s", name);
 	/* fstat: on a shared file system what another node wrote under its lock is seen only after that. */
-	if (lock(fd, change ? F_WRLCK : F_RDLCK) == 0 && fstat(fd, &st) == 0 && read_all(f, fd) == 0)
+	if (lock(fd, change ? F_WRLCK : F_RDLCK, f->wait_ms) == 0 && fstat(fd, &st) == 0 && read_all(f, fd) == 0)
 		return fd;
 	err_sys(err, "state file %s", name);
 	close(fd);

@@ -26,6 +26,7 @@ struct state_request {
 
 struct state_files {
 	int dir;
+	int64_t wait_ms; /* for a lock */
 	struct buf text; /* of the shard in hand */
 };
 int state_files_open(struct state_files *f, const char *dir, bool make, struct err *err);
@@ -60,6 +61,7 @@ struct state_redis {
 	struct tls_ctx *tls; /* for url.tls */
 	struct stream *s;    /* NULL: not connected */
 	pid_t owner;         /* who connected */
+	int64_t wait_ms;     /* for a connection, the replies to a request */
 	struct buf in;
 	size_t at; /* what of `in` is read */
 };

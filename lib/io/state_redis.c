@@ -153,7 +153,7 @@ static int send_batch(struct state_redis *r, struct batch *b, struct err *err)
 {
 	buf_reset(&r->in);
 	r->at = 0;
-	stream_set_deadline(r->s, STATE_WAIT_MS);
+	stream_set_deadline(r->s, r->wait_ms);
 	bool failed = b->out.bad || stream_span(r->s, buf_span(&b->out)) < 0 || stream_flush(r->s) < 0;
 	explicit_bzero(b->out.p, b->out.len);
 	buf_free(&b->out);
@@ -181,15 +181,15 @@ static int login(struct state_redis *r, struct err *err)
 static int connect_to(struct state_redis *r, struct err *err)
 {
 	const struct state_url *u = &r->url;
-	int fd = *u->path ? net_connect_unix(u->path, STATE_WAIT_MS, err)
-			  : net_connect_host(u->host, u->port, STATE_WAIT_MS, NULL, err);
+	int fd = *u->path ? net_connect_unix(u->path, r->wait_ms, err)
+			  : net_connect_host(u->host, u->port, r->wait_ms, NULL, err);
 	if (fd < 0)
 		return err_prefix(err, "the state server");
 	r->s = stream_from_fds(fd, fd);
 	r->owner = own_pid();
 	stream_set_stoppable(r->s, false);
 	buf_init(&r->in, IN_MAX);
-	stream_set_deadline(r->s, STATE_WAIT_MS);
+	stream_set_deadline(r->s, r->wait_ms);
 	if (u->tls && tls_connect(r->s, r->tls, u->host, err) < 0)
 		return err_prefix(err, "the state server");
 	return login(r, err);

@@ -231,7 +231,7 @@ static void test_min_rate(void **state)
 	int fd;
 	struct stream *s = pair(&fd);
 	struct span got;
-	stream_set_min_rate(s, 1000000, 20);
+	stream_set_min_rate(s, 1000000, 1000);
 	put(fd, "some");
 	assert_int_equal(stream_peek(s, &got), 1);
 	stream_consume(s, got.n);

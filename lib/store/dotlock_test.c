@@ -69,7 +69,7 @@ static void stale_or_not(void **state)
 		{ elsewhere, 10, false, true },
 	};
 	for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
-		struct dotlock l;
+		struct dotlock l = { 0 };
 		struct err err = { 0 };
 		put_lock(t[i].text, t[i].age_s);
 		int rc = (t[i].named ? dotlock_take_named : dotlock_take)(&l, file, 20, &err);
@@ -123,7 +123,7 @@ static void excludes(void **state)
 		for (int i = 0; i < 30; i++) {
 			struct dotlock l;
 			struct err err;
-			if (dotlock_take(&l, file, 20000, &err) < 0)
+			if (dotlock_take(&l, file, 120000, &err) < 0)
 				_exit(1);
 			int had = *count;
 			usleep(100);

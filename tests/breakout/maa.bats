@@ -31,7 +31,7 @@ start() { # WHEN ATTEMPTS PROTOCOL OPTION...
 say() { # LINE...: to a new conversation, its answers to $T/said
 	exec 9<>"/dev/tcp/127.0.0.1/$port"
 	printf '%s\r\n' "$@" >&9
-	timeout 20 cat <&9 >"$T/said" || true
+	timeout 120 cat <&9 >"$T/said" || true
 	exec 9>&-
 }
 
@@ -49,12 +49,12 @@ imap_bob=('a LOGIN bob sesame' 'b SELECT INBOX' 'c FETCH 1 BODY[]' 'd LOGOUT')
 # A conversation that began before the users file was replaced: its process can't read the new one.
 old_says() { # ROWS LINE: the answer in $said
 	exec 9<>"/dev/tcp/127.0.0.1/$port"
-	read -r -t 20 said <&9
+	read -r -t 60 said <&9
 	printf '%s\n' "$1" >"$T/users.new"
 	mv "$T/users.new" "$T/users"
 	sleep 0.2 # so often at most it is looked at
 	printf '%s\r\n' "$2" >&9
-	read -r -t 20 said <&9
+	read -r -t 60 said <&9
 	exec 9>&-
 }
 
@@ -168,12 +168,8 @@ after='passwd key neighbour write tmp fork connect netlink packet signal code ro
 	say 'a LOGIN bob sesame' 'b CREATE x' 'd LOGOUT'
 	grep -q '^b OK' "$T/said"
 	printf 'ann:{PLAIN}sesame:::x:%s::\n' "$T/later" >>"$T/users"
-	for _ in $(seq 40); do
-		say 'a LOGIN ann sesame' 'b CREATE x' 'd LOGOUT'
-		if grep -q '^b OK' "$T/said"; then break; fi
-		sleep 0.25
-	done
-	grep -q '^b OK' "$T/said"
+	ann_creates() { say 'a LOGIN ann sesame' 'b CREATE x' 'd LOGOUT' && grep -q '^b OK' "$T/said"; }
+	wait_for 60 ann_creates
 	[ -d "$T/later/Maildir/.x" ]
 }
 

@@ -38,13 +38,13 @@ deliver() { # ATTEMPTS OPTION...: a conversation on stdin to $TO; answers to $T/
 
 quiet='passwd key write tmp connect netlink packet signal code'
 
-# Within 12 seconds; until then "later" is said, never that there is nobody.
+# Until then "later" is said, never that there is nobody.
 taken_at_last() {
-	for _ in $(seq 60); do
+	for _ in $(seq 300); do
 		say "$1"
 		if grep -q '^550' "$T/said"; then break; fi
 		if grep -q 'Ok, id ' "$T/said"; then return; fi
-		sleep 0.2
+		sleep 0.2 # until it is tried again
 	done
 	cat "$T/said"
 	return 1
@@ -118,11 +118,11 @@ say() { # RECIPIENT: answers to $T/said
 	local line
 	: >"$T/said"
 	exec 9<>"/dev/tcp/127.0.0.1/$port"
-	read -r -t 20 line <&9 || true
+	read -r -t 60 line <&9 || true
 	printf 'LHLO x\r\n' >&9
-	while read -r -t 20 line <&9 && [[ $line == 250-* ]]; do :; done
+	while read -r -t 60 line <&9 && [[ $line == 250-* ]]; do :; done
 	envelope "$1" >&9
-	while read -r -t 20 line <&9; do
+	while read -r -t 60 line <&9; do
 		printf '%s\n' "$line" >>"$T/said"
 		case $line in
 		354*) content >&9 ;;
@@ -175,12 +175,8 @@ action() {
 	say bob
 	grep -q 'Ok, id ' "$T/said"
 	printf 'far:::::::mail=maildir:%s/outside/far\n' "$T" >>"$T/users"
-	for _ in $(seq 60); do
-		say far
-		if grep -q 'Ok, id ' "$T/said"; then break; fi
-		sleep 0.2
-	done
-	grep -q 'Ok, id ' "$T/said"
+	far_is_served() { say far && grep -q 'Ok, id ' "$T/said"; }
+	wait_for 60 far_is_served
 	[ -d "$T/outside/far/new" ]
 }
 

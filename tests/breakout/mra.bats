@@ -18,7 +18,7 @@ setup() {
 	"$BIN/maa-serve" --imap --listen=127.0.0.1:0 --ready-file="$T/ready" --users="$T/users" --auth-without-tls \
 		--mail="maildir:$T/mail/%u" 2>>"$T/log" 3>&- &
 	PIDS+=($!)
-	wait_for 20 test -s "$T/ready"
+	wait_for 60 test -s "$T/ready"
 	IMAP=$(sed -n 's/.*://p' "$T/ready" | head -n 1)
 }
 
@@ -26,7 +26,7 @@ teardown() { breakout_teardown; }
 
 fetch() { # DESTINATION ATTEMPTS OPTION...
 	PORT=$STRANGER
-	(preloaded connect "$2" timeout 60 "$BIN/mra-fetch" --to="$1" --password-command="cat $T/secret" --starttls=never \
+	(preloaded connect "$2" timeout 120 "$BIN/mra-fetch" --to="$1" --password-command="cat $T/secret" --starttls=never \
 		--allow-plaintext "${@:3}" "imap://joe@127.0.0.1:$IMAP" 2>>"$T/log")
 }
 
@@ -66,7 +66,7 @@ quiet='passwd key write tmp fork connect netlink packet signal code'
 	"$BIN/mda-deliver" --lmtp --listen=127.0.0.1:0 --ready-file="$T/lmtp" --users="$T/lmtp-users" \
 		--mail="maildir:$T/got" 2>>"$T/log" 3>&- &
 	PIDS+=($!)
-	wait_for 20 test -s "$T/lmtp"
+	wait_for 60 test -s "$T/lmtp"
 	lmtp=$(sed -n 's/.*://p' "$T/lmtp" | head -n 1)
 	fetch "lmtp:127.0.0.1:$lmtp" 'passwd connect tmp' --rcpt=joe@here.example
 	expect passwd=13 connect=13 tmp=13

@@ -19,7 +19,7 @@ teardown() { breakout_teardown; }
 run_queue() { # ATTEMPTS OPTION...
 	local what=$1
 	shift
-	(preloaded connect "$what" timeout 60 "$BIN/mta-relay" run --once --queue="$T/queue" --hostname=us.example \
+	(preloaded connect "$what" timeout 120 "$BIN/mta-relay" run --once --queue="$T/queue" --hostname=us.example \
 		--smarthost="smtp://127.0.0.1:$PORT" "$@" 2>>"$T/log")
 }
 

@@ -26,7 +26,7 @@ serve() { # ATTEMPTS OPTION...: a client comes, whom a worker with these intenti
 	port=$(sed -n 's/.*://p' "$T/ready" | head -n 1)
 	exec 9<>"/dev/tcp/127.0.0.1/$port"
 	printf 'QUIT\r\n' >&9
-	timeout 20 cat <&9 >"$T/said" || true
+	timeout 120 cat <&9 >"$T/said" || true
 	exec 9>&-
 }
 
@@ -112,8 +112,9 @@ quiet='passwd key write tmp fork connect netlink packet signal code'
 	expect root=38
 	grep -q '^221 ' "$T/said"
 	[ "$(stat -c %U "$T/queue")" = nobody ]
-	pid=$(pgrep -P "$SERVER" -u nobody mta-relay | head -n 1)
-	[ -n "$pid" ]
+	# Who served has ended, perhaps, and the next one is being made.
+	confined() { pid=$(pgrep -P "$SERVER" -u nobody mta-relay | head -n 1) && grep -q '^Seccomp:.*2' "/proc/$pid/status"; }
+	wait_for 60 confined
 	grep -q '^CapEff:.*0000000000000000' "/proc/$pid/status"
 	grep -q '^Seccomp:.*2' "/proc/$pid/status"
 	grep -q '^NoNewPrivs:.*1' "/proc/$pid/status"
@@ -148,10 +149,10 @@ ask() { # LINE...: the last one's answer is left in $said
 	local line
 	said=''
 	exec 9<>"/dev/tcp/127.0.0.1/$port"
-	read -r -t 20 line <&9 || true
+	read -r -t 60 line <&9 || true
 	for line in 'EHLO x' "$@"; do
 		printf '%s\r\n' "$line" >&9
-		while read -r -t 20 said <&9 && [[ $said == ???-* ]]; do :; done
+		while read -r -t 60 said <&9 && [[ $said == ???-* ]]; do :; done
 	done
 	exec 9>&-
 }
@@ -164,7 +165,7 @@ login() {
 		import base64, os, smtplib, ssl, sys, time
 		port, user, password = sys.argv[1:4]
 		context = ssl._create_unverified_context()
-		with smtplib.SMTP_SSL("127.0.0.1", int(port), context=context, timeout=20) as s:
+		with smtplib.SMTP_SSL("127.0.0.1", int(port), context=context, timeout=60) as s:
 		    s.ehlo()
 		    if len(sys.argv) > 4:
 		        with open(sys.argv[4] + ".new", "w") as f:
@@ -182,14 +183,14 @@ login() {
 becomes() {
 	local want=$1 temporary=$2
 	shift 2
-	for _ in $(seq 100); do
+	for _ in $(seq 600); do
 		"$@"
 		[[ $said != "$want"* ]] || return 0
 		[[ $said == "$temporary"* ]] || {
 			echo "$said"
 			return 1
 		}
-		sleep 0.1
+		sleep 0.1 # until it is asked again
 	done
 	return 1
 }
@@ -238,7 +239,7 @@ replace() { # FILE, the new one on stdin
 	[[ $said == '550 5.1.1'* ]]
 	sleep 1.1 # so often at most aliases are looked at
 	echo 'more: alice' | replace "$T/aliases"
-	sleep 1
+	sleep 1 # as above
 	becomes 250 '451 4.3.0' rcpt more@here.example
 	printf '%s\n' virt.example 'y@virt.example alice@here.example' | replace "$T/virtual"
 	becomes 250 '451 4.3.0' rcpt y@virt.example

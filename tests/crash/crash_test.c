@@ -367,7 +367,9 @@ static void try_share(unsigned job, unsigned jobs, double until)
 			if (part % jobs != job)
 				continue;
 			try_point(point, part, &c);
-			if (bounded && seconds() > until)
+			/* On a slow machine some of each are worth the time. */
+			if (bounded && seconds() > until && tally.states && tally.company && tally.stopped &&
+			    tally.torn)
 				return;
 		}
 }

@@ -36,7 +36,7 @@ teardown() {
 listening() {
 	"$@" --config=/dev/null --ready-file="$T/ready" 2>>"$T/log" 3>&- &
 	PIDS+=($!)
-	wait_for 20 test -s "$T/ready" || return 1
+	wait_for 60 test -s "$T/ready" || return 1
 	PORT=$(sed 's/.*://;q' "$T/ready")
 	rm "$T/ready"
 }
@@ -61,7 +61,7 @@ fetch_scenario() {
 	rm -rf "$T/server" "$T/state"
 	mkdir -p "$T/server"/{cur,new,tmp} "$T/got"/{cur,new,tmp} "$T/state"
 	cp "$T"/originals/* "$T/server/new/"
-	faulty timeout -s KILL 60 "${FETCH[@]}" >>"$T/log" 2>&1 || status=$?
+	faulty timeout -s KILL 120 "${FETCH[@]}" >>"$T/log" 2>&1 || status=$?
 	[ $status -ne 137 ] || grep -q '^hit.*kill' "$FAULT_SEEN" || {
 		echo "# it hangs" >&2
 		return 1

@@ -17,7 +17,7 @@ teardown() { queue_teardown; }
 inject_scenario() {
 	local status=0
 	rm -rf "$Q" "$SINK"/0*
-	faulty timeout 20 "$RELAY" inject --queue="$Q" --durability=$HOW --hostname=us.example -f a@example.org b@example.net \
+	faulty timeout 120 "$RELAY" inject --queue="$Q" --durability=$HOW --hostname=us.example -f a@example.org b@example.net \
 		<"$CONTENT" 2>/dev/null 3>&- || status=$?
 	run_queue || return 1
 	[ "$(waiting)" -eq 0 ] || return 1

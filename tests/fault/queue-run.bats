@@ -36,7 +36,7 @@ run_scenario() {
 	printf '%s 250\n' 'm1 bob@here.example' 'm1 ann@here.example' 'm1 b@far.example' 'm2 b@far.example' \
 		'm3 b@far.example' 'm3 later@far.example' 'm2 bounce' >"$W/told"
 	echo 'm2 nobody@far.example 550' >>"$W/told"
-	faulty timeout -s KILL 40 "$RELAY" run --config=/dev/null --once --now --queue="$Q" --hostname=us.example \
+	faulty timeout -s KILL 120 "$RELAY" run --config=/dev/null --once --now --queue="$Q" --hostname=us.example \
 		--durability="$HOW" --concurrency="${WORKERS:-1}" --domains=here.example --mda="$MDA_COMMAND" \
 		--smarthost="smtp://127.0.0.1:$PORT" 2>>"$BATS_TEST_TMPDIR/log" 3>&- || status=$?
 	[ $status -ne 137 ] || grep -q '^hit.*kill' "$FAULT_SEEN" || {

@@ -93,11 +93,11 @@ start_mta() {
 	"$@" "$MDA" --config=/dev/null --lmtp --durability=log --users="$BATS_TEST_TMPDIR/users" --mail="maildir:$W/mail/%n" \
 		--listen="unix:$W/mda" --ready-file="$W/mda.ready" 2>>"$BATS_TEST_TMPDIR/log" 3>&- &
 	MAIN=($!)
-	wait_for 20 ready_or_dead "$W/mda.ready" $!
+	wait_for 60 ready_or_dead "$W/mda.ready" $!
 	"$@" "${SERVE[@]}" --listen=127.0.0.1:0 --ready-file="$W/ready" --workers=3 --mda="lmtp:unix:$W/mda" \
 		2>>"$BATS_TEST_TMPDIR/log" 3>&- &
 	MAIN+=($!)
-	wait_for 20 ready_or_dead "$W/ready" $!
+	wait_for 60 ready_or_dead "$W/ready" $!
 	"$@" "$RELAY" run --config=/dev/null --queue="$Q" --hostname=us.example --durability=log --domains=here.example \
 		--mda="lmtp:unix:$W/mda" --smarthost="smtp://127.0.0.1:$PORT" 2>>"$BATS_TEST_TMPDIR/log" 3>&- &
 	MAIN+=($!)

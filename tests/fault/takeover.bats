@@ -31,7 +31,7 @@ take_over() { run_queue --now --node=dead.example; }
 
 @test "while a node's runner lives nobody takes its queue; when it is killed with a message in its hand somebody does, at once" {
 	sink
-	local server=${PIDS[-1]} runner began status=0
+	local server=${PIDS[-1]} runner workers pid status=0
 	left_by_dead one two
 	FROZEN=$server
 	kill -STOP "$server"
@@ -40,11 +40,14 @@ take_over() { run_queue --now --node=dead.example; }
 	runner=$!
 	PIDS+=("$runner")
 	at_work() { find /proc/"$(pgrep -P "$runner" | head -n 1)"/fd -lname "*/msg/*" 2>/dev/null | grep -q .; }
-	wait_for 20 at_work
+	wait_for 60 at_work
 	take_over || status=$?
 	[ "$status" -ne 0 ]
 	grep -q 'another mta-relay run works on this queue' "$BATS_TEST_TMPDIR/log"
+	workers=$(pgrep -P "$runner")
 	kill -KILL "$runner"
+	wait "$runner" || true
+	for pid in $workers; do wait_for 60 gone "$pid"; done
 	kill -CONT "$server"
 	take_over
 	[ "$(waiting)" -eq 0 ]
