@@ -54,9 +54,9 @@ run_mx() {
 	[ "$(kept)" -eq 4 ]
 }
 
-sink_two() { # OPTION...: one more, on 127.0.0.2 and the same port, that keeps what it gets in $SINK-two
+sink_two() { # One more, on 127.0.0.2 and the same port, that keeps what it gets in $SINK-two
 	mkdir -p "$SINK-two"
-	"$TOP/lib/smtp-sink" --dir="$SINK-two" --port-file="$SINK-two/port" --host=127.0.0.2 --port="$PORT" "$@" \
+	"$TOP/lib/smtp-sink" --dir="$SINK-two" --port-file="$SINK-two/port" --host=127.0.0.2 --port="$PORT" \
 		>/dev/null 2>"$SINK-two/err" 3>&- &
 	PIDS+=($!)
 	wait_for 60 test -s "$SINK-two/port"
