@@ -269,7 +269,7 @@ queued() { find "$T/queue" -path '*/msg/*' -type f | wc -l; }
 	[ -x "$BIN/mua-read" ] || skip "needs mua-read"
 	mkdir -p "$T/box/new" "$T/box/cur" "$T/box/tmp"
 	cp "$T/got" "$T/box/new/1"
-	run -0 "$BIN/mua-read" show 1 "maildir:$T/box"
+	LC_ALL=C.UTF-8 run -0 "$BIN/mua-read" show 1 "maildir:$T/box"
 	[[ $output == *'Grüße, ganz'*'hällo'* ]]
 	"$BIN/mua-read" export 1 2 "maildir:$T/box" | cmp - "$T/ä b.bin"
 	"$BIN/mua-read" export 1 3 "maildir:$T/box" | cmp - "$T/t.txt"

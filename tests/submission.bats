@@ -124,7 +124,7 @@ runner() { # OPTION...: a running queue runner: RUNNER
 	message one | inject a@example.org b@example.net
 	wait_for 60 grep -q 'status=relayed' "$T/runlog"
 	# The server falls silent, so that the worker cannot be done with the next one.
-	frozen="$server $(pgrep -P "$server")"
+	frozen="$server $(pgrep -P "$server" || true)"
 	kill -STOP $frozen
 	message two | inject a@example.org c@example.net
 	at_work() { find /proc/"$(pgrep -P "$RUNNER" | head -n 1)"/fd -lname "*/msg/*" 2>/dev/null | grep -q .; }

@@ -40,7 +40,7 @@ dnsmasq_up() { # LOG OPTION...
 		DNS_PORT=$(free_port)
 		: >"$log"
 		dnsmasq --no-daemon --conf-file=/dev/null --port="$DNS_PORT" --listen-address=127.0.0.1 --bind-interfaces \
-			--no-resolv --no-hosts --user="$(id -un)" --group= --pid-file= "$@" >"$log" 2>&1 3>&- &
+			--no-resolv --no-hosts --user= --group= --pid-file= "$@" >"$log" 2>&1 3>&- &
 		pid=$!
 		PIDS+=("$pid")
 		wait_for 60 started_or_dead "$pid" "$log"

@@ -130,7 +130,8 @@ quiet='passwd key write tmp fork connect netlink packet signal code'
 	SERVER=$!
 	PIDS+=($!)
 	wait_for 60 test -s "$T/ready"
-	broker=$(pgrep -P "$SERVER" -x broker)
+	named() { broker=$(pgrep -P "$SERVER" -x broker); }
+	wait_for 60 named
 	kill -KILL "$broker"
 	wait_for 60 grep -q 'broker error="has ended"' "$T/log"
 	wait "$SERVER"
