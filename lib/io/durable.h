@@ -39,8 +39,9 @@ enum durability {
  * user who will publish. Whatever is asked for, what a crash left in a log there is replayed first, and a log that
  * others use is told what must not be undone. The last process that closes a log with records makes a sync of the whole
  * file system. -1 with err: ERR_TEMP, a log is there that could not be opened or replayed, and nothing may be published
- * below root, since a later replay would not know of it; where another user keeps us out, none of ours is there;
- * ERR_CONFIG, DURABILITY_LOG where no log can be. */
+ * below root, since a later replay would not know of it; where another user keeps us out, or could have made it
+ * (waypost-log is his, a link, or writable by others), none of ours is there; ERR_CONFIG, DURABILITY_LOG where no log
+ * can be, or our log in a place of our own has become another's. */
 int durable_log_open(const char *root, enum durability how, struct err *err);
 bool durable_log_is_open(void);
 /* Also before the process becomes another user, who has no right to the log's files. */

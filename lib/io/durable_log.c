@@ -63,10 +63,25 @@ static char *log_dir(const char *root)
 	return dir;
 }
 
+/* May nobody else write to what stands at path? Who made a log that we replay makes files as we. 1 when nothing is
+ * there. */
+static int check_own(const char *path, bool or_roots, struct err *err)
+{
+	struct stat st;
+	if (lstat(path, &st) < 0)
+		return errno == ENOENT || errno == ENOTDIR ? 1 : err_sys(err, "%s", path);
+	bool own = st.st_uid == geteuid() || (or_roots && st.st_uid == 0);
+	if (S_ISDIR(st.st_mode) && own && !(st.st_mode & (S_IWGRP | S_IWOTH)))
+		return 0;
+	return err_set(err, ERR_CONFIG, "%s is no directory that nobody else may write to", path);
+}
+
 static int make_dirs(const char *dir, struct err *err)
 {
 	char *parent = xstrndup(dir, (size_t)(strrchr(dir, '/') - dir));
-	int rc = make_dir(parent, err) < 0 ? -1 : make_dir(dir, err);
+	int rc = make_dir(parent, err) < 0 || check_own(parent, true, err) < 0 ? -1 : make_dir(dir, err);
+	if (rc == 0)
+		rc = check_own(dir, false, err);
 	free(parent);
 	return rc;
 }
@@ -109,6 +124,8 @@ static int adopt(const char *dir, struct err *err)
 {
 	if (commitlog_look(dir) != COMMITLOG_HOLDS)
 		return 0;
+	if (check_own(dir, false, err) < 0)
+		return -1;
 	struct commitlog *left = commitlog_open(the.root, dir, state_dir, err);
 	commitlog_close(left);
 	return left ? 0 : -1;
@@ -153,6 +170,16 @@ static bool shut_out_of_logs(void)
 	return out;
 }
 
+/* In such a place no log of ours was ever made. */
+static bool logs_of_another(void)
+{
+	struct err why = { 0 };
+	char *logs = logs_dir(the.root);
+	bool another = check_own(logs, true, &why) < 0 && why.class == ERR_CONFIG;
+	free(logs);
+	return another;
+}
+
 int durable_log_open(const char *root, enum durability how, struct err *err)
 {
 	struct stat st;
@@ -165,7 +192,7 @@ int durable_log_open(const char *root, enum durability how, struct err *err)
 		forget_root();
 		return -1;
 	}
-	if (how != DURABILITY_LOG && shut_out_of_logs()) {
+	if (how != DURABILITY_LOG && (shut_out_of_logs() || logs_of_another())) {
 		forget_root();
 		return 0;
 	}

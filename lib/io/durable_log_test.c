@@ -364,6 +364,59 @@ static void anothers_closed_tree_is_no_matter(void **state)
 	assert_int_not_equal(open_as_nobody(0755, 0000), 0);
 }
 
+static int as_nobody(const char *path)
+{
+	return lchown(path, 65534, 65534);
+}
+
+/* In a place where others may make files (/var/mail) a log of somebody else's making is not replayed as we. */
+static void anothers_log_is_not_ours(void **state)
+{
+	(void)state;
+	struct err err = { 0 };
+	if (geteuid() != 0)
+		skip();
+	crash(put_two_remove_one, ours);
+	assert_int_equal(truncate(at("kept"), 0), 0);
+	assert_int_equal(as_nobody(at("waypost-log")), 0);
+	for (int how = DURABILITY_FILE; how <= DURABILITY_AUTO; how++) {
+		err_clear(&err);
+		int rc = durable_log_open(root, (enum durability)how, &err);
+		assert_int_equal(rc, how == DURABILITY_LOG ? -1 : 0);
+		assert_false(durable_log_is_open());
+		assert_false(has("kept"));
+	}
+	/* Or others may write to it. */
+	assert_int_equal(lchown(at("waypost-log"), 0, 0), 0);
+	assert_int_equal(chmod(at("waypost-log"), 0770), 0);
+	assert_int_equal(durable_log_open(root, DURABILITY_FILE, &err), 0);
+	assert_false(has("kept"));
+	/* By a link. */
+	assert_int_equal(chmod(at("waypost-log"), 0700), 0);
+	assert_int_equal(rename(at("waypost-log"), at("elsewhere")), 0);
+	assert_int_equal(symlink(at("elsewhere"), at("waypost-log")), 0);
+	assert_int_equal(as_nobody(at("waypost-log")), 0);
+	assert_int_equal(durable_log_open(root, DURABILITY_FILE, &err), 0);
+	assert_false(has("kept"));
+}
+
+/* Where only we make directories, one under our log's name is ours; that it has another owner is an accident. */
+static void our_log_under_anothers_name_is_an_error(void **state)
+{
+	(void)state;
+	struct err err = { 0 };
+	if (geteuid() != 0)
+		skip();
+	crash(put_two_remove_one, ours);
+	assert_int_equal(truncate(at("kept"), 0), 0);
+	assert_int_equal(as_nobody(ours), 0);
+	assert_int_equal(durable_log_open(root, DURABILITY_FILE, &err), -1);
+	assert_false(has("kept"));
+	assert_int_equal(lchown(ours, 0, 0), 0);
+	open_log(DURABILITY_FILE);
+	assert_true(has("kept"));
+}
+
 #define CASE(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
@@ -378,6 +431,8 @@ int main(void)
 		CASE(a_log_in_use_is_joined),
 		CASE(a_log_that_cannot_be_looked_at_is_an_error),
 		CASE(anothers_closed_tree_is_no_matter),
+		CASE(anothers_log_is_not_ours),
+		CASE(our_log_under_anothers_name_is_an_error),
 		CASE(a_log_that_cannot_be_is_an_error_when_asked_for),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
