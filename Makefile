@@ -94,7 +94,8 @@ coverage:
 	gcovr --root . --object-directory build/cov --filter '$(COVER)/' --exclude '.*_test.c' --exclude '.*_fuzz.c' build/cov
 
 fault: all tests
-	FAULT_ALL=1 WAYPOST_CRASH_SECONDS=0 TEST_LIMIT=14400 tests/run --build $(BUILD) $(if $(JOBS),--jobs $(JOBS)) tests/fault tests/crash
+	WAYPOST_CRASH_SECONDS=0 tests/run --build $(BUILD) tests/crash
+	tests/fault/run --build $(BUILD) $(if $(JOBS),--jobs $(JOBS)) $(ONLY)
 
 lint: all
 	tests/lint/run --build $(BUILD)

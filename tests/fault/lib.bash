@@ -10,11 +10,15 @@
 #
 # FAULT_BY_WAY=1: kills like errors, for scenarios in which chance has so much part that the n-th call is not the same twice.
 # FAULT_IN: only in processes with this in their command line. FAULT_SAMPLE: how many are tried. FAULT_SEED: which.
-# FAULT_REPORT: a file that gets one line for each fault that happened, and one for each matrix.
+# FAULT_REPORT: a file that gets one line for each fault that happened, one for each matrix, and what failed, at once.
+# FAULT_PART=K/N: only the K-th of N parts of the faults; FAULT_SHARE: a directory for what the parts must agree on (run).
 FAULT_SAMPLE=${FAULT_SAMPLE:-5}
 FAULT_IN=''
+FAULT_MATRICES=0
 
 fault_setup() {
+	# Of bats, for the line of a failure: it runs for each command, a quarter of the time that a fault takes.
+	trap - DEBUG
 	FAULT_LIB=${BUILD:-$BATS_TEST_DIRNAME/../../build}/libfault.so
 	[ -e "$FAULT_LIB" ] || skip "needs $FAULT_LIB (make tests)"
 	FAULT_LIB=$(cd "$(dirname "$FAULT_LIB")" && pwd)/libfault.so
@@ -46,14 +50,18 @@ fault() {
 	faulty "$@"
 }
 
-fault_hit() { grep '^hit' "$FAULT_SEEN"; }
+# What was hit. (A list has other lines.)
+fault_hit() {
+	local line
+	[ "${FAULT_WHAT-}" != list ] && read -r line <"$FAULT_SEEN" && [[ $line == hit* ]] && printf '%s\n' "$line"
+}
 
 # One run of the scenario; counts what happened.
 fault_once() {
 	fault_new
 	"$1" "$FAULT_N" || {
 		echo "# $FAULT_WHAT at $FAULT_CALL number $FAULT_N of $FAULT_TOTAL${FAULT_IN:+ in $FAULT_IN}: $(fault_hit)" >&2
-		cp "$FAULT_SEEN" "${FAULT_REPORT:-$FAULT_SEEN}.failed" 2>/dev/null
+		[ -z "${FAULT_REPORT-}" ] || echo "failed: $BATS_TEST_DESCRIPTION: $FAULT_WHAT $FAULT_N: $(fault_hit)" >>"$FAULT_REPORT"
 		return 1
 	}
 	fault_hit >/dev/null || return 0
@@ -67,12 +75,13 @@ fault_once() {
 # error does not depend on how often it came there before, except for the first time.
 #
 # Kills: what a killed process leaves is what its calls did before. So all that can be left is seen by killing it before each
-# call that does something (one that looks, waits or closes leaves what the next one leaves), and after its last one; and after
-# each that sends, since the peer goes on while the process only waits.
+# call that does something (one that looks, waits, syncs or closes leaves what the next one leaves: the node goes on, and has what was
+# not synced; tests/crash is about the disk), and after its last one; and after each that sends, since the peer goes on while the
+# process only waits.
 fault_pick() {
 	awk -v by_way="${FAULT_BY_WAY-}" '
 		BEGIN {
-			split("create write pwrite send fsync fdatasync syncfs rename link unlink mkdir ftruncate fallocate lock futex mmap fork exec", c)
+			split("create write pwrite send rename link unlink mkdir ftruncate fallocate lock futex mmap fork exec", c)
 			for (i in c) acts[c[i]] = 1
 		}
 		$2 in acts && !by_way { print "kill", $1; if ($2 == "send") print "killafter", $1; else last[$3] = $1 }
@@ -100,11 +109,29 @@ fault_list() {
 	}
 }
 
+# This part of the lines on stdin. What the first to come has picked goes for all, so that none is left out where two runs list
+# different calls.
+fault_part() {
+	local all
+	[ -n "${FAULT_PART-}" ] || {
+		cat
+		return
+	}
+	all=$FAULT_SHARE/${BATS_TEST_FILENAME##*/}.$BATS_TEST_NAME.$FAULT_MATRICES
+	# shellcheck disable=SC2016
+	flock "$FAULT_SHARE" sh -c '[ -e "$0" ] || cat >"$0"' "$all"
+	awk -v k="${FAULT_PART%/*}" -v n="${FAULT_PART#*/}" 'NR % n == k % n' "$all"
+}
+
+fault_some() {
+	if [ -n "${FAULT_ALL-}" ]; then cat; else shuf -n "$FAULT_SAMPLE" --random-source=<(yes "$RANDOM"); fi
+}
+
 # fault_try SCENARIO < lines "WHAT N": runs it with these, or some of them.
 fault_try() {
-	local scenario=$1 FAULT_WHAT FAULT_N FAULT_HITS=0 failed=0 picked=0 most=$FAULT_SAMPLE
-	[ -z "${FAULT_ALL-}" ] || most=1000000
-	sort -u | shuf -n "$most" --random-source=<(yes "$RANDOM") >"$BATS_TEST_TMPDIR/picks"
+	local scenario=$1 FAULT_WHAT FAULT_N FAULT_HITS=0 failed=0 picked=0
+	sort -u | fault_some | fault_part >"$BATS_TEST_TMPDIR/picks"
+	((++FAULT_MATRICES))
 	while read -r FAULT_WHAT FAULT_N <&4; do
 		((++picked))
 		fault_once "$scenario" || {
@@ -114,7 +141,8 @@ fault_try() {
 	done 4<"$BATS_TEST_TMPDIR/picks"
 	[ -z "${FAULT_REPORT-}" ] || echo "matrix: ${BATS_TEST_FILENAME##*/}: $BATS_TEST_DESCRIPTION: calls $FAULT_TOTAL, faults $picked, hit $FAULT_HITS" >>"$FAULT_REPORT"
 	[ $failed -eq 0 ] || return 1
-	[ "$FAULT_HITS" -gt 0 ] || {
+	# Of a part, who adds the parts up sees it.
+	[ "$FAULT_HITS" -gt 0 ] || [ -n "${FAULT_PART-}" ] || {
 		echo "# not one of $picked faults was reached ($FAULT_CALL)" >&2
 		return 1
 	}

@@ -34,15 +34,15 @@ chain_drain() {
 
 # After a kill, or when the answer of who takes the mail was lost, it may be there twice.
 doubles() {
-	if grep -qE '^hit [0-9]+ (recv|send|poll|epoll|wait|connect) |^hit [0-9]+ [a-z]+ kill' "$FAULT_SEEN"; then
-		echo doubles
-	fi
+	local hit
+	hit=$(fault_hit) || true
+	[[ ! $hit =~ ^hit\ [0-9]+\ ((recv|send|poll|epoll|wait|connect)\ |[a-z]+\ kill) ]] || echo doubles
 }
 
 # What run could not record goes out again, too.
 doubles_of_run() {
 	doubles
-	if grep -qE "^hit .*(/msg/|waypost-log|/lock)" "$FAULT_SEEN"; then echo doubles; fi
+	[[ ! $(fault_hit) =~ /msg/|waypost-log|/lock ]] || echo doubles
 }
 
 # Nothing of the dead stays: temporary files that are old are removed by the next who comes, logs when all are gone.
@@ -53,7 +53,7 @@ chain_clean() {
 	run_queue --now --domains=here.example --mda="$MDA_COMMAND" || return 1
 	printf 'LHLO x\r\nQUIT\r\n' | ${MDA_COMMAND#*|} >/dev/null
 	# A tree that could not be synced keeps its log until a restart.
-	if ! grep -q '^hit [0-9]* syncfs' "$FAULT_SEEN" && chain_left >&2; then
+	if [[ ! $(fault_hit) =~ ^hit\ [0-9]+\ syncfs ]] && chain_left >&2; then
 		echo "# left over" >&2
 		return 1
 	fi
