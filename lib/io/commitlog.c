@@ -73,12 +73,14 @@ unsigned commitlog_look(const char *dir)
 	return seen;
 }
 
-/* The first process of this boot: what a crash left is replayed before the log is used. */
+/* The first process of this boot and mount: what a crash left is replayed before the log is used. */
 static int start_fresh(struct commitlog *l, const char *dir, struct err *err)
 {
 	uint64_t records;
 	if (lock_byte(l->lock_fd, F_WRLCK, LOCK_PRESENT, false) < 0)
 		return err_set(err, ERR_TEMP, "%s: its shared state is gone while others use it", dir);
+	if (commitlog_state_begin(l->st, l->dir_fd, err) < 0)
+		return -1;
 	/* Of this boot: nothing was lost, somebody has only removed the state. What the files say is newer. */
 	if (!segment_any_of_other_boot(l->dir_fd, l->st->boot)) {
 		if (fs_sync_all(l->root_fd) < 0)

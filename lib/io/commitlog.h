@@ -7,8 +7,9 @@
  * A log lives in a directory of its own below the tree that it serves, one for each node and user id. What the
  * processes share while they run (mutexes, positions) is in a small tmpfs file, so nothing on a shared file system is
  * mapped, and its absence tells that the node was restarted: then the log is replayed, unless its segments were written
- * under the boot that still runs. Each process, also a forked one, may use a log that its parent opened, but not after
- * it has become another user. The tree's file system must keep inode numbers (commitlog_file.h).
+ * under the boot, and the mount of its file system, that still last. Each process, also a forked one, may use a log
+ * that its parent opened, but not after it has become another user. The tree's file system must keep inode numbers
+ * (commitlog_file.h).
  *
  * Which files may go by the log: those under a name that was never used before (PUT), and what happens to them (APPEND,
  * RENAME, REMOVE). What is replaced under the same name never does: after a crash nobody could tell what another

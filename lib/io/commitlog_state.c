@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -31,19 +32,62 @@ static int state_name(const char *state_dir, int dir_fd, char *name, struct stat
 	return n < STATE_NAME ? 0 : -1;
 }
 
-/* Without it nobody could tell a state of this boot, which others use, from one to begin anew. */
-static int boot_id(char out[40])
+/* Which mount of its device this is: one made anew, without a restart of the node, may have lost what was not synced (a
+ * disk that went away, an image put back). The file system's place in sysfs is made with it. 0: not known. */
+static int mount_number(dev_t dev, uint64_t *number)
 {
+	static const char *const kinds[] = { "ext4", "xfs", "f2fs" };
+	char path[STATE_NAME], disk[STATE_NAME];
+	struct stat st;
+	*number = 0;
+	snprintf(path, sizeof path, "/sys/dev/block/%u:%u", major(dev), minor(dev));
+	ssize_t n = readlink(path, disk, sizeof disk - 1);
+	if (n < 0)
+		return errno == ENOENT || errno == EACCES ? 0 : -1;
+	disk[n] = '\0';
+	const char *name = strrchr(disk, '/');
+	for (size_t i = 0; name && !*number && i < sizeof kinds / sizeof *kinds; i++) {
+		snprintf(path, sizeof path, "/sys/fs/%s%.200s", kinds[i], name);
+		if (stat(path, &st) == 0)
+			*number = st.st_ino;
+		else if (errno != ENOENT && errno != EACCES)
+			return -1;
+	}
+	return 0;
+}
+
+/* FNV-1a */
+static uint64_t hash(uint64_t h, const void *p, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		h = (h ^ ((const unsigned char *)p)[i]) * 0x100000001b3;
+	return h;
+}
+
+/* The kernel's boot id, its last part made to tell mounts apart. Without it nobody could tell a state of this boot,
+ * which others use, from one to begin anew. */
+static int boot_id(dev_t dev, char out[40])
+{
+	enum {
+		TOLD = 24, /* digits and hyphens that stay */
+	};
+	uint64_t number, h;
 	memset(out, 0, 40);
 	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -1;
 	ssize_t n = read(fd, out, COMMITLOG_BOOT);
 	close(fd);
-	if (n == COMMITLOG_BOOT)
-		return 0;
-	errno = EIO; /* also of a short one */
-	return -1;
+	if (n != COMMITLOG_BOOT) {
+		errno = EIO; /* also of a short one */
+		return -1;
+	}
+	if (mount_number(dev, &number) < 0)
+		return -1;
+	h = hash(0xcbf29ce484222325, out, COMMITLOG_BOOT);
+	h = hash(hash(h, &dev, sizeof dev), &number, sizeof number);
+	snprintf(out + TOLD, 40 - TOLD, "%012llx", (unsigned long long)(h & 0xffffffffffff));
+	return 0;
 }
 
 static bool is_ours(int fd)
@@ -78,7 +122,7 @@ struct commitlog_state *commitlog_state_map(const char *state_dir, int dir_fd, b
 {
 	char name[STATE_NAME], boot[40];
 	struct stat dir;
-	if (state_name(state_dir, dir_fd, name, &dir) < 0 || boot_id(boot) < 0) {
+	if (state_name(state_dir, dir_fd, name, &dir) < 0 || boot_id(dir.st_dev, boot) < 0) {
 		err_sys(err, "commit log state in %s", state_dir);
 		return NULL;
 	}
@@ -94,8 +138,15 @@ struct commitlog_state *commitlog_state_map(const char *state_dir, int dir_fd, b
 	if (!st)
 		return NULL;
 	*fresh = !is_current(st, boot, &dir);
-	if (!*fresh)
-		return st;
+	return st;
+}
+
+int commitlog_state_begin(struct commitlog_state *st, int dir_fd, struct err *err)
+{
+	char boot[40];
+	struct stat dir;
+	if (fstat(dir_fd, &dir) < 0 || boot_id(dir.st_dev, boot) < 0)
+		return err_sys(err, "commit log state");
 	memset(st, 0, sizeof *st);
 	memcpy(st->boot, boot, sizeof st->boot);
 	st->dir_dev = dir.st_dev;
@@ -103,7 +154,7 @@ struct commitlog_state *commitlog_state_map(const char *state_dir, int dir_fd, b
 	init_mutex(&st->append);
 	init_mutex(&st->sync);
 	init_mutex(&st->checkpoint);
-	return st;
+	return 0;
 }
 
 void commitlog_state_ready(struct commitlog_state *st, uint64_t first_segment)

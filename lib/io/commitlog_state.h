@@ -21,7 +21,7 @@ enum {
 
 struct commitlog_state {
 	uint32_t magic;
-	char boot[40];             /* the kernel's boot id: a file of an earlier boot says nothing */
+	char boot[40];             /* of the boot and the mount: a file of an earlier one says nothing */
 	uint64_t dir_dev, dir_ino; /* of the log's directory: a new one of the same name is another log */
 	pthread_mutex_t append;    /* segment, tail and the bytes behind them */
 	pthread_mutex_t sync;      /* one process syncs for all */
@@ -40,9 +40,11 @@ struct commitlog_state {
 	_Atomic uint32_t lost;     /* a sync of the tree failed: the log holds what the disk may not */
 };
 
-/* Maps the state of the log in directory dir_fd, making it when it is not there or of an earlier boot (*fresh: the
- * caller, who holds the log's lock, replays and then calls commitlog_state_ready). NULL with err. */
+/* Maps the state of the log in directory dir_fd. *fresh: it is not there, or of an earlier boot or mount; the caller,
+ * who holds the log's lock and has seen that nobody uses it, calls commitlog_state_begin, replays, and calls
+ * commitlog_state_ready. NULL with err. */
 struct commitlog_state *commitlog_state_map(const char *state_dir, int dir_fd, bool *fresh, struct err *err);
+int commitlog_state_begin(struct commitlog_state *st, int dir_fd, struct err *err);
 void commitlog_state_ready(struct commitlog_state *st, uint64_t first_segment);
 void commitlog_state_unmap(struct commitlog_state *st);
 /* Removes the file: the last process did all there was to do. */

@@ -14,6 +14,7 @@ setup() {
 teardown() {
 	power_off
 	queue_teardown
+	let_go
 }
 
 yes() { cat "$W"/told.* 2>/dev/null | grep -c ' 250$'; }
@@ -49,5 +50,45 @@ down_and_up() {
 			echo "# after $most" >&2
 			return 1
 		}
+	done
+}
+
+# The file system in $1 goes away without what was not synced, as a disk that is unplugged does (EXT4_IOC_SHUTDOWN, without a flush).
+unplug() { perl -e 'open(my $d, "<", $ARGV[0]) or die $!; my $how = pack("L", 2); ioctl($d, 0x8004587d, $how) or die $!' "$1"; }
+replies() { [ "$(grep -c '^250 2.1.5 <bob@here.example> Ok' "$BATS_TEST_TMPDIR/replies")" -ge "$1" ]; }
+let_go() {
+	[ -z "${DISK-}" ] || ! mountpoint -q "$DISK" || umount "$DISK"
+	[ -z "${LOOP-}" ] || losetup -d "$LOOP"
+}
+
+@test "a disk is unplugged, mounted again, and the node was up all the time" {
+	local image=$BATS_TEST_TMPDIR/image server n
+	DISK=$BATS_TEST_TMPDIR/disk
+	truncate -s 100M "$image"
+	mkdir "$DISK"
+	{ mkfs.ext4 -q -F "$image" && LOOP=$(losetup -f --show "$image") && mount "$LOOP" "$DISK"; } 2>/dev/null || skip "needs loop mounts"
+	W=$DISK/w
+	mkdir "$W" "$W/mail"
+	sync -f "$W"
+	mkfifo "$BATS_TEST_TMPDIR/say"
+	"$MDA" --config=/dev/null --lmtp --durability=log --users="$BATS_TEST_TMPDIR/users" --mail="maildir:$W/mail/%n" \
+		<"$BATS_TEST_TMPDIR/say" >"$BATS_TEST_TMPDIR/replies" 2>>"$BATS_TEST_TMPDIR/log" 3>&- &
+	server=$!
+	PIDS+=("$server")
+	exec 7>"$BATS_TEST_TMPDIR/say"
+	printf 'LHLO x\r\n' >&7
+	for n in 1 2 3 4 5 6 7 8 9; do
+		printf '%s\r\n' 'MAIL FROM:<a@example.org>' 'RCPT TO:<bob@here.example>' DATA "Subject: m$n" '' "$(seq 200)" . >&7
+	done
+	wait_for 60 replies 9
+	kill -STOP $server
+	unplug "$DISK" || skip "needs a file system that can be shut down"
+	kill -KILL $server
+	exec 7>&-
+	wait_for 20 umount "$DISK"
+	mount "$LOOP" "$DISK"
+	printf 'LHLO x\r\nQUIT\r\n' | "$MDA" --config=/dev/null --lmtp --users="$BATS_TEST_TMPDIR/users" --mail="maildir:$W/mail/%n"
+	for n in 1 2 3 4 5 6 7 8 9; do
+		[ "$(grep -l "^Subject: m$n\$" "$W"/mail/bob/new/* | xargs tail -q -n 1)" = 200 ]
 	done
 }
