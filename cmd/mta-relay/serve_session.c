@@ -156,6 +156,7 @@ static struct smtp_server_config config_for(const struct relay_session *s, const
 	/* What a filter is not told must not be promised. */
 	bool msa = rs->o.role == ROLE_MSA, proxy = rs->o.hooks.proxy;
 	struct smtp_server_config config = {
+		.security = &smtp_server_security,
 		.hostname = rs->hostname,
 		.tls = rs->tls,
 		.implicit_tls = c->implicit_tls,

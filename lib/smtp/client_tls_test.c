@@ -87,7 +87,9 @@ static int serve(int fd, bool implicit)
 {
 	static const struct sasl_server_ops sasl = { .lookup = lookup };
 	static const struct smtp_server_ops ops = { .mail = mail, .sasl = &sasl };
-	struct smtp_server_config config = { .hostname = "mx.example", .tls = server_ctx, .implicit_tls = implicit };
+	struct smtp_server_config config = {
+		.security = &smtp_server_security, .hostname = "mx.example", .tls = server_ctx, .implicit_tls = implicit
+	};
 	struct smtp_session x = { .s = stream_from_fds(fd, fd), .peer_ip = "local", .peer_name = "" };
 	smtp_server_run(&config, &ops, &x, NULL);
 	stream_close(x.s);

@@ -161,7 +161,10 @@ static void converse(struct span said, struct seen *seen, struct buf *codes)
 {
 	static const struct sasl_server_ops sasl = { .lookup = lookup };
 	static const struct smtp_server_ops ops = { .chunk = on_chunk, .done = on_done, .sasl = &sasl };
-	struct smtp_server_config c = { .hostname = "mx.example", .early_input_ok = true, .auth_without_tls = true };
+	struct smtp_server_config c = { .security = &smtp_server_security,
+		.hostname = "mx.example",
+		.early_input_ok = true,
+		.auth_without_tls = true };
 	struct smtp_session x = { .s = stream_from_mem(said, 0), .peer_ip = "192.0.2.1", .peer_name = "", .arg = seen };
 	buf_init(&seen->content, MAX);
 	buf_init(codes, MAX);

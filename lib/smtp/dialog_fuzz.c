@@ -254,7 +254,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 		buf_init(all[i], MAX);
 	for (int n = 0; n < COMMANDS && m.in < m.end && !m.closed; n++)
 		command(&m);
-	struct smtp_server_config c = { .hostname = "mx.example",
+	struct smtp_server_config c = { .security = &smtp_server_security,
+		.hostname = "mx.example",
 		.early_input_ok = true,
 		.max_rcpt = RCPTS,
 		.max_errors = COMMANDS * 10,

@@ -37,6 +37,8 @@ static void cmd_ehlo(struct server *sv, struct span arg);
 static void cmd_rset(struct server *sv, struct span arg);
 static void cmd_noop(struct server *sv, struct span arg);
 static void cmd_quit(struct server *sv, struct span arg);
+static void cmd_starttls(struct server *sv, struct span arg);
+static void cmd_auth(struct server *sv, struct span arg);
 static void cmd_vrfy(struct server *sv, struct span arg);
 static void cmd_expn(struct server *sv, struct span arg);
 static void cmd_etrn(struct server *sv, struct span arg);
@@ -189,6 +191,16 @@ static void extensions(struct server *sv)
 		server_more(sv, 250, "LIMITS RCPTMAX=%u", c->max_rcpt);
 }
 
+static bool offers_tls(const struct server *sv)
+{
+	return sv->c->security && sv->c->tls;
+}
+
+static bool offers_auth(const struct server *sv)
+{
+	return sv->c->security && sv->ops->sasl;
+}
+
 static void capabilities(struct server *sv)
 {
 	struct buf mechs;
@@ -198,10 +210,11 @@ static void capabilities(struct server *sv)
 		server_more(sv, 250, "SIZE %llu", (unsigned long long)sv->c->max_size);
 	else
 		server_more(sv, 250, "SIZE");
-	if (sv->c->tls && !sv->x->tls)
+	if (offers_tls(sv) && !sv->x->tls)
 		server_more(sv, 250, "STARTTLS");
 	buf_init(&mechs, 512);
-	server_mechs(sv, &mechs);
+	if (offers_auth(sv))
+		sv->c->security->mechs(sv, &mechs);
 	if (mechs.len)
 		server_more(sv, 250, "AUTH %s", mechs.p);
 	buf_free(&mechs);
@@ -222,6 +235,23 @@ static void cmd_ehlo(struct server *sv, struct span arg)
 {
 	if (greeted(sv, arg, true))
 		capabilities(sv);
+}
+
+static void cmd_starttls(struct server *sv, struct span arg)
+{
+	(void)arg;
+	if (offers_tls(sv))
+		sv->c->security->starttls(sv);
+	else
+		server_reply(sv, 502, "5.5.1", "TLS is not offered");
+}
+
+static void cmd_auth(struct server *sv, struct span arg)
+{
+	if (offers_auth(sv))
+		sv->c->security->authenticate(sv, arg);
+	else
+		server_reply(sv, 502, "5.5.1", "Authentication is not offered");
 }
 
 static void cmd_rset(struct server *sv, struct span arg)
@@ -566,7 +596,7 @@ int smtp_server_run(
 	struct err own = { 0 };
 	struct server sv = { .c = c, .ops = ops, .x = x, .session = arena_new(), .txn = arena_new(), .err = &own };
 	begin(&sv);
-	if (c->implicit_tls && server_tls(&sv) < 0)
+	if (c->implicit_tls && (!c->security || c->security->begin_tls(&sv) < 0))
 		sv.closing = true;
 	else
 		server_greet(&sv);

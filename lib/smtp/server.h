@@ -120,7 +120,11 @@ struct smtp_server_ops {
 	/* After each command's reply, also when the engine alone refused it. NULL: not told. */
 	void (*command)(struct smtp_session *x, const struct smtp_command *c);
 };
+/* STARTTLS and AUTH. Who offers neither is linked without them, and without OpenSSL, whose start costs a short-lived
+ * process more than all it does. */
+extern const struct smtp_server_security smtp_server_security;
 struct smtp_server_config {
+	const struct smtp_server_security *security; /* NULL: no STARTTLS, no AUTH, whatever tls and sasl say */
 	bool lmtp;
 	const char *hostname; /* greeting and replies */
 	const char *banner;   /* after the host name, "ESMTP" by default */

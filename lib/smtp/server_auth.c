@@ -22,7 +22,7 @@ static void trace_tls_layer(const struct server *sv)
 	server_event("tls", 220, text);
 }
 
-int server_tls(struct server *sv)
+static int begin_tls(struct server *sv)
 {
 	stream_set_hurry(sv->x->s, sv->c->stress_ms, 0);
 	if (tls_accept(sv->x->s, sv->c->tls, sv->err) < 0)
@@ -37,13 +37,8 @@ int server_tls(struct server *sv)
 	return 0;
 }
 
-void cmd_starttls(struct server *sv, struct span arg)
+static void starttls(struct server *sv)
 {
-	(void)arg;
-	if (!sv->c->tls) {
-		server_reply(sv, 502, "5.5.1", "TLS is not offered");
-		return;
-	}
 	if (sv->x->tls) {
 		server_reply(sv, 503, "5.5.1", "TLS is already active");
 		return;
@@ -60,7 +55,7 @@ void cmd_starttls(struct server *sv, struct span arg)
 		return;
 	}
 	server_reply(sv, 220, "2.0.0", "Ready to start TLS");
-	if (stream_flush(sv->x->s) < 0 || server_tls(sv) < 0)
+	if (stream_flush(sv->x->s) < 0 || begin_tls(sv) < 0)
 		sv->closing = true;
 }
 
@@ -69,10 +64,10 @@ static bool plaintext_ok(const struct server *sv)
 	return sv->x->tls || sv->c->auth_without_tls;
 }
 
-void server_mechs(const struct server *sv, struct buf *b)
+static void mechs(const struct server *sv, struct buf *b)
 {
 	bool hidden = sv->c->require_tls && !sv->x->tls;
-	if (sv->ops->sasl && !hidden)
+	if (!hidden)
 		sasl_server_mechs(sv->x->s, plaintext_ok(sv), sv->ops->sasl, sv->x->arg, b);
 }
 
@@ -217,13 +212,9 @@ static void refuse_mech(struct server *sv, struct span mech)
 	server_reply(sv, 504, "5.5.4", "Unrecognized authentication type");
 }
 
-void cmd_auth(struct server *sv, struct span arg)
+static void authenticate(struct server *sv, struct span arg)
 {
 	struct buf line;
-	if (!sv->ops->sasl) {
-		server_reply(sv, 502, "5.5.1", "Authentication is not offered");
-		return;
-	}
 	if (sv->x->user.n) {
 		server_reply(sv, 503, "5.5.1", "Already authenticated");
 		return;
@@ -240,3 +231,5 @@ void cmd_auth(struct server *sv, struct span arg)
 	sasl_server_free(x);
 	buf_free(&line);
 }
+
+const struct smtp_server_security smtp_server_security = { begin_tls, starttls, authenticate, mechs };

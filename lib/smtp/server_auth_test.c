@@ -72,9 +72,10 @@ static void dialogues(void **state)
 	static const struct sasl_server_ops tokens = { .token = token };
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		struct buf told;
-		struct smtp_server_config c = {
-			.hostname = "mx.example", .early_input_ok = true, .auth_without_tls = true
-		};
+		struct smtp_server_config c = { .security = &smtp_server_security,
+			.hostname = "mx.example",
+			.early_input_ok = true,
+			.auth_without_tls = true };
 		struct smtp_server_ops ops = { .sasl = &tokens, .auth = on_auth, .authenticated = on_authenticated };
 		struct smtp_session x = { .s = stream_from_mem(span_str(cases[i].in), 0),
 			.peer_ip = "192.0.2.1",

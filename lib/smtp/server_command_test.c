@@ -60,7 +60,9 @@ static void commands(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		struct buf told;
-		struct smtp_server_config c = { .hostname = "mx.example", .early_input_ok = true };
+		struct smtp_server_config c = {
+			.security = &smtp_server_security, .hostname = "mx.example", .early_input_ok = true
+		};
 		struct smtp_server_ops ops = { .rcpt = on_rcpt, .sasl = &no_users, .command = on_command };
 		struct smtp_session x = { .s = stream_from_mem(span_str(cases[i].in), 0),
 			.peer_ip = "192.0.2.1",

@@ -128,7 +128,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size < 1)
 		return 0;
 	unsigned o = data[0];
-	struct smtp_server_config c = { .hostname = "mx.example",
+	struct smtp_server_config c = { .security = &smtp_server_security,
+		.hostname = "mx.example",
 		.lmtp = o & 1,
 		.bare_lf_ok = o & 2,
 		.early_input_ok = !(o & 4),

@@ -117,12 +117,15 @@ void cmd_xforward(struct server *sv, struct span arg);
 bool server_may_xclient(const struct server *sv);
 bool server_may_xforward(const struct server *sv);
 
-/* server_auth.c */
-void cmd_starttls(struct server *sv, struct span arg);
-void cmd_auth(struct server *sv, struct span arg);
-/* Handshake, then everything learnt in the clear is forgotten. */
-int server_tls(struct server *sv);
-/* Mechanisms offered now, into b; empty for none. */
-void server_mechs(const struct server *sv, struct buf *b);
+/* server_auth.c, which nothing else names: the functions of STARTTLS are called where config's tls is, those of AUTH where
+ * ops' sasl is. */
+struct smtp_server_security {
+	/* Handshake, then everything learnt in the clear is forgotten. */
+	int (*begin_tls)(struct server *sv);
+	void (*starttls)(struct server *sv);
+	void (*authenticate)(struct server *sv, struct span arg);
+	/* Mechanisms offered now, into b; empty for none. */
+	void (*mechs)(const struct server *sv, struct buf *b);
+};
 
 #endif

@@ -268,7 +268,9 @@ static void play(const struct dialogue *d, size_t step)
 
 static void play_both(const char *file, int n, struct span script)
 {
-	struct dialogue d = { .c = { .hostname = "mx.example", .early_input_ok = true } };
+	struct dialogue d = {
+		.c = { .security = &smtp_server_security, .hostname = "mx.example", .early_input_ok = true }
+	};
 	snprintf(d.title, sizeof d.title, "%s dialogue %d", file, n);
 	buf_init(&d.in, MAX);
 	buf_init(&d.want, MAX);
@@ -319,7 +321,9 @@ static void test_smuggling(void **state)
 		SPAN("\r\n.\r\r\n"), SPAN("\r\r\n.\r\r\n"), SPAN("\r\n\r.\r\n") };
 	(void)state;
 	for (size_t i = 0; i < sizeof seqs / sizeof *seqs; i++) {
-		struct dialogue d = { .c = { .hostname = "mx.example", .early_input_ok = true } };
+		struct dialogue d = {
+			.c = { .security = &smtp_server_security, .hostname = "mx.example", .early_input_ok = true }
+		};
 		snprintf(d.title, sizeof d.title, "end of data %zu", i + 1);
 		buf_init(&d.in, MAX);
 		buf_init(&d.want, MAX);
