@@ -81,17 +81,15 @@ static int take_ids(const struct spawn *sp)
 	return setresgid(sp->gid, sp->gid, sp->gid) || setresuid(sp->uid, sp->uid, sp->uid) ? -1 : 0;
 }
 
-static void add_env(const char *const *env)
-{
-	for (; env && *env; env++) {
-		char *copy = strdup(*env);
-		if (copy)
-			putenv(copy);
-	}
-}
-
+/* What is executed, ready before the fork: the child has our memory and must leave it as it is. */
 enum {
 	PLAIN_WORDS = 64
+};
+struct image {
+	const char *words[PLAIN_WORDS]; /* a command without a shell; words[0] is NULL: none */
+	const char *shell[4];
+	char *copy;
+	const char **env;
 };
 
 /* A program by its path and words in which the shell would find nothing to do: the words, in `copy`. */
@@ -109,31 +107,74 @@ static bool plain_words(const char *command, char *copy, const char *argv[PLAIN_
 	return !word && n && argv[0][0] == '/';
 }
 
-/* A shell takes a millisecond to start, so it is left out where it would only start a program. Whatever that program
- * lacks is the shell's to say. */
-static void exec_command(const char *command)
+/* Is the variable set in the list? */
+static bool is_set(const char *const *list, const char *var)
 {
-	const char *words[PLAIN_WORDS], *const shell[] = { "/bin/sh", "-c", command, NULL };
-	char *copy = xstrdup(command);
-	/* execv takes char *const * for historical reasons and does not write there. */
-	if (plain_words(command, copy, words))
-		execv(words[0], (char *const *)(uintptr_t)words);
-	execv(shell[0], (char *const *)(uintptr_t)shell);
+	size_t n = strcspn(var, "=");
+	for (; list && *list; list++)
+		if (!strncmp(*list, var, n) && (*list)[n] == '=')
+			return true;
+	return false;
 }
 
-static _Noreturn void become(const struct spawn *sp, struct ends *e)
+/* Our environment, with `more` in the place of what has the same names. */
+static const char **join_env(const char *const *more)
+{
+	size_t n = 0;
+	for (char **e = environ; *e; e++)
+		n++;
+	for (const char *const *e = more; e && *e; e++)
+		n++;
+	const char **env = xcalloc(n + 1, sizeof *env);
+	n = 0;
+	for (char **e = environ; *e; e++)
+		if (!is_set(more, *e))
+			env[n++] = *e;
+	for (; more && *more; more++)
+		if (!is_set(more + 1, *more))
+			env[n++] = *more;
+	return env;
+}
+
+static void image_make(const struct spawn *sp, struct image *im)
+{
+	*im = (struct image){ .shell = { "/bin/sh", "-c", sp->command, NULL }, .env = join_env(sp->env) };
+	if (sp->argv)
+		return;
+	im->copy = xstrdup(sp->command);
+	if (!plain_words(sp->command, im->copy, im->words))
+		im->words[0] = NULL;
+}
+
+static void image_free(struct image *im)
+{
+	free(im->copy);
+	free(im->env);
+}
+
+/* A shell takes a millisecond to start, so it is left out where it would only start a program. Whatever that program
+ * lacks is the shell's to say. The functions take char *const * for historical reasons and do not write there. */
+static void execute(const struct spawn *sp, const struct image *im)
+{
+	char *const *env = (char *const *)(uintptr_t)im->env;
+	if (sp->argv) {
+		execvpe(sp->argv[0], (char *const *)(uintptr_t)sp->argv, env);
+		return;
+	}
+	if (im->words[0])
+		execve(im->words[0], (char *const *)(uintptr_t)im->words, env);
+	execve(im->shell[0], (char *const *)(uintptr_t)im->shell, env);
+}
+
+static _Noreturn void become(const struct spawn *sp, const struct image *im, struct ends *e)
 {
 	if (e->group)
 		setpgid(0, 0);
 	if (place_fds(e) == 0 && take_ids(sp) == 0 && (!sp->dir || chdir(sp->dir) == 0)) {
-		add_env(sp->env);
 		reset_signals();
 		/* Half a message must not be taken for a whole one when we die. */
 		prctl(PR_SET_PDEATHSIG, SIGTERM);
-		if (sp->argv)
-			execvp(sp->argv[0], (char *const *)(uintptr_t)sp->argv);
-		else
-			exec_command(sp->command);
+		execute(sp, im);
 	}
 	int sys = errno;
 	if (write(e->told[1], &sys, sizeof sys) < 0)
@@ -247,6 +288,27 @@ static int start_by_broker(const struct spawn *sp, struct child *c, struct err *
 	return 0;
 }
 
+/* The child borrows our memory until it executes something: to copy what a process has is most of the work of a fork.
+ * No handler of ours may run there, so signals wait until all have their defaults; and it has no other user meanwhile.
+ */
+static pid_t start(const struct spawn *sp, const struct ends *e)
+{
+	struct image im;
+	struct ends theirs = *e;
+	sigset_t all, old;
+	image_make(sp, &im);
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &old);
+	pid_t pid = sp->set_ids ? fork() : vfork();
+	if (pid == 0)
+		become(sp, &im, &theirs);
+	int sys = errno;
+	sigprocmask(SIG_SETMASK, &old, NULL);
+	image_free(&im);
+	errno = sys;
+	return pid;
+}
+
 int spawn_start(const struct spawn *sp, struct child *c, struct err *err)
 {
 	if (sp->broker)
@@ -254,10 +316,8 @@ int spawn_start(const struct spawn *sp, struct child *c, struct err *err)
 	struct ends e = { { -1, -1, -1 }, { -1, -1 }, { -1, -1 }, sp->in != SPAWN_INHERIT };
 	bool owned[3] = { false };
 	pid_t pid = -1;
-	if (open_ends(sp, &e, owned) || (pid = fork()) < 0)
+	if (open_ends(sp, &e, owned) || (pid = start(sp, &e)) < 0)
 		err_sys(err, "cannot start %s", sp->argv ? sp->argv[0] : "a command");
-	else if (pid == 0)
-		become(sp, &e);
 	for (int i = 0; i < 3; i++)
 		if (owned[i])
 			close_fd(&e.child[i]);
