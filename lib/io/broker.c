@@ -80,6 +80,7 @@ int broker_add(struct broker *b, const struct broker_command *c, struct err *err
 		return err_set(err, ERR_BUG, "a command for a broker that runs already");
 	if (b->n == BROKER_COMMANDS)
 		return err_set(err, ERR_LIMIT, "more than %d commands", BROKER_COMMANDS);
+	b->v = xreallocarray(b->v, (size_t)b->n + 1, sizeof *b->v);
 	struct broker_command *mine = &b->v[b->n];
 	*mine = *c;
 	mine->argv = copy_list(c->argv);
@@ -230,6 +231,7 @@ void broker_free(struct broker *b)
 		free((char *)(uintptr_t)b->v[i].command);
 		free((char *)(uintptr_t)b->v[i].dir);
 	}
+	free(b->v);
 	free(b);
 }
 

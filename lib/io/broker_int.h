@@ -41,7 +41,7 @@ struct broker_reply {
 };
 
 struct broker {
-	struct broker_command v[BROKER_COMMANDS]; /* owned copies */
+	struct broker_command *v; /* owned copies */
 	int n;
 	int fd; /* our channel, -1: none */
 	pid_t pid;
