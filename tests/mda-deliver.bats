@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # mda-deliver, from stdin and over LMTP, into Maildirs and mboxes.
 
+bats_require_minimum_version 1.5.0
 load wait
 
 setup() {
@@ -30,6 +31,14 @@ count() { files "$1" | wc -l; }
 
 # lmtp LINE...: a conversation on stdin, each line with CRLF; the replies on stdout
 lmtp() { printf '%s\r\n' "LHLO client.example" "$@" QUIT | mda --lmtp --users="$T/users" "${LMTP_OPTIONS[@]}" 2>"$T/log" | tr -d '\r'; }
+
+# It costs every child of a relay some milliseconds to load them.
+@test "no large library is needed to start" {
+	command -v readelf >/dev/null || skip "no readelf"
+	readelf -d "$BIN/mda-deliver" >"$T/dynamic"
+	grep -q 'NEEDED.*libc\.' "$T/dynamic"
+	run ! grep -E 'NEEDED.*lib(crypto|ssl|pcre2-8|jansson)\.' "$T/dynamic"
+}
 
 @test "a message on stdin becomes one file with Return-Path and Delivered-To on top" {
 	mda -f ann@example.net -d bob --mail="maildir:$T/m/%u" <"$MSG"
