@@ -15,7 +15,7 @@
 #include "base/err.h"
 #include "base/span.h"
 #include "io/stream.h"
-#include "io/tls.h"
+#include "io/tls/tls.h"
 #include "sasl/settings.h"
 #include "store/maildir.h"
 #include "users/users.h"

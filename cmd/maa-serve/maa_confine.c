@@ -42,7 +42,7 @@ void maa_confine_prepare(struct maa_confine *m, const struct maa_config *c)
 	confine_rules_free(m->rules);
 	m->rules = confine_rules_new();
 	confine_allow_path(m->rules, m->users, CONFINE_READ | CONFINE_REPLACED);
-	/* The state of a commit log that is still to be opened (io/durable_log.h). */
+	/* The state of a commit log that is still to be opened (io/durable/durable_log.h). */
 	if (c->durable == DURABLE_FILE)
 		confine_allow_path(m->rules, "/dev/shm", CONFINE_ALL);
 	confine_allow_calls(m->rules, CONFINE_FURTHER | (geteuid() == 0 ? (unsigned)CONFINE_IDS : 0));

@@ -7,7 +7,7 @@
 #define WP_MAA_SERVE_MAA_CONFINE_H
 
 #include "io/broker.h"
-#include "io/confine.h"
+#include "io/confine/confine.h"
 #include "maa.h"
 #include "users/places.h"
 

@@ -14,7 +14,7 @@
 #include "base/opts.h"
 #include "checkpassword.h"
 #include "imap.h"
-#include "io/listen.h"
+#include "io/listen/listen.h"
 #include "io/trace.h"
 #include "maa.h"
 #include "maa_confine.h"

@@ -11,7 +11,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/pid.h"
-#include "io/listen.h"
+#include "io/listen/listen.h"
 #include "io/trace.h"
 #include "mda-deliver/content.h"
 #include "mda-deliver/mda.h"

@@ -14,7 +14,7 @@
 #include "base/temp.h"
 #include "base/xalloc.h"
 #include "io/broker.h"
-#include "io/listen.h"
+#include "io/listen/listen.h"
 #include "io/spawn.h"
 #include "mda-deliver/mda.h"
 
@@ -68,7 +68,7 @@ static void allow_all(struct mda *m, struct mda_confine *c)
 {
 	const struct mda_options *o = &m->o;
 	confine_allow_path(c->rules, o->users, CONFINE_READ | CONFINE_REPLACED);
-	/* The state of a commit log that is still to be opened (io/durable_log.h). */
+	/* The state of a commit log that is still to be opened (io/durable/durable_log.h). */
 	if (o->sync)
 		confine_allow_path(c->rules, "/dev/shm", CONFINE_ALL);
 	if (!m->users || m->aliases)

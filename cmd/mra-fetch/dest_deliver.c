@@ -12,7 +12,7 @@
 
 #include "base/limits.h"
 #include "io/broker.h"
-#include "io/confine.h"
+#include "io/confine/confine.h"
 #include "io/net.h"
 #include "io/spawn.h"
 #include "mra-fetch/dest_int.h"

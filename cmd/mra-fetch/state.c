@@ -14,7 +14,7 @@
 #include "base/buf.h"
 #include "base/config.h"
 #include "base/xalloc.h"
-#include "io/durable.h"
+#include "io/durable/durable.h"
 
 enum {
 	STATE_MAX = 256 << 20

@@ -7,7 +7,7 @@
 #include <sys/statvfs.h>
 #include <sysexits.h>
 
-#include "io/heartbeat.h"
+#include "io/listen/heartbeat.h"
 #include "mta-relay/relay.h"
 
 /* As whoever asks may be another user, this is not about his rights. */

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: ISC
  *
  * A broker: a small process that starts commands for processes which may not start anything themselves, because they
- * are confined (io/confine.h). It is forked at start-up, before anything is read from the network, out of their reach,
- * and can run only what was registered until then: a request names a command by its index, and can neither change the
- * command nor add arguments. It gives the child's descriptors, and variables that the registration names. So whoever
- * has taken over a confined worker can run the configured commands on data of his choice, which he could before, and
- * nothing else.
+ * are confined (io/confine/confine.h). It is forked at start-up, before anything is read from the network, out of their
+ * reach, and can run only what was registered until then: a request names a command by its index, and can neither
+ * change the command nor add arguments. It gives the child's descriptors, and variables that the registration names. So
+ * whoever has taken over a confined worker can run the configured commands on data of his choice, which he could
+ * before, and nothing else.
  *
  * Requests go over a channel, a SOCK_SEQPACKET socket. All who have the struct share one; a worker calls broker_attach
  * before it is confined and so gets a channel of its own, which others can't disturb and which may be for fewer

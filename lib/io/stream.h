@@ -38,7 +38,7 @@ void stream_abandon(struct stream *s);
 
 /* A layer (TLS, deflate) put on top: its functions move bytes over what was the top before. Refused with ERR_PROTO
  * while bytes that were read ahead are still unread: what a peer sent in plaintext must not survive STARTTLS
- * (RFC 3207 4.2). io/tls.h and io/deflate.h call this, engines call those. */
+ * (RFC 3207 4.2). io/tls/tls.h and io/deflate.h call this, engines call those. */
 struct stream_layer {
 	/* > 0 bytes moved, 0 end of file (read only), -1 error with err set; may block until the deadline. */
 	ssize_t (*read)(void *ctx, char *p, size_t n, struct err *err);
@@ -103,7 +103,7 @@ void stream_set_deadline(struct stream *s, int64_t ms);
 /* From now until it is set to 0: after grace_ms, fewer than bytes_per_second on average is a timeout. */
 void stream_set_min_rate(struct stream *s, size_t bytes_per_second, int64_t grace_ms);
 
-/* Set by who knows that there are more peers than can be served (io/listen.h); NULL: never. */
+/* Set by who knows that there are more peers than can be served (io/listen/listen.h); NULL: never. */
 extern bool (*stream_is_stressed)(void);
 /* While it says so, all is over in ms from now; with a rate not before the bytes that came and went are fewer than
  * bytes_per_second on average. Until it is set anew (0: none). */
@@ -126,12 +126,13 @@ bool stream_is_local(const struct stream *s);
 /* For a pipe that stands for a network connection (UCSPI), and for tests. */
 void stream_set_local(struct stream *s, bool local);
 
-/* A descriptor that becomes readable when the process is asked to stop (io/listen.h makes it); -1: none. It ends
+/* A descriptor that becomes readable when the process is asked to stop (io/listen/listen.h makes it); -1: none. It ends
  * stream_wait, and a stream_line of which no byte has come yet: commands, and data in transfer, are finished. */
 extern int stream_interrupt_fd;
 /* false: it does not end a wait on this stream, where an answer is to come that must not be missed. */
 void stream_set_stoppable(struct stream *s, bool stoppable);
-/* Called once when a read has waited for its peer for STREAM_IDLE_MS; NULL: nothing to do then (io/durable.h sets it).
+/* Called once when a read has waited for its peer for STREAM_IDLE_MS; NULL: nothing to do then (io/durable/durable.h
+ * sets it).
  */
 extern void (*stream_on_idle)(void);
 enum {

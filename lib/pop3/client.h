@@ -14,7 +14,7 @@
 
 #include "base/err.h"
 #include "io/stream.h"
-#include "io/tls.h"
+#include "io/tls/tls.h"
 #include "sasl/sasl.h"
 
 enum pop3_tls {

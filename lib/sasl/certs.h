@@ -13,7 +13,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
-#include "io/tls.h"
+#include "io/tls/tls.h"
 
 enum cert_name {
 	CERT_NAME_EMAIL, /* the first rfc822Name of subjectAltName */

@@ -4,7 +4,7 @@
 #include <openssl/crypto.h>
 
 #include "base/limits.h"
-#include "io/tls.h"
+#include "io/tls/tls.h"
 #include "msg/codec.h"
 
 enum {

@@ -7,7 +7,7 @@
 #include <openssl/rand.h>
 #include <stdlib.h>
 
-#include "io/tls.h"
+#include "io/tls/tls.h"
 #include "msg/codec.h"
 
 bool scram_attr(struct span *rest, char name, struct span *value)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include <openssl/crypto.h>
 
-#include "io/tls.h"
+#include "io/tls/tls.h"
 #include "msg/codec.h"
 #include "sasl/mech.h"
 #include "sasl/prep.h"

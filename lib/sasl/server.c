@@ -4,7 +4,7 @@
 
 #include "base/limits.h"
 #include "base/xalloc.h"
-#include "io/tls.h"
+#include "io/tls/tls.h"
 #include "sasl/mech.h"
 
 static server_step_fn plain_step, login_step, external_step;

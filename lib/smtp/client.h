@@ -14,7 +14,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "io/stream.h"
-#include "io/tls.h"
+#include "io/tls/tls.h"
 #include "sasl/sasl.h"
 #include "smtp/reply.h"
 #include "smtp/when.h"

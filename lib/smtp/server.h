@@ -16,7 +16,7 @@
 #include "base/err.h"
 #include "base/span.h"
 #include "io/stream.h"
-#include "io/tls.h"
+#include "io/tls/tls.h"
 #include "msg/addr.h"
 #include "sasl/sasl.h"
 #include "smtp/when.h"

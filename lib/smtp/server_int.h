@@ -117,8 +117,8 @@ void cmd_xforward(struct server *sv, struct span arg);
 bool server_may_xclient(const struct server *sv);
 bool server_may_xforward(const struct server *sv);
 
-/* server_auth.c, which nothing else names: the functions of STARTTLS are called where config's tls is, those of AUTH where
- * ops' sasl is. */
+/* server_auth.c, which nothing else names: the functions of STARTTLS are called where config's tls is, those of AUTH
+ * where ops' sasl is. */
 struct smtp_server_security {
 	/* Handshake, then everything learnt in the clear is forgotten. */
 	int (*begin_tls)(struct server *sv);

@@ -15,7 +15,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/span.h"
-#include "io/durable.h"
+#include "io/durable/durable.h"
 
 /* System flags, and the letters they have in a file name. */
 enum mail_flag {

@@ -11,7 +11,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/span.h"
-#include "io/durable.h"
+#include "io/durable/durable.h"
 
 /* Appends one message (LF or CRLF in, LF stored), fsynced; sender for the "From " line ("MAILER-DAEMON" when ""). A
  * missing file is made with mode 0600; its directory must exist. Where no lock file can be made beside it (a mail spool

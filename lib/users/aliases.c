@@ -8,7 +8,7 @@
 #include "base/buf.h"
 #include "base/limits.h"
 #include "base/xalloc.h"
-#include "io/confine.h"
+#include "io/confine/confine.h"
 #include "users/alias_set.h"
 #include "users/aliases_int.h"
 #include "users/domains.h"

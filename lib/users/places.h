@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: ISC
  *
- * Where mail may be kept, told to the rules of a process that must be confined (io/confine.h) before it knows whose
- * mail is asked for: the directory that the location has for all, or the places of the users that there are.
+ * Where mail may be kept, told to the rules of a process that must be confined (io/confine/confine.h) before it knows
+ * whose mail is asked for: the directory that the location has for all, or the places of the users that there are.
  */
 #ifndef WP_USERS_PLACES_H
 #define WP_USERS_PLACES_H
 
 #include "base/opts.h"
-#include "io/confine.h"
+#include "io/confine/confine.h"
 #include "users/users.h"
 
 /* The option of servers that can't always know: directories that mail is kept in besides. */

@@ -9,7 +9,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "io/confine_int.h"
+#include "io/confine/confine_int.h"
 #include "users/places.h"
 
 static char dir[64];

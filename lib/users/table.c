@@ -7,7 +7,7 @@
 #include "base/config.h"
 #include "base/limits.h"
 #include "base/xalloc.h"
-#include "io/confine.h"
+#include "io/confine/confine.h"
 #include "msg/addr.h"
 #include "users/domains.h"
 #include "users/table_int.h"

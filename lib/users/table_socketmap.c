@@ -12,7 +12,7 @@
 #include "base/limits.h"
 #include "base/pid.h"
 #include "base/xalloc.h"
-#include "io/confine.h"
+#include "io/confine/confine.h"
 #include "io/net.h"
 #include "users/table_int.h"
 

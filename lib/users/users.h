@@ -16,7 +16,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/span.h"
-#include "io/durable.h"
+#include "io/durable/durable.h"
 
 struct user {
 	struct span name;   /* as in the file: "user@domain" or "user" */

@@ -28,7 +28,7 @@
 #include <unistd.h>
 
 #include "base/xalloc.h"
-#include "io/commitlog.h"
+#include "io/durable/commitlog.h"
 #include "tests/crash/disk.h"
 #include "tests/crash/history.h"
 #include "tests/crash/parts.h"

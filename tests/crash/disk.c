@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "base/xalloc.h"
-#include "io/commitlog_state.h"
+#include "io/durable/commitlog_state.h"
 
 enum {
 	FD_FIRST = 100000,

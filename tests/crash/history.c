@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include "base/xalloc.h"
-#include "io/durable.h"
-#include "io/durable_log.h"
+#include "io/durable/durable.h"
+#include "io/durable/durable_log.h"
 #include "tests/crash/recorder.h"
 
 const char *const history_dirs[] = { "m0", "m0/tmp", "m0/new", "m0/cur", "m1", "m1/tmp", "m1/new", "m1/cur", "q",

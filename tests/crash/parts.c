@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/xalloc.h"
-#include "io/commitlog_record.h"
+#include "io/durable/commitlog_record.h"
 
 struct parts parts;
 static size_t *group, *number; /* of files, then of paths: who is one with it; the part */
