@@ -30,10 +30,13 @@ LDFLAGS  += $(LDOPT) -pie -Wl,-z,relro,-z,now -Wl,--gc-sections -Wl,--as-needed
 LDLIBS   := -lssl -lcrypto -lresolv -lcrypt -lidn2 -lz -ljansson -lpcre2-8 -lseccomp
 
 PROGS := $(notdir $(patsubst %/main.c,%,$(wildcard cmd/*/main.c)))
-LIB_SRC  := $(filter-out %_test.c %_fuzz.c,$(wildcard lib/*/*.c))
-CMD_SRC  := $(filter-out %_test.c %_fuzz.c,$(wildcard cmd/*/*.c))
-TEST_SRC := $(wildcard lib/*/*_test.c cmd/*/*_test.c tests/*/*_test.c)
-FUZZ_SRC := $(wildcard lib/*/*_fuzz.c cmd/*/*_fuzz.c)
+# A folder of lib or cmd may have rooms, which are folders too.
+sources   = $(wildcard $(1:%=lib/*/%) $(1:%=lib/*/*/%) $(1:%=cmd/*/%) $(1:%=cmd/*/*/%))
+SRC      := $(filter-out %_test.c %_fuzz.c,$(call sources,*.c))
+LIB_SRC  := $(filter lib/%,$(SRC))
+CMD_SRC  := $(filter cmd/%,$(SRC))
+TEST_SRC := $(call sources,*_test.c) $(wildcard tests/*/*_test.c)
+FUZZ_SRC := $(call sources,*_fuzz.c)
 LIB      := $(BUILD)/libwaypost.a
 BINS     := $(PROGS:%=$(BUILD)/bin/%)
 TESTS    := $(TEST_SRC:%.c=$(BUILD)/test/%)
