@@ -176,7 +176,7 @@ run_on() {
 	run_on --retry-min=1s --retry-max=1s
 	wait_for 60 test -s "$SINK/0001"
 	grep -q 'Subject: wrong' "$SINK/0001"
-	sleep 2
+	sleep 2 # the other one would have come with it
 	[ "$(kept)" -eq 1 ]
 	[ "$(waiting)" -eq 1 ]
 }

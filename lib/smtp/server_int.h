@@ -105,6 +105,11 @@ void server_event_about(const char *ev, int code, struct span address, const cha
 void cmd_mail(struct server *sv, struct span arg);
 void cmd_rcpt(struct server *sv, struct span arg);
 
+/* server_ask.c */
+void cmd_vrfy(struct server *sv, struct span arg);
+void cmd_expn(struct server *sv, struct span arg);
+void cmd_etrn(struct server *sv, struct span arg);
+
 /* server_data.c */
 void cmd_data(struct server *sv, struct span arg);
 void cmd_bdat(struct server *sv, struct span arg);

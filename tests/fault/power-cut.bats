@@ -90,7 +90,7 @@ let_go() {
 	unplug "$DISK" || skip "needs a file system that can be shut down"
 	kill -KILL $server
 	exec 7>&-
-	wait_for 20 umount "$DISK"
+	wait_for 60 umount "$DISK"
 	mount "$LOOP" "$DISK"
 	printf 'LHLO x\r\nQUIT\r\n' | "$MDA" --config=/dev/null --lmtp --users="$BATS_TEST_TMPDIR/users" --mail="maildir:$W/mail/%n"
 	for n in 1 2 3 4 5 6 7 8 9; do

@@ -324,17 +324,29 @@ static void content_rewind(void *arg)
 	c->m->rewind(c->msg->arg);
 }
 
+/* Nobody was asked. */
+static int fail_all(struct smtp_message *msg, const struct err *err)
+{
+	for (size_t i = 0; i < msg->n_rcpt; i++)
+		msg->rcpt[i].result = *err;
+	return -1;
+}
+
 /* An MDA of ours takes 8-bit lines whatever it announces; binary MIME only when it says so. */
 static int transact(struct mda *m, struct smtp_message *msg, struct err *err)
 {
 	struct reencoded x;
-	struct err why;
+	struct err why = { 0 };
 	unsigned binary = SMTP_BINARYMIME | SMTP_CHUNKING;
 	if (!msg->binary || (smtp_client_exts(m->client) & binary) == binary)
 		return smtp_client_send(m->client, msg, err);
 	if (reencode(msg, content_rewind, MSG_FROM_BINARY | MSG_KEEP_8BIT, &x, &why) == 0) {
 		x.m.eightbit = x.m.eightbit && smtp_client_exts(m->client) & SMTP_8BITMIME;
 		trace_why("route", "ok", "3030#3", "the MDA has no BINARYMIME: the content was re-encoded");
+	} else if (why.class == ERR_TEMP) { /* not read: that says nothing about the content */
+		*err = why;
+		reencode_free(&x);
+		return fail_all(msg, err);
 	}
 	int rc = smtp_client_send(m->client, &x.m, err);
 	reencode_free(&x);
@@ -345,9 +357,7 @@ static int send_once(struct mda *m, struct smtp_message *msg, struct err *err)
 {
 	if (!m->client && begin(m, err) < 0) {
 		m->reached = false;
-		for (size_t i = 0; i < msg->n_rcpt; i++)
-			msg->rcpt[i].result = *err;
-		return -1;
+		return fail_all(msg, err);
 	}
 	m->used = m->reached = true;
 	trace_enter(m->talk);
