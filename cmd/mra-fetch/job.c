@@ -87,12 +87,9 @@ static int open_state(struct job *j, struct err *err)
 		    xdg && *xdg ? "" : "/.local/state");
 		size_t start = path.len;
 		add_escaped(&path, buf_span(&name));
-		if (path.len - start > 200) {                    /* NAME_MAX, with what durable and the lock add */
-			uint64_t hash = 14695981039346656037ULL; /* FNV-1a: a name, not a secret */
-			for (size_t i = 0; i < name.len; i++)
-				hash = (hash ^ (unsigned char)name.p[i]) * 1099511628211ULL;
+		if (path.len - start > 200) { /* NAME_MAX, with what durable and the lock add */
 			buf_truncate(&path, start + 180);
-			buf_addf(&path, "-%016llx", (unsigned long long)hash);
+			buf_addf(&path, "-%016llx", (unsigned long long)span_hash(SPAN_HASH, buf_span(&name)));
 		}
 	}
 	int rc = name.bad || path.bad || span_has_ctl(buf_span(&name))

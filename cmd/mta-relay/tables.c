@@ -4,15 +4,15 @@
  */
 #include "io/confine/confine.h"
 #include "io/tls/tls.h"
-#include "mta-relay/policy/address_options.h"
 #include "mta-relay/guard/guard.h"
+#include "mta-relay/hooks/serve_hooks.h"
+#include "mta-relay/hop/way_options.h"
+#include "mta-relay/policy/address_options.h"
 #include "mta-relay/relay.h"
 #include "mta-relay/serve/serve_address.h"
 #include "mta-relay/serve/serve_client.h"
 #include "mta-relay/serve/serve_esmtp.h"
-#include "mta-relay/hooks/serve_hooks.h"
 #include "mta-relay/serve/serve_patience.h"
-#include "mta-relay/hop/way_options.h"
 #include "sasl/settings.h"
 
 const struct opt *const relay_tables[] = {

@@ -64,21 +64,11 @@ static uint64_t hash(struct span s)
 	return h;
 }
 
-/* Domains in any case; the local part is its host's business (RFC 5321 2.4). */
-static bool same(struct span a, struct span b)
-{
-	ptrdiff_t at = span_rchr(a, '@');
-	if (a.n != b.n || at != span_rchr(b, '@') || at < 0)
-		return false;
-	return span_eq(span_slice(a, 0, (size_t)at), span_slice(b, 0, (size_t)at)) &&
-	       span_ieq(span_from(a, (size_t)at), span_from(b, (size_t)at));
-}
-
 /* The slot where it stands, or is to stand. */
 static size_t *slot_of(const struct recipients *r, struct span address)
 {
 	size_t i = hash(address) & (r->slots - 1);
-	while (r->table[i] && !same(span_str(r->v[r->table[i] - 1].address), address))
+	while (r->table[i] && addr_order(span_str(r->v[r->table[i] - 1].address), address) != 0)
 		i = (i + 1) & (r->slots - 1);
 	return &r->table[i];
 }

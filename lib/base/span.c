@@ -10,6 +10,13 @@ struct span span_slice(struct span s, size_t a, size_t b)
 	return (struct span){ s.p + a, b - a };
 }
 
+uint64_t span_hash(uint64_t before, struct span s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		before = (before ^ (unsigned char)s.p[i]) * UINT64_C(0x100000001b3);
+	return before;
+}
+
 bool span_eightbit(struct span s)
 {
 	for (size_t i = 0; i < s.n; i++)

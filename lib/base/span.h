@@ -41,6 +41,9 @@ static inline struct span span_from(struct span s, size_t a)
 	return span_slice(s, a, s.n);
 }
 
+/* FNV-1a, of what came before (SPAN_HASH at first) and s. For tables and names, not against an adversary. */
+#define SPAN_HASH UINT64_C(0xcbf29ce484222325)
+uint64_t span_hash(uint64_t before, struct span s);
 /* Is there a byte above 127? */
 bool span_eightbit(struct span s);
 bool span_eq(struct span a, struct span b);

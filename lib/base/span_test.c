@@ -128,6 +128,16 @@ static void controls(void **state)
 	assert_int_equal(ascii_hex('@'), -1);
 }
 
+/* The vectors of FNV's authors. */
+static void hashing(void **state)
+{
+	(void)state;
+	assert_true(span_hash(SPAN_HASH, SPAN("")) == UINT64_C(0xcbf29ce484222325));
+	assert_true(span_hash(SPAN_HASH, SPAN("a")) == UINT64_C(0xaf63dc4c8601ec8c));
+	assert_true(span_hash(SPAN_HASH, SPAN("foobar")) == UINT64_C(0x85944171f73967e8));
+	assert_true(span_hash(span_hash(SPAN_HASH, SPAN("foo")), SPAN("bar")) == UINT64_C(0x85944171f73967e8));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -136,6 +146,7 @@ int main(void)
 		cmocka_unit_test(comparing),
 		cmocka_unit_test(finding),
 		cmocka_unit_test(cutting),
+		cmocka_unit_test(hashing),
 		cmocka_unit_test(numbers),
 		cmocka_unit_test(controls),
 	};

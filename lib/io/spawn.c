@@ -81,10 +81,10 @@ static int take_ids(const struct spawn *sp)
 	return setresgid(sp->gid, sp->gid, sp->gid) || setresuid(sp->uid, sp->uid, sp->uid) ? -1 : 0;
 }
 
-/* What is executed, ready before the fork: the child has our memory and must leave it as it is. */
 enum {
 	PLAIN_WORDS = 64
 };
+/* What is executed, ready before the fork: the child has our memory and must leave it as it is. */
 struct image {
 	const char *words[PLAIN_WORDS]; /* a command without a shell; words[0] is NULL: none */
 	const char *shell[4];

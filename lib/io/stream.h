@@ -131,9 +131,8 @@ void stream_set_local(struct stream *s, bool local);
 extern int stream_interrupt_fd;
 /* false: it does not end a wait on this stream, where an answer is to come that must not be missed. */
 void stream_set_stoppable(struct stream *s, bool stoppable);
-/* Called once when a read has waited for its peer for STREAM_IDLE_MS; NULL: nothing to do then (io/durable/durable.h
- * sets it).
- */
+/* Called once when a read has waited for its peer for STREAM_IDLE_MS; NULL: nothing to do then. io/durable/durable.h
+ * sets it. */
 extern void (*stream_on_idle)(void);
 enum {
 	STREAM_IDLE_MS = 2000

@@ -16,8 +16,8 @@
 #define MTA_RELAY_CONTENT_EDIT_H
 
 #include "base/arena.h"
-#include "mta-relay/content/content.h"
 #include "msg/header.h"
+#include "mta-relay/content/content.h"
 
 /* Text from another program, line by line into a content. */
 struct content_text {

@@ -8,8 +8,8 @@
 
 #include "base/buf.h"
 #include "base/log.h"
-#include "mta-relay/events/events.h"
 #include "msg/charset.h"
+#include "mta-relay/events/events.h"
 
 enum {
 	LINE = 2000,

@@ -6,9 +6,9 @@
 #ifndef MTA_RELAY_EXPLAIN_INT_H
 #define MTA_RELAY_EXPLAIN_INT_H
 
-#include "mta-relay/policy/policy.h"
 #include "mta-relay/hop/hop.h"
 #include "mta-relay/hop/way_options.h"
+#include "mta-relay/policy/policy.h"
 
 struct explain_options {
 	struct address_options addresses;

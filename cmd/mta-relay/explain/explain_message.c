@@ -6,9 +6,9 @@
 #include <unistd.h>
 
 #include "base/limits.h"
-#include "mta-relay/explain/explain_int.h"
 #include "msg/addr.h"
 #include "msg/header.h"
+#include "mta-relay/explain/explain_int.h"
 
 enum {
 	PIECE = 65536,

@@ -7,8 +7,8 @@
 #define MTA_RELAY_HOP_INT_H
 
 #include "mta-relay/hop/handoff.h"
-#include "mta-relay/hop/route_site.h"
 #include "mta-relay/hop/hop.h"
+#include "mta-relay/hop/route_site.h"
 
 enum {
 	HOP_CONTEXTS = 16,    /* TLS contexts: policies times authorities */

@@ -26,8 +26,7 @@ bool resend_too_many(const struct smtp_rcpt *r);
 /* Whom another server may take. */
 struct resend_which {
 	unsigned mark;     /* those that bear it */
-	bool nothing_sent; /* who was not answered, too: the conversation ended before anything of the content was sent
-			    */
+	bool nothing_sent; /* the conversation ended before any content: who was not answered, too */
 	bool full; /* out: there was room for nobody; else those for whom there was none wait for their turn here */
 };
 /* Nobody has the message for those that were refused for now. Copies them to v, which has room for all, with a clean

@@ -13,15 +13,6 @@ static int by_name(const void *a, const void *b)
 	return strcmp(a, b);
 }
 
-/* FNV-1a: the site only groups, nothing is trusted by it. */
-static uint64_t hash(struct span s)
-{
-	uint64_t h = 0xcbf29ce484222325;
-	for (size_t i = 0; i < s.n; i++)
-		h = (h ^ (unsigned char)s.p[i]) * 0x100000001b3;
-	return h;
-}
-
 /* A literal's host has no name: its address is one. */
 static bool host_name(const struct mx_host *h, char out[LIMIT_DOMAIN + 1])
 {
@@ -49,6 +40,6 @@ void route_site(const struct mx_result *mx, char out[SITE_SIZE])
 	if (text.len < SITE_SIZE)
 		memcpy(out, text.p, text.len + 1);
 	else
-		snprintf(out, SITE_SIZE, "#%016" PRIx64, hash(buf_span(&text)));
+		snprintf(out, SITE_SIZE, "#%016" PRIx64, span_hash(SPAN_HASH, buf_span(&text)));
 	buf_free(&text);
 }

@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "base/xalloc.h"
-#include "mta-relay/queue/queue_list.h"
 #include "mta-relay/hop/route.h"
+#include "mta-relay/queue/queue_list.h"
 
 enum {
 	AGES = 6,

@@ -11,8 +11,8 @@
 #include "msg/header.h"
 #include "mta-relay/events/events.h"
 #include "mta-relay/hop/resend.h"
-#include "mta-relay/run/run_content.h"
 #include "mta-relay/policy/generic.h"
+#include "mta-relay/run/run_content.h"
 #include "mta-relay/run/run_wishes.h"
 #include "smtp/reply.h"
 

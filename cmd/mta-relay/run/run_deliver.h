@@ -6,9 +6,9 @@
 #ifndef MTA_RELAY_RUN_DELIVER_H
 #define MTA_RELAY_RUN_DELIVER_H
 
-#include "mta-relay/run/bounce.h"
-#include "mta-relay/hop/route.h"
 #include "mta-relay/hop/hop.h"
+#include "mta-relay/hop/route.h"
+#include "mta-relay/run/bounce.h"
 
 struct deliver {
 	struct spool *s;

@@ -9,11 +9,11 @@
 
 #include "io/confine/confine.h"
 #include "io/listen/heartbeat.h"
+#include "mta-relay/hop/way_options.h"
 #include "mta-relay/run/run_deliver.h"
 #include "mta-relay/run/run_plan.h"
 #include "mta-relay/run/sched.h"
 #include "mta-relay/spool/spool_walk.h"
-#include "mta-relay/hop/way_options.h"
 
 struct run_options {
 	struct way_options way;

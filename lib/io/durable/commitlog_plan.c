@@ -48,14 +48,6 @@ struct plan_key commitlog_plan_key(struct span path)
 	return (struct plan_key){ above, span_cut(&name, ':') };
 }
 
-/* FNV-1a */
-static uint64_t hash(uint64_t h, struct span s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		h = (h ^ (unsigned char)s.p[i]) * 0x100000001b3;
-	return h;
-}
-
 static bool same_key(struct plan_key a, struct plan_key b)
 {
 	return span_eq(a.dir, b.dir) && span_eq(a.unique, b.unique);
@@ -63,7 +55,7 @@ static bool same_key(struct plan_key a, struct plan_key b)
 
 static struct plan_slot *probe(struct plan_slot *slots, size_t n, struct plan_key key)
 {
-	size_t i = hash(hash(0xcbf29ce484222325, key.dir), key.unique) & (n - 1);
+	size_t i = span_hash(span_hash(SPAN_HASH, key.dir), key.unique) & (n - 1);
 	while (slots[i].key.dir.p && !same_key(slots[i].key, key))
 		i = (i + 1) & (n - 1);
 	return &slots[i];

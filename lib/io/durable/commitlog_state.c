@@ -56,14 +56,6 @@ static int mount_number(dev_t dev, uint64_t *number)
 	return 0;
 }
 
-/* FNV-1a */
-static uint64_t hash(uint64_t h, const void *p, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		h = (h ^ ((const unsigned char *)p)[i]) * 0x100000001b3;
-	return h;
-}
-
 /* The kernel's boot id, its last part made to tell mounts apart. Without it nobody could tell a state of this boot,
  * which others use, from one to begin anew. */
 static int boot_id(dev_t dev, char out[40])
@@ -84,8 +76,9 @@ static int boot_id(dev_t dev, char out[40])
 	}
 	if (mount_number(dev, &number) < 0)
 		return -1;
-	h = hash(0xcbf29ce484222325, out, COMMITLOG_BOOT);
-	h = hash(hash(h, &dev, sizeof dev), &number, sizeof number);
+	h = span_hash(SPAN_HASH, (struct span){ out, COMMITLOG_BOOT });
+	h = span_hash(h, (struct span){ (const char *)&dev, sizeof dev });
+	h = span_hash(h, (struct span){ (const char *)&number, sizeof number });
 	snprintf(out + TOLD, 40 - TOLD, "%012llx", (unsigned long long)(h & 0xffffffffffff));
 	return 0;
 }

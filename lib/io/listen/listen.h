@@ -54,14 +54,14 @@ struct serve_options {
 	unsigned recycle; /* a worker ends after this many conversations; 0: 1000 */
 	const char
 	    *too_many; /* the protocol line for a client over one of these limits, with CRLF; NULL: just closed */
-	/* Connections from there begin with a PROXY header (io/listen/proxy.h), which tells peer and local; NULL: none.
-	 */
+	/* Connections from there begin with a PROXY header (io/listen/proxy.h): peer and local; NULL: none. */
 	const struct net_list *proxies;
 	/* Clients from there will say by serve_renamed whose the conversation is: until then no limit of one client or
 	 * network is theirs. NULL: none. */
 	const struct net_list *renamers;
-	const char *ready_file;   /* written with the bound addresses, one a line, when all listen; a heartbeat
-				   * (io/listen/heartbeat.h)   until we stop; NULL: none */
+	/* Written with the bound addresses, one a line, when all listen; a heartbeat (io/listen/heartbeat.h) until we
+	 * stop; NULL: none. */
+	const char *ready_file;
 	int (*reload)(void *arg); /* NULL: nothing to read again */
 	/* In the parent every few seconds: true asks for what SIGHUP does, as files have changed. NULL: nothing to look
 	 * at. */
